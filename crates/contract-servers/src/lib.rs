@@ -1,0 +1,1 @@
+//! Small servers by which others measure Ferriwire.

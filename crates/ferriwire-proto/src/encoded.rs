@@ -1,0 +1,265 @@
+//! One outgoing message and its wire forms, each made at most once.
+//!
+//! A message is serialised with room in front, so that the WebSocket header, the Engine.IO packet
+//! type, the Socket.IO packet header and the payload end up in one contiguous buffer. A server's
+//! frames carry no mask, so every receiver of a broadcast shares that buffer.
+
+use bytes::Bytes;
+
+use crate::websocket::frame::{Header, OpCode};
+
+/// The Engine.IO packet type of a message, its first character.
+const MESSAGE: &[u8] = b"4";
+
+/// An outgoing message, ready to be written to any number of receivers.
+///
+/// It consists of at most one text and any number of binary messages that follow it
+/// without anything in between.
+#[derive(Debug)]
+pub struct Encoded {
+    /// Unused room, then the WebSocket header, then the text of the Engine.IO packet.
+    buffer: Vec<u8>,
+    /// Where the WebSocket header begins. Equal to the length of `buffer` when there is no text.
+    frame_start: usize,
+    /// Where the text of the Engine.IO packet begins.
+    text_start: usize,
+    attachments: Vec<Attachment>,
+    kind: Kind,
+}
+
+/// Binary data that follows the text, with the header of its WebSocket frame.
+#[derive(Debug)]
+struct Attachment {
+    header: Header,
+    data: Bytes,
+}
+
+/// What an encoded message is, as far as queueing is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A user's event: policies of a full queue may drop it.
+    Event,
+    /// Anything that must not be dropped: CONNECT, DISCONNECT, acknowledgements, handshakes.
+    Control,
+    /// A complete WebSocket control frame, without a form on other transports.
+    ControlFrame,
+}
+
+impl Encoded {
+    /// A text message of the layer above Engine.IO.
+    #[must_use]
+    pub fn text_message(text: &str) -> Self {
+        let mut builder = Builder::new(MESSAGE.len(), text.len());
+        builder.body().extend_from_slice(text.as_bytes());
+        builder.finish(MESSAGE, Vec::new(), Kind::Event)
+    }
+
+    /// A binary message of the layer above Engine.IO.
+    #[must_use]
+    pub fn binary_message(data: Bytes) -> Self {
+        Self {
+            buffer: Vec::new(),
+            frame_start: 0,
+            text_start: 0,
+            attachments: vec![Attachment::new(data)],
+            kind: Kind::Event,
+        }
+    }
+
+    /// A whole Engine.IO packet as text, its type included.
+    #[must_use]
+    pub fn engine_packet(text: &str) -> Self {
+        let mut builder = Builder::new(0, text.len());
+        builder.body().extend_from_slice(text.as_bytes());
+        builder.finish(&[], Vec::new(), Kind::Control)
+    }
+
+    /// A message of a bare WebSocket, without the Engine.IO packet type.
+    #[must_use]
+    pub fn websocket_text(text: &str) -> Self {
+        Self::engine_packet(text)
+    }
+
+    /// A WebSocket control frame: `payload` is cut at the 125 bytes that such a frame may carry.
+    #[must_use]
+    pub fn control_frame(opcode: OpCode, payload: &[u8]) -> Self {
+        let payload = payload.get(..Header::MAX_CONTROL).unwrap_or(payload);
+        let header = Header::new(opcode, payload.len());
+        let mut buffer = header.as_bytes().to_vec();
+        buffer.extend_from_slice(payload);
+        Self {
+            text_start: header.as_bytes().len(),
+            frame_start: 0,
+            buffer,
+            attachments: Vec::new(),
+            kind: Kind::ControlFrame,
+        }
+    }
+
+    /// What it is, as far as queueing is concerned.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The text of the Engine.IO packet with its type; empty for a purely binary message.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        self.buffer.get(self.text_start..).unwrap_or_default()
+    }
+
+    /// The binary messages behind the text, in order.
+    pub fn attachments(&self) -> impl ExactSizeIterator<Item = &Bytes> {
+        self.attachments.iter().map(|attachment| &attachment.data)
+    }
+
+    /// How many bytes all its WebSocket frames take, the measure of every bound on queues.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let text = self.buffer.len().saturating_sub(self.frame_start);
+        let sizes = self.attachments.iter().map(Attachment::len);
+        sizes.fold(text, usize::saturating_add)
+    }
+
+    /// Whether it has nothing to write at all, which no constructor makes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The contiguous pieces of its WebSocket form, in order, none of them empty.
+    pub fn websocket_pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let text = self.buffer.get(self.frame_start..).unwrap_or_default();
+        let attachments = self
+            .attachments
+            .iter()
+            .flat_map(|attachment| [attachment.header.as_bytes(), &attachment.data]);
+        std::iter::once(text)
+            .chain(attachments)
+            .filter(|piece| !piece.is_empty())
+    }
+}
+
+impl Attachment {
+    fn new(data: Bytes) -> Self {
+        Self {
+            header: Header::new(OpCode::Binary, data.len()),
+            data,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.data.len().saturating_add(self.header.as_bytes().len())
+    }
+}
+
+/// Builds a message from its end: the body first, what stands before it once that is known.
+#[derive(Debug)]
+pub struct Builder {
+    buffer: Vec<u8>,
+    body_start: usize,
+}
+
+impl Builder {
+    /// Leaves room for a head of at most `max_head` bytes; `body_size` is a guess.
+    #[must_use]
+    pub fn new(max_head: usize, body_size: usize) -> Self {
+        let body_start = Header::MAX_LEN.saturating_add(max_head);
+        let mut buffer = Vec::with_capacity(body_start.saturating_add(body_size));
+        buffer.resize(body_start, 0);
+        Self { buffer, body_start }
+    }
+
+    /// Where the body is appended.
+    pub fn body(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// Puts `head` in front of the body and the WebSocket header in front of that.
+    ///
+    /// `head` begins with the Engine.IO packet type. One that is longer than the room left for it
+    /// still works, at the price of moving the body.
+    #[must_use]
+    pub fn finish(mut self, head: &[u8], attachments: Vec<Bytes>, kind: Kind) -> Encoded {
+        let text_start = put_before(&mut self.buffer, self.body_start, head);
+        let header = Header::new(OpCode::Text, self.buffer.len().saturating_sub(text_start));
+        let frame_start = put_before(&mut self.buffer, text_start, header.as_bytes());
+        // A head that outgrew its room has shifted everything behind it.
+        let text_start = frame_start.saturating_add(header.as_bytes().len());
+        Encoded {
+            buffer: self.buffer,
+            frame_start,
+            text_start,
+            attachments: attachments.into_iter().map(Attachment::new).collect(),
+            kind,
+        }
+    }
+}
+
+/// Writes `piece` so that it ends at `end`, and returns where it begins.
+fn put_before(buffer: &mut Vec<u8>, end: usize, piece: &[u8]) -> usize {
+    let Some(start) = end.checked_sub(piece.len()) else {
+        buffer.splice(..end, piece.iter().copied());
+        return 0;
+    };
+    if let Some(room) = buffer.get_mut(start..end) {
+        room.copy_from_slice(piece);
+    }
+    start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames(encoded: &Encoded) -> Vec<u8> {
+        encoded.websocket_pieces().flatten().copied().collect()
+    }
+
+    #[test]
+    fn a_text_message_is_one_contiguous_frame() {
+        let encoded = Encoded::text_message("hello");
+        assert_eq!(encoded.text(), b"4hello");
+        assert_eq!(frames(&encoded), b"\x81\x064hello");
+        assert_eq!(encoded.websocket_pieces().count(), 1);
+        assert_eq!(encoded.len(), 8);
+    }
+
+    #[test]
+    fn lengths_choose_the_shortest_header() {
+        for (len, header) in [(124, 2), (125, 4), (65_534, 4), (65_535, 10)] {
+            let encoded = Encoded::text_message(&"x".repeat(len));
+            assert_eq!(encoded.len(), header + 1 + len, "message of {len}");
+        }
+    }
+
+    #[test]
+    fn attachments_follow_the_text_as_binary_frames() {
+        let mut builder = Builder::new(16, 0);
+        builder.body().extend_from_slice(b"[\"e\"]");
+        let attachments = vec![Bytes::from_static(&[1, 2]), Bytes::new()];
+        let encoded = builder.finish(b"452-", attachments, Kind::Event);
+        assert_eq!(
+            frames(&encoded),
+            b"\x81\x09452-[\"e\"]\x82\x02\x01\x02\x82\x00"
+        );
+        assert_eq!(encoded.len(), frames(&encoded).len());
+    }
+
+    #[test]
+    fn a_head_longer_than_its_room_moves_the_body() {
+        let mut builder = Builder::new(2, 0);
+        builder.body().extend_from_slice(b"body");
+        let head = "42/a-namespace-that-is-longer-than-expected,";
+        let encoded = builder.finish(head.as_bytes(), Vec::new(), Kind::Event);
+        assert_eq!(encoded.text(), format!("{head}body").as_bytes());
+        assert_eq!(frames(&encoded).get(2..), Some(encoded.text()));
+    }
+
+    #[test]
+    fn control_frames_are_cut_at_their_largest_size() {
+        let encoded = Encoded::control_frame(OpCode::Pong, &[7; 200]);
+        assert_eq!(encoded.len(), 127);
+        assert_eq!(frames(&encoded).first(), Some(&0x8A));
+    }
+}

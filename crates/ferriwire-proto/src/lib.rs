@@ -1,0 +1,33 @@
+//! The Socket.IO, Engine.IO and WebSocket protocols without I/O.
+//!
+//! Nothing in this crate opens a socket, reads a clock, draws a random number, starts a task or
+//! names a runtime. Whoever drives it does that: bytes, packets and the time come in as arguments,
+//! and what shall happen comes out as values.
+//!
+//! # The contract of every state machine
+//!
+//! 1. Change it: call a `handle_*` method with what arrived from the network, or a command.
+//! 2. Drain it: call `poll_output()` until it answers `Timeout(deadline)`.
+//! 3. Wait for the next input, or for the deadline; when it has passed, call `handle_timeout(now)`.
+//!
+//! Time is an argument, random bytes are arguments, and nothing happens between calls.
+//!
+//! # Map
+//!
+//! | module | specification | concept |
+//! |---|---|---|
+//! | [`engine`] | Engine.IO 4 | packets, polling payloads, handshake, one session |
+//! | [`websocket`] | RFC 6455 | frames, messages, control frames, closing |
+//! | [`packet`] | Socket.IO 5 | the seven packet kinds |
+//! | [`codec`] | Socket.IO 5 | packets and typed arguments to and from bytes |
+//! | [`encoded`] | | one outgoing message and its wire forms, each made at most once |
+//! | [`connection`] | Socket.IO 5 | several namespaces on one session |
+//! | [`value`] | | untyped payloads |
+
+pub mod codec;
+pub mod connection;
+pub mod encoded;
+pub mod engine;
+pub mod packet;
+pub mod value;
+pub mod websocket;
