@@ -1,0 +1,61 @@
+//! The key of the opening handshake (RFC 6455 sections 1.3 and 4.2.2).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest, Sha1};
+
+/// The value of `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key`, or `None` unless the key is 16
+/// bytes in base64.
+#[must_use]
+pub fn accept_key(key: &str) -> Option<String> {
+    // Sixteen bytes are 22 characters and the padding. The last character has four bits to spare;
+    // the reference accepts any, and so do we, because nobody looks at the bytes themselves.
+    let digits = key.strip_suffix("==")?.as_bytes();
+    if digits.len() != 22 || !digits.iter().copied().all(is_base64_digit) {
+        return None;
+    }
+    let digest = Sha1::new()
+        .chain_update(key)
+        .chain_update(SUFFIX)
+        .finalize();
+    Some(STANDARD.encode(digest))
+}
+
+fn is_base64_digit(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/'
+}
+
+const SUFFIX: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_the_specification() {
+        assert_eq!(
+            accept_key("dGhlIHNhbXBsZSBub25jZQ==").as_deref(),
+            Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+        );
+    }
+
+    #[test]
+    fn only_sixteen_bytes_in_base64_are_a_key() {
+        for key in [
+            "",
+            "==",
+            "dGhlIHNhbXBsZSBub25jZQ",
+            "dGhlIHNhbXBsZSBub25jZQ=",
+            "dGhlIHNhbXBsZSBub25jZQ===",
+            "GhlIHNhbXBsZSBub25jZQ==",
+            "dGhlIHNhbXBsZSBub25jZQA==",
+            "dGhlIHNhbXBsZSBub25jZSE=",
+            "dGhlIHNhbXBsZSBub25jZ_==",
+            "dGhlIHNhbXBsZSBub25 ZQ==",
+            "dGhlIHNhbXBsZSBub25\u{e9}Q==",
+            " dGhlIHNhbXBsZSBub25jZQ==",
+        ] {
+            assert_eq!(accept_key(key), None, "{key:?}");
+        }
+    }
+}

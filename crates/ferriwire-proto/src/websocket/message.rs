@@ -1,0 +1,115 @@
+//! A message whose end has not arrived.
+
+use std::borrow::Cow;
+
+use super::decoder::{Item, Limits};
+use super::text::PartialText;
+use super::violation::Violation;
+
+/// What has arrived of a data message: fragments before this one, and pieces of this one.
+///
+/// permessage-deflate would keep here whether the message is compressed, as its first frame says.
+#[derive(Debug)]
+pub(super) struct Message {
+    content: Content,
+    fragments: u32,
+}
+
+#[derive(Debug)]
+enum Content {
+    Text(PartialText),
+    Binary(Vec<u8>),
+}
+
+impl Message {
+    pub(super) fn text() -> Self {
+        Self {
+            content: Content::Text(PartialText::default()),
+            fragments: 0,
+        }
+    }
+
+    pub(super) fn binary() -> Self {
+        Self {
+            content: Content::Binary(Vec::new()),
+            fragments: 0,
+        }
+    }
+
+    /// Checks the next fragment, of which only the header has arrived, against the limits.
+    pub(super) fn begin_fragment(&mut self, len: u64, limits: Limits) -> Result<(), Violation> {
+        let declared = len.saturating_add(self.len() as u64);
+        if declared > limits.max_message as u64 {
+            let limit = limits.max_message;
+            return Err(Violation::MessageTooLarge { declared, limit });
+        }
+        self.fragments = self.fragments.saturating_add(1);
+        let limit = limits.max_fragments;
+        if limit != 0 && self.fragments > limit {
+            return Err(Violation::TooManyFragments { limit });
+        }
+        Ok(())
+    }
+
+    /// Appends what has arrived; `to_come` is what follows it, once that is known.
+    ///
+    /// Memory grows with the data, not with what a header declares: it doubles like that of any
+    /// vector, but not beyond the end of the message.
+    pub(super) fn append(&mut self, piece: &[u8], to_come: Option<usize>) -> Result<(), Violation> {
+        let len = self.len();
+        let needed = len.saturating_add(piece.len());
+        if let Some(to_come) = to_come
+            && needed > self.capacity()
+        {
+            let doubled = self.capacity().saturating_mul(2);
+            let end = needed.saturating_add(to_come);
+            self.reserve_exact(doubled.clamp(needed, end).saturating_sub(len));
+        }
+        match &mut self.content {
+            Content::Text(text) => text.push(piece),
+            Content::Binary(data) => {
+                data.extend_from_slice(piece);
+                Ok(())
+            }
+        }
+    }
+
+    /// The whole message, now that its last piece is there: that piece itself if it is everything,
+    /// otherwise what was put together, moved out.
+    pub(super) fn finish(mut self, last: &[u8]) -> Result<Item<'_>, Violation> {
+        if self.len() > 0 {
+            self.append(last, Some(0))?;
+            return match self.content {
+                Content::Text(text) => Ok(Item::Text(Cow::Owned(text.finish()?))),
+                Content::Binary(data) => Ok(Item::Binary(Cow::Owned(data))),
+            };
+        }
+        match self.content {
+            Content::Text(_) => str::from_utf8(last)
+                .map(|text| Item::Text(Cow::Borrowed(text)))
+                .map_err(|_| Violation::InvalidUtf8),
+            Content::Binary(_) => Ok(Item::Binary(Cow::Borrowed(last))),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match &self.content {
+            Content::Text(text) => text.len(),
+            Content::Binary(data) => data.len(),
+        }
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        match &self.content {
+            Content::Text(text) => text.capacity(),
+            Content::Binary(data) => data.capacity(),
+        }
+    }
+
+    fn reserve_exact(&mut self, additional: usize) {
+        match &mut self.content {
+            Content::Text(text) => text.reserve_exact(additional),
+            Content::Binary(data) => data.reserve_exact(additional),
+        }
+    }
+}
