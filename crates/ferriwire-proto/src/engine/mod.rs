@@ -1,2 +1,97 @@
-//! (being written)
+//! Engine.IO 4: a session that survives a change of transport (docs/protocol.md, 1.1).
+//!
+//! This layer knows packets, polling bodies, the handshake and the life of one session. It does not
+//! know HTTP, what a message means, or how many bytes wait for a peer to read them.
+//!
+//! | module | concept |
+//! |---|---|
+//! | [`packet`] | the seven packet types |
+//! | [`payload`] | several packets in one polling body |
+//! | [`handshake`] | the query of a request, the answer to it, and its refusal |
+//! | [`session`] | server side of one session: heartbeat, upgrade, close |
+//! | [`queue`] | what waits for one peer |
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+pub mod handshake;
+pub mod packet;
+pub mod payload;
 pub mod queue;
+pub mod session;
+
+mod close_reason;
+mod session_id;
+
+pub use close_reason::CloseReason;
+pub use session_id::SessionId;
+
+/// What Engine.IO carries for the layer above.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// Text, borrowed from what was read where that is possible.
+    Text(Cow<'a, str>),
+    /// Bytes.
+    Binary(Bytes),
+}
+
+/// How packets travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// HTTP long-polling: a waiting GET carries packets to the client, a POST to the server.
+    Polling,
+    /// One WebSocket.
+    WebSocket,
+    /// One bidirectional stream of a WebTransport session.
+    WebTransport,
+}
+
+impl Transport {
+    /// The transport of that name; names are case-sensitive.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Polling, Self::WebSocket, Self::WebTransport]
+            .into_iter()
+            .find(|transport| transport.as_str() == name)
+    }
+
+    /// Its name in a query and in the list of upgrades.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Polling => "polling",
+            Self::WebSocket => "websocket",
+            Self::WebTransport => "webtransport",
+        }
+    }
+}
+
+/// The revision of the Engine.IO protocol, `EIO` in the query.
+#[doc(alias = "EIO")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Revision {
+    /// Revision 3, spoken by Socket.IO 2 clients: the client sends the pings.
+    V3,
+    /// Revision 4, the current one: the server sends the pings.
+    V4,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Transport;
+
+    #[test]
+    fn transports_are_found_by_their_exact_name() {
+        for transport in [
+            Transport::Polling,
+            Transport::WebSocket,
+            Transport::WebTransport,
+        ] {
+            assert_eq!(Transport::parse(transport.as_str()), Some(transport));
+        }
+        for name in ["", "WebSocket", "websocket ", "constructor", "__proto__"] {
+            assert_eq!(Transport::parse(name), None, "{name:?}");
+        }
+    }
+}

@@ -304,7 +304,11 @@ fn append_base64(body: &mut Vec<u8>, data: &[u8]) {
     body.resize(start.saturating_add(encoded_len), 0);
     if let Some(room) = body.get_mut(start..) {
         let written = STANDARD.encode_slice(data, room);
-        debug_assert_eq!(written.ok(), Some(encoded_len), "the room is exactly that long");
+        debug_assert_eq!(
+            written.ok(),
+            Some(encoded_len),
+            "the room is exactly that long"
+        );
     }
 }
 

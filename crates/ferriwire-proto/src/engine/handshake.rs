@@ -1,0 +1,268 @@
+//! What a request asks for, and the packet that opens a session (1.1.1, 1.1.3, 1.1.4).
+//!
+//! [`Query::parse`] turns the query of a request into typed parts. Whether they are acceptable is
+//! asked step by step, because the order of the checks decides which refusal a client sees and
+//! other checks (origin, the application's own) stand between them. Their order is:
+//!
+//! 1. [`Query::parse`], which needs a known transport, and [`Query::check_transport`];
+//! 2. the origin;
+//! 3. [`Query::session_id`], then, for a session that exists, [`Query::check_session`];
+//! 4. without a session [`Query::check_handshake`], the application, [`Query::check_revision`].
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::{Revision, SessionId, Transport};
+
+mod refusal;
+
+pub use refusal::{BadRequest, Refusal};
+
+/// How many parameters a query may have.
+const MAX_PARAMETERS: usize = 64;
+
+/// The part of a request's query that concerns Engine.IO. Other parameters are ignored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// The transport that the request belongs to: polling or WebSocket.
+    pub transport: Transport,
+    /// The revision that the client speaks. As in the reference, what is not exactly 4 is 3.
+    pub revision: Revision,
+    /// The session that it names: `None` for a handshake.
+    pub session: Option<NamedSession>,
+    /// Binary data shall be sent as base64 text, `b64`.
+    pub base64: bool,
+    /// The answer shall be a script, `j` with polling.
+    pub jsonp: bool,
+}
+
+/// The session that a request names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedSession {
+    /// An id as this server hands them out.
+    Id(SessionId),
+    /// Something that is no id, so that it cannot name a session.
+    Malformed,
+}
+
+/// How a request arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request<'a> {
+    /// A plain HTTP request.
+    Plain {
+        /// Its method, in upper case.
+        method: &'a str,
+    },
+    /// A request to become a WebSocket.
+    Upgrade,
+}
+
+impl Query {
+    /// Reads a query, without its question mark.
+    ///
+    /// # Errors
+    ///
+    /// There are more than 64 parameters; `sid`, `EIO` or `transport` is given twice, so that two
+    /// readers could disagree on what is asked for; or the transport is none that HTTP knows.
+    pub fn parse(query: &str) -> Result<Self, Refusal> {
+        let parameters = Parameters::parse(query)?;
+        let name = parameters.transport.unwrap_or_default();
+        // WebTransport has its own entrance and is never asked for in a query.
+        let transport = match Transport::parse(&name) {
+            Some(transport @ (Transport::Polling | Transport::WebSocket)) => transport,
+            Some(Transport::WebTransport) | None => return Err(Refusal::transport_unknown(&name)),
+        };
+        let revision = match parameters.revision.as_deref() {
+            Some("4") => Revision::V4,
+            _ => Revision::V3,
+        };
+        let session = parameters.session.filter(|id| !id.is_empty());
+        Ok(Self {
+            transport,
+            revision,
+            session: session.map(|id| NamedSession::parse(&id)),
+            base64: parameters.base64,
+            jsonp: parameters.jsonp && transport == Transport::Polling,
+        })
+    }
+
+    /// Row 1 of the table in 1.1.4: the transport must be enabled.
+    ///
+    /// # Errors
+    ///
+    /// It is not.
+    pub fn check_transport(&self, enabled: &[Transport]) -> Result<(), Refusal> {
+        if enabled.contains(&self.transport) {
+            Ok(())
+        } else {
+            Err(Refusal::transport_unknown(self.transport.as_str()))
+        }
+    }
+
+    /// Row 3: the session that is named, `None` for a handshake. Whoever finds no such session
+    /// answers with [`Refusal::SessionUnknown`], too.
+    ///
+    /// # Errors
+    ///
+    /// What is named cannot be a session.
+    pub fn session_id(&self) -> Result<Option<&SessionId>, Refusal> {
+        match &self.session {
+            None => Ok(None),
+            Some(NamedSession::Id(id)) => Ok(Some(id)),
+            Some(NamedSession::Malformed) => Err(Refusal::SessionUnknown(None)),
+        }
+    }
+
+    /// Rows 4 and 5: the request must fit the session that it names, which is on `current` and
+    /// speaks `revision`.
+    ///
+    /// # Errors
+    ///
+    /// A plain request uses another transport than the session, an upgrade asks for something that
+    /// is not a WebSocket, or the revisions differ.
+    pub fn check_session(
+        &self,
+        current: Transport,
+        revision: Revision,
+        request: Request<'_>,
+    ) -> Result<(), Refusal> {
+        let wanted = match request {
+            Request::Plain { .. } => current,
+            Request::Upgrade => Transport::WebSocket,
+        };
+        if self.transport != wanted {
+            return Err(Refusal::BadRequest(BadRequest::TransportMismatch {
+                requested: self.transport,
+                current,
+            }));
+        }
+        if self.revision != revision {
+            return Err(Refusal::BadRequest(BadRequest::RevisionMismatch {
+                requested: self.revision,
+                current: revision,
+            }));
+        }
+        Ok(())
+    }
+
+    /// Rows 6 and 7: without a session, a request must be one that can open one.
+    ///
+    /// # Errors
+    ///
+    /// The method is not GET, or the transport does not match the kind of request.
+    pub fn check_handshake(&self, request: Request<'_>) -> Result<(), Refusal> {
+        let wanted = match request {
+            Request::Plain { method: "GET" } => Transport::Polling,
+            Request::Plain { method } => return Err(Refusal::bad_handshake_method(method)),
+            Request::Upgrade => Transport::WebSocket,
+        };
+        if self.transport == wanted {
+            Ok(())
+        } else {
+            let cause = BadRequest::TransportHandshake(self.transport);
+            Err(Refusal::BadRequest(cause))
+        }
+    }
+
+    /// Row 9: the revision must be enabled.
+    ///
+    /// # Errors
+    ///
+    /// It is not.
+    pub fn check_revision(&self, enabled: &[Revision]) -> Result<(), Refusal> {
+        if enabled.contains(&self.revision) {
+            Ok(())
+        } else {
+            Err(Refusal::UnsupportedRevision(self.revision))
+        }
+    }
+}
+
+impl NamedSession {
+    fn parse(text: &str) -> Self {
+        SessionId::parse(text).map_or(Self::Malformed, Self::Id)
+    }
+}
+
+/// The parameters that have a meaning, percent-decoded.
+#[derive(Default)]
+struct Parameters<'a> {
+    transport: Option<Cow<'a, str>>,
+    revision: Option<Cow<'a, str>>,
+    session: Option<Cow<'a, str>>,
+    base64: bool,
+    jsonp: bool,
+}
+
+impl<'a> Parameters<'a> {
+    fn parse(query: &'a str) -> Result<Self, Refusal> {
+        let mut parameters = Self::default();
+        for (index, (key, value)) in form_urlencoded::parse(query.as_bytes()).enumerate() {
+            if index >= MAX_PARAMETERS {
+                let cause = BadRequest::TooManyParameters {
+                    limit: MAX_PARAMETERS,
+                };
+                return Err(Refusal::BadRequest(cause));
+            }
+            match key.as_ref() {
+                "transport" => set_once("transport", &mut parameters.transport, value)?,
+                "EIO" => set_once("EIO", &mut parameters.revision, value)?,
+                "sid" => set_once("sid", &mut parameters.session, value)?,
+                "b64" => parameters.base64 = !value.is_empty(),
+                "j" => parameters.jsonp = true,
+                _ => {}
+            }
+        }
+        Ok(parameters)
+    }
+}
+
+fn set_once<'a>(
+    name: &'static str,
+    parameter: &mut Option<Cow<'a, str>>,
+    value: Cow<'a, str>,
+) -> Result<(), Refusal> {
+    if parameter.replace(value).is_some() {
+        return Err(Refusal::BadRequest(BadRequest::DuplicateParameter(name)));
+    }
+    Ok(())
+}
+
+/// What the first packet of a session tells the client.
+#[derive(Clone, Copy, Debug)]
+pub struct Open<'a> {
+    /// The session's id.
+    pub session: &'a SessionId,
+    /// The transports that the client may move to; none unless it is on polling.
+    pub upgrades: &'a [Transport],
+    /// How often the client is going to see a ping.
+    pub ping_interval: Duration,
+    /// How long after that interval either side gives up.
+    pub ping_timeout: Duration,
+    /// The largest polling body or message that the server takes, in bytes.
+    pub max_payload: usize,
+}
+
+impl Open<'_> {
+    /// The packet as text, with its keys in the reference's order.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        // Neither ids nor names of transports contain anything that JSON would escape.
+        let upgrades: Vec<_> = self
+            .upgrades
+            .iter()
+            .map(|transport| format!("\"{}\"", transport.as_str()))
+            .collect();
+        format!(
+            r#"0{{"sid":"{}","upgrades":[{}],"pingInterval":{},"pingTimeout":{},"maxPayload":{}}}"#,
+            self.session.as_str(),
+            upgrades.join(","),
+            self.ping_interval.as_millis(),
+            self.ping_timeout.as_millis(),
+            self.max_payload,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! The secret that names a session.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// How many characters an id has. Adapters and load balancers of other implementations assume it.
+const LENGTH: usize = 20;
+
+/// How many characters of it a log may show.
+const SHOWN: usize = 4;
+
+/// Names a session towards its own client, and nobody else: whoever has it can send as that client.
+///
+/// Therefore `Debug` shows only its beginning and there is no `Display`.
+#[doc(alias = "sid")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(Arc<str>);
+
+impl SessionId {
+    /// The id made of these bytes, which must come from a cryptographic random source.
+    #[must_use]
+    pub fn from_random(bytes: [u8; 15]) -> Self {
+        Self(URL_SAFE_NO_PAD.encode(bytes).into())
+    }
+
+    /// Reads an id: exactly 20 characters of `A-Z`, `a-z`, `0-9`, `_` and `-`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        (text.len() == LENGTH && text.bytes().all(valid)).then(|| Self(text.into()))
+    }
+
+    /// The whole secret.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.get(..SHOWN).unwrap_or_default();
+        write!(f, "{shown}..")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::SessionId;
+
+    #[test]
+    fn only_twenty_characters_of_the_alphabet_are_an_id() {
+        for (text, valid) in [
+            ("lv_VI97HAXpY6yYWAAAC", true),
+            ("--------------------", true),
+            ("", false),
+            ("lv_VI97HAXpY6yYWAAA", false),
+            ("lv_VI97HAXpY6yYWAAACC", false),
+            ("lv_VI97HAXpY6yYWAA+C", false),
+            ("lv_VI97HAXpY6yYWAA=C", false),
+            ("lv_VI97HAXpY6yYWAA\0C", false),
+            ("lv_VI97HAXpY6yYWAA\u{e9}", false),
+        ] {
+            assert_eq!(SessionId::parse(text).is_some(), valid, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn logs_do_not_show_the_secret() {
+        let id = SessionId::parse("lv_VI97HAXpY6yYWAAAC").unwrap();
+        assert_eq!(format!("{id:?}"), "lv_V..");
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_make_a_valid_and_distinct_id(bytes: [u8; 15], other: [u8; 15]) {
+            let id = SessionId::from_random(bytes);
+            prop_assert_eq!(SessionId::parse(id.as_str()), Some(id.clone()));
+            prop_assert_eq!(id == SessionId::from_random(other), bytes == other);
+        }
+    }
+}
