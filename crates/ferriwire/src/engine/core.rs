@@ -1,0 +1,202 @@
+//! What all sessions of one server share.
+
+use std::sync::{Arc, Once};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ferriwire_proto::encoded::Encoded;
+use ferriwire_proto::engine::handshake::Open;
+use ferriwire_proto::engine::{CloseReason, SessionId, Transport};
+use hyper::upgrade::OnUpgrade;
+use tokio::sync::Notify;
+
+use super::bundle::Bundle;
+use super::counters::Counters;
+use super::request::Request;
+use super::session::{Input, Session};
+use super::sessions::Sessions;
+use super::shard::Shard;
+use super::task::{SessionHandler, SessionTask};
+use crate::config::Config;
+use crate::error::Error;
+
+/// What runs on top of all sessions of a server.
+pub(crate) trait Application: Send + Sync {
+    fn open(&self, session: &Session, config: &Arc<Config>) -> Box<dyn SessionHandler>;
+}
+
+pub(crate) struct Core {
+    config: Arc<Config>,
+    application: Box<dyn Application>,
+    sessions: Sessions,
+    shards: Vec<Arc<Shard>>,
+    /// The shard tasks start with the first session, which is certainly within a runtime.
+    shards_started: Once,
+    next_shard: AtomicUsize,
+    bundle: Option<Bundle>,
+    counters: Counters,
+    accepting: AtomicBool,
+    /// Connection tasks that have not ended.
+    tasks: AtomicUsize,
+    task_ended: Notify,
+}
+
+impl Core {
+    pub(crate) fn new(
+        config: Config,
+        application: Box<dyn Application>,
+        shards: usize,
+    ) -> Result<Arc<Self>, Error> {
+        let bundle = config.client_bundle.as_deref().map(Bundle::read);
+        let bundle = bundle.transpose()?;
+        let now = tokio::time::Instant::now().into_std();
+        let shortest = config.shortest_interval();
+        let shards: Vec<_> = (0..shards.max(1))
+            .map(|index| Arc::new(Shard::new(index, shortest, now)))
+            .collect();
+        Ok(Arc::new(Self {
+            config: Arc::new(config),
+            application,
+            sessions: Sessions::new(),
+            shards,
+            shards_started: Once::new(),
+            next_shard: AtomicUsize::new(0),
+            bundle,
+            counters: Counters::default(),
+            accepting: AtomicBool::new(true),
+            tasks: AtomicUsize::new(0),
+            task_ended: Notify::new(),
+        }))
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(crate) fn bundle(&self) -> Option<&Bundle> {
+        self.bundle.as_ref()
+    }
+
+    /// Whether new sessions are taken.
+    pub(crate) fn is_accepting(&self) -> bool {
+        self.accepting.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn open_handler(&self, session: &Session) -> Box<dyn SessionHandler> {
+        self.application.open(session, &self.config)
+    }
+
+    /// Opens a session and starts its connection task. On polling the handshake's answer is the
+    /// returned text; on a WebSocket it is queued, to be the first frame.
+    pub(crate) fn open_session(
+        self: &Arc<Self>,
+        request: Arc<Request>,
+        upgrade: Option<OnUpgrade>,
+    ) -> Result<String, getrandom::Error> {
+        self.shards_started.call_once(|| {
+            for shard in &self.shards {
+                tokio::spawn(Arc::clone(shard).run());
+            }
+        });
+        let mut random = [0; 15];
+        getrandom::fill(&mut random)?;
+        let id = SessionId::from_random(random);
+        let shard = self.next_shard.fetch_add(1, Ordering::Relaxed) % self.shards.len();
+        let session = Session::new(
+            id.clone(),
+            request,
+            Arc::clone(&self.shards[shard]),
+            self.config.max_buffered,
+        );
+        let open = self.open_packet(&id, session.transport());
+        if upgrade.is_some() {
+            // The outbox is new and holds nothing, so it cannot be full.
+            let _ = session.push(&Arc::new(Encoded::engine_packet(&open)), false);
+        }
+        self.sessions.insert(session.clone());
+        self.counters.session_opened();
+        self.tasks.fetch_add(1, Ordering::AcqRel);
+        let now = tokio::time::Instant::now().into_std();
+        tokio::spawn(SessionTask::new(Arc::clone(self), session, upgrade, now));
+        Ok(open)
+    }
+
+    fn open_packet(&self, id: &SessionId, transport: Transport) -> String {
+        let may_upgrade = self.config.allow_upgrades && transport == Transport::Polling;
+        let upgrades: Vec<_> = [Transport::WebSocket, Transport::WebTransport]
+            .into_iter()
+            .filter(|upgrade| may_upgrade && self.config.transports.contains(upgrade))
+            .collect();
+        let open = Open {
+            session: id,
+            upgrades: &upgrades,
+            ping_interval: self.config.ping_interval,
+            ping_timeout: self.config.ping_timeout,
+            max_payload: self.config.max_payload,
+        };
+        open.encode()
+    }
+
+    /// The session is over: requests do not find it any more.
+    pub(crate) fn session_closed(&self, session: &Session, reason: CloseReason) {
+        self.sessions.remove(session.id());
+        self.counters.session_closed(reason);
+    }
+
+    /// Its connection task has ended.
+    pub(crate) fn session_ended(&self, session: &Session) {
+        self.sessions.remove(session.id());
+        self.tasks.fetch_sub(1, Ordering::AcqRel);
+        self.task_ended.notify_waiters();
+    }
+
+    /// Takes no new sessions, lets the present ones write what they have, closes them without a
+    /// DISCONNECT packet so that their clients come back, and ends those that take longer than
+    /// `grace`.
+    pub(crate) async fn shut_down(&self, grace: Duration) {
+        self.accepting.store(false, Ordering::Release);
+        for session in self.sessions.all() {
+            session.tell(Input::Close(CloseReason::ServerShuttingDown));
+        }
+        if tokio::time::timeout(grace, self.all_ended()).await.is_err() {
+            for session in self.sessions.all() {
+                session.tell(Input::Abort(CloseReason::ServerShuttingDown));
+            }
+        }
+    }
+
+    async fn all_ended(&self) {
+        loop {
+            let ended = self.task_ended.notified();
+            if self.tasks.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        for shard in &self.shards {
+            shard.stop();
+        }
+    }
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Core")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

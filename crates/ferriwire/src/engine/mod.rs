@@ -1,0 +1,82 @@
+//! Engine.IO without Socket.IO on top: sessions, transports, admission and bounds.
+//!
+//! [`Server`] is for programs that want the transports and nothing else: every message is text or
+//! bytes, there are no events, namespaces or rooms. Socket.IO is its first user: `server` puts its
+//! own [`task::SessionHandler`] on top of the same sessions.
+//!
+//! | file | concept |
+//! |---|---|
+//! | `http`, `origins`, `body` | a request to a session and a transport, or to an error answer |
+//! | `listen`, `service` | where requests come from |
+//! | `core`, `sessions` | what all sessions share |
+//! | `task` | the connection task: one loop over a closed set of inputs |
+//! | `session` | the handle that others hold, and the mailbox |
+//! | `outbox`, `write`, `turn`, `shard` | the write path |
+//! | `transport` | bytes in and out |
+//! | `running` | handlers inside a connection task |
+
+pub(crate) mod body;
+pub(crate) mod bundle;
+pub(crate) mod core;
+pub(crate) mod counters;
+pub(crate) mod http;
+pub(crate) mod listen;
+pub(crate) mod running;
+pub(crate) mod service;
+pub(crate) mod session;
+pub(crate) mod task;
+pub(crate) mod transport;
+
+mod handler;
+mod origins;
+mod outbox;
+mod request;
+mod server;
+mod sessions;
+mod shard;
+mod turn;
+mod write;
+
+pub use body::Body;
+pub use counters::Stats;
+pub use ferriwire_proto::engine::{CloseReason, Revision, Transport};
+pub use origins::Origins;
+pub use request::{PeerAddress, Request};
+pub use server::{RunningServer, Server};
+pub use service::{Layer, Layered, Service};
+pub use session::Session;
+
+use bytes::Bytes;
+
+/// A message of an Engine.IO session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Binary(Bytes),
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<Bytes> for Message {
+    fn from(data: Bytes) -> Self {
+        Self::Binary(data)
+    }
+}
+
+impl From<Vec<u8>> for Message {
+    fn from(data: Vec<u8>) -> Self {
+        Self::Binary(data.into())
+    }
+}

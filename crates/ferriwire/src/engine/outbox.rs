@@ -1,0 +1,400 @@
+//! What waits for one client, and the write half of its transport, behind one short lock.
+//!
+//! `emit` pushes; whoever ends a turn flushes. The lock is never held across a system call or an
+//! `.await`: a writer takes a batch out, marks the outbox as being written, writes, and puts back
+//! what the kernel did not take. Nobody closes anything in place: a full or failed outbox is marked,
+//! and the connection task, woken by that, runs the close once.
+
+use std::sync::Arc;
+
+use ferriwire_proto::encoded::Encoded;
+use ferriwire_proto::engine::queue::{Batch, Control, Entry, Queue};
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+use super::write::{self, Written};
+
+/// How much a writer takes out of the queue at once, so that one fast reader with a long queue
+/// does not hold the turn: two or three socket buffers' worth.
+const BATCH: usize = 256 * 1024;
+
+/// The body of one polling answer is closed near this size.
+const PAYLOAD: usize = 256 * 1024;
+
+/// Above this, an `emit` writes at once instead of at the end of the turn, so that a loop of
+/// emits without an `.await` does not fill memory while the kernel could take the bytes.
+pub(crate) const EAGER: usize = 64 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    /// How many bytes may wait, after a write was tried.
+    max_buffered: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    queue: Queue,
+    half: WriteHalf,
+    phase: Phase,
+    /// It stands on the list of a turn or of its shard, and will be flushed.
+    listed: bool,
+    /// Somebody writes a batch outside the lock.
+    writing: bool,
+    /// The kernel takes nothing more; the connection task waits for writability.
+    blocked: bool,
+    trouble: Option<Trouble>,
+}
+
+/// Where the bytes go.
+#[derive(Debug)]
+enum WriteHalf {
+    /// Nowhere yet: the transport is not known, or it is just being changed.
+    Held,
+    /// Long-polling, with the answer of the waiting GET if there is one.
+    Polling(Option<oneshot::Sender<Vec<u8>>>),
+    /// A bare TCP socket: everybody may write.
+    Socket(Arc<TcpStream>),
+    /// Another kind of stream, drained by the connection task alone.
+    Task,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// The close packet is queued; nothing more is accepted.
+    Draining,
+    Closed,
+}
+
+/// What only the connection task may act upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// More waits than the bound allows.
+    SlowConsumer,
+    /// A write failed.
+    WriteFailed,
+}
+
+/// What became of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Push {
+    /// It waits; somebody else will flush.
+    Queued,
+    /// It waits, and the pusher has to see to it that the outbox is flushed.
+    NeedsFlush,
+    /// It waits with so much else that the pusher has to flush right now.
+    NeedsFlushNow,
+    /// Volatile, and something waited already.
+    Dropped,
+    /// The bound is exceeded: the connection task has to be woken, it will close.
+    Overflow,
+    /// The session does not take messages any more.
+    Disconnected,
+}
+
+/// What is left to do after a flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// Nothing, or somebody else does it.
+    Done,
+    /// The connection task has to be woken: it drains, waits for writability, or closes.
+    WakeTask,
+}
+
+impl Outbox {
+    pub(crate) fn new(max_buffered: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                queue: Queue::new(),
+                half: WriteHalf::Held,
+                phase: Phase::Open,
+                listed: false,
+                writing: false,
+                blocked: false,
+                trouble: None,
+            }),
+            max_buffered,
+        }
+    }
+
+    /// Queues a message. Never waits, writes or runs foreign code.
+    pub(crate) fn push(&self, message: &Arc<Encoded>, volatile: bool) -> Push {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Open {
+            return Push::Disconnected;
+        }
+        if volatile && !state.is_writable() {
+            return Push::Dropped;
+        }
+        let waiting = state.queue.bytes();
+        // At or below the eager mark no write was tried since the last one, so nothing is known
+        // about the reader's speed; a single message of any size passes.
+        if waiting > EAGER && waiting.saturating_add(message.len()) > self.max_buffered {
+            state.close(Some(Trouble::SlowConsumer));
+            return Push::Overflow;
+        }
+        state.queue.push(Entry::Message(Arc::clone(message)));
+        state.after_push()
+    }
+
+    /// Queues a packet of Engine.IO itself, also while draining.
+    pub(crate) fn push_control(&self, control: Control) -> Push {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Closed {
+            return Push::Disconnected;
+        }
+        state.queue.push(Entry::Control(control));
+        state.after_push()
+    }
+
+    /// Queues the close packet; nothing is accepted behind it.
+    pub(crate) fn begin_close(&self) {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Open {
+            return;
+        }
+        state.phase = Phase::Draining;
+        // A polling client that has nothing to receive gets `6` in front, as the reference does.
+        let polling_idle = matches!(state.half, WriteHalf::Polling(None));
+        if polling_idle && state.queue.is_empty() {
+            state.queue.push(Entry::Control(Control::Noop));
+        }
+        state.queue.push(Entry::Control(Control::Close));
+    }
+
+    /// Forgets what waits and refuses what comes.
+    pub(crate) fn close(&self) {
+        let waiter = {
+            let mut state = self.state.lock();
+            state.close(None)
+        };
+        if let Some(waiter) = waiter {
+            // The session ends while a GET waits: the client learns it by a close packet.
+            let _ = waiter.send(b"1".to_vec());
+        }
+    }
+
+    /// Writes what waits, as far as the kernel takes it.
+    ///
+    /// `force` tries a socket that was full a moment ago as well.
+    pub(crate) fn flush(&self, force: bool) -> Flushed {
+        loop {
+            let (stream, mut batch) = {
+                let mut state = self.state.lock();
+                state.listed = false;
+                if state.writing || state.phase == Phase::Closed || state.queue.is_empty() {
+                    return Flushed::Done;
+                }
+                if state.blocked && !force {
+                    return Flushed::Done;
+                }
+                match &mut state.half {
+                    WriteHalf::Held => return Flushed::Done,
+                    WriteHalf::Task => return Flushed::WakeTask,
+                    WriteHalf::Polling(None) => return Flushed::Done,
+                    WriteHalf::Polling(waiter) => {
+                        let waiter = waiter.take();
+                        drop(state);
+                        return self.answer_poll(waiter);
+                    }
+                    WriteHalf::Socket(stream) => {
+                        let stream = Arc::clone(stream);
+                        state.writing = true;
+                        (stream, state.queue.take(BATCH))
+                    }
+                }
+            };
+            let written = write::batch_to_socket(&stream, &mut batch, force);
+            let mut state = self.state.lock();
+            state.writing = false;
+            if state.phase == Phase::Closed {
+                return Flushed::Done;
+            }
+            let complete = batch.is_empty();
+            state.queue.restore(batch);
+            match written {
+                Written::Failed => {
+                    state.close(Some(Trouble::WriteFailed));
+                    return Flushed::WakeTask;
+                }
+                Written::Blocked => {
+                    let wake = !state.blocked;
+                    state.blocked = true;
+                    return if wake { Flushed::WakeTask } else { Flushed::Done };
+                }
+                Written::All if complete && state.queue.is_empty() => {
+                    // A draining session is finished by its connection task.
+                    return match state.phase {
+                        Phase::Draining => Flushed::WakeTask,
+                        Phase::Open | Phase::Closed => Flushed::Done,
+                    };
+                }
+                Written::All => {}
+            }
+        }
+    }
+
+    fn answer_poll(&self, waiter: Option<oneshot::Sender<Vec<u8>>>) -> Flushed {
+        let mut state = self.state.lock();
+        let body = state.queue.take_payload(PAYLOAD);
+        let draining = state.phase == Phase::Draining;
+        match (waiter, body) {
+            (Some(waiter), Some(body)) => {
+                drop(state);
+                // A GET that was aborted in this instant ends its session, so nothing is missed.
+                let _ = waiter.send(body);
+            }
+            (waiter, _) => {
+                if let WriteHalf::Polling(slot) = &mut state.half {
+                    *slot = waiter;
+                }
+            }
+        }
+        if draining {
+            Flushed::WakeTask
+        } else {
+            Flushed::Done
+        }
+    }
+
+    /// A GET waits from now on. Refused when one waits already, or this is not polling.
+    pub(crate) fn attach_poll(
+        &self,
+        waiter: oneshot::Sender<Vec<u8>>,
+    ) -> Result<(), oneshot::Sender<Vec<u8>>> {
+        let mut state = self.state.lock();
+        match &mut state.half {
+            WriteHalf::Polling(slot @ None) => {
+                *slot = Some(waiter);
+                Ok(())
+            }
+            WriteHalf::Polling(Some(_))
+            | WriteHalf::Held
+            | WriteHalf::Socket(_)
+            | WriteHalf::Task => Err(waiter),
+        }
+    }
+
+    /// Whether the waiting GET was given up by its client.
+    pub(crate) fn poll_was_aborted(&self) -> bool {
+        let state = self.state.lock();
+        match &state.half {
+            WriteHalf::Polling(Some(waiter)) => waiter.is_closed(),
+            WriteHalf::Polling(None)
+            | WriteHalf::Held
+            | WriteHalf::Socket(_)
+            | WriteHalf::Task => false,
+        }
+    }
+
+    /// Answers a waiting GET at once, with what there is or with `6`.
+    pub(crate) fn release_poll(&self) {
+        let (waiter, body) = {
+            let mut state = self.state.lock();
+            let WriteHalf::Polling(slot) = &mut state.half else {
+                return;
+            };
+            let Some(waiter) = slot.take() else { return };
+            let body = state.queue.take_payload(PAYLOAD);
+            (waiter, body)
+        };
+        let _ = waiter.send(body.unwrap_or_else(|| b"6".to_vec()));
+    }
+
+    /// The session uses long-polling.
+    pub(crate) fn use_polling(&self) {
+        self.state.lock().half = WriteHalf::Polling(None);
+    }
+
+    /// The session writes to a bare socket from now on.
+    pub(crate) fn use_socket(&self, stream: Arc<TcpStream>) {
+        self.state.lock().half = WriteHalf::Socket(stream);
+    }
+
+    /// The connection task drains the outbox from now on.
+    pub(crate) fn use_task(&self) {
+        self.state.lock().half = WriteHalf::Task;
+    }
+
+    /// Takes a batch out for the connection task to write. Every batch must be given back by
+    /// [`finish_batch`](Self::finish_batch).
+    pub(crate) fn take_batch(&self) -> Option<Batch> {
+        let mut state = self.state.lock();
+        if state.writing || state.queue.is_empty() {
+            return None;
+        }
+        state.writing = true;
+        Some(state.queue.take(BATCH))
+    }
+
+    /// Gives back what was not written of a batch.
+    pub(crate) fn finish_batch(&self, batch: Batch) {
+        let mut state = self.state.lock();
+        state.writing = false;
+        if state.phase != Phase::Closed {
+            state.queue.restore(batch);
+        }
+    }
+
+    /// Whether the kernel took nothing more at the last write.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.state.lock().blocked
+    }
+
+    /// The socket is writable again.
+    pub(crate) fn unblock(&self) {
+        self.state.lock().blocked = false;
+    }
+
+    /// What the connection task has to act upon.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        self.state.lock().trouble
+    }
+
+    /// Whether everything that was pushed is on its way.
+    pub(crate) fn is_drained(&self) -> bool {
+        let state = self.state.lock();
+        state.queue.is_empty() && !state.writing
+    }
+
+    /// How many bytes wait.
+    pub(crate) fn buffered_bytes(&self) -> usize {
+        self.state.lock().queue.bytes()
+    }
+}
+
+impl State {
+    fn after_push(&mut self) -> Push {
+        if self.queue.bytes() > EAGER {
+            return Push::NeedsFlushNow;
+        }
+        if std::mem::replace(&mut self.listed, true) {
+            Push::Queued
+        } else {
+            Push::NeedsFlush
+        }
+    }
+
+    /// Whether a volatile message would be on its way at once.
+    fn is_writable(&self) -> bool {
+        self.queue.is_empty()
+            && !self.blocked
+            && !self.writing
+            && !matches!(self.half, WriteHalf::Polling(None) | WriteHalf::Held)
+    }
+
+    fn close(&mut self, trouble: Option<Trouble>) -> Option<oneshot::Sender<Vec<u8>>> {
+        self.phase = Phase::Closed;
+        self.queue.clear();
+        self.trouble = self.trouble.or(trouble);
+        match &mut self.half {
+            WriteHalf::Polling(waiter) => waiter.take(),
+            WriteHalf::Held | WriteHalf::Socket(_) | WriteHalf::Task => {
+                self.half = WriteHalf::Held;
+                None
+            }
+        }
+    }
+}

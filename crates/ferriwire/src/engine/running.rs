@@ -1,0 +1,110 @@
+//! Handlers that run inside a connection task: polled by it, no task of their own.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::stream::{FuturesUnordered, Stream};
+
+/// A handler's future, on the heap.
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// The handlers of one connection that wait for something. Nothing is allocated while there are
+/// none. `K` says which handler it is, `T` what it comes to.
+pub(crate) struct Running<K, T = ()> {
+    waiting: Option<Box<FuturesUnordered<Job<K, T>>>>,
+}
+
+/// A handler that has ended: `Err` is what it said when it panicked.
+pub(crate) type Ended<K, T = ()> = (K, Result<T, String>);
+
+struct Job<K, T> {
+    /// Taken when the job ends.
+    which: Option<K>,
+    future: BoxFuture<T>,
+}
+
+impl<K, T> Running<K, T> {
+    pub(crate) const fn new() -> Self {
+        Self { waiting: None }
+    }
+
+    /// Starts a handler at once, and keeps it when it has to wait.
+    pub(crate) fn start(
+        &mut self,
+        which: K,
+        future: BoxFuture<T>,
+        cx: &mut Context<'_>,
+    ) -> Option<Ended<K, T>>
+    where
+        K: Unpin,
+    {
+        let mut job = Job {
+            which: Some(which),
+            future,
+        };
+        match Pin::new(&mut job).poll(cx) {
+            Poll::Ready(ended) => ended,
+            Poll::Pending => {
+                let waiting = self.waiting.get_or_insert_default();
+                waiting.push(job);
+                None
+            }
+        }
+    }
+
+    /// The next handler that has ended. `None` when all that are left wait; they wake the task.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Option<Ended<K, T>>
+    where
+        K: Unpin,
+    {
+        let waiting = self.waiting.as_mut()?;
+        match Pin::new(&mut **waiting).poll_next(cx) {
+            Poll::Ready(Some(ended)) => ended,
+            Poll::Ready(None) => {
+                self.waiting = None;
+                None
+            }
+            Poll::Pending => None,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.as_ref().map_or(0, |waiting| waiting.len())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Ends all handlers where they wait.
+    pub(crate) fn clear(&mut self) {
+        self.waiting = None;
+    }
+}
+
+impl<K: Unpin, T> Future for Job<K, T> {
+    /// Always `Some`: a job is not polled again once it has ended.
+    type Output = Option<Ended<K, T>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // A future that panicked is dropped and never polled again.
+        let result = match catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(value)) => Ok(value),
+            Err(panic) => Err(panic_message(&*panic)),
+        };
+        Poll::Ready(self.which.take().map(|which| (which, result)))
+    }
+}
+
+/// What a panic said, if it said it in text.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without a message").to_owned()
+}

@@ -1,0 +1,294 @@
+//! The handle to one session: where others push messages for its client and leave it notes.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use ferriwire_proto::encoded::Encoded;
+use ferriwire_proto::engine::queue::Control;
+use ferriwire_proto::engine::{CloseReason, SessionId, Transport};
+use futures_util::task::AtomicWaker;
+use hyper::upgrade::OnUpgrade;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::Message;
+use super::outbox::{EAGER, Flushed, Outbox, Push};
+use super::request::Request;
+use super::shard::Shard;
+use super::turn;
+use crate::error::EmitError;
+
+/// One client's Engine.IO session: cheap to clone, usable from any task.
+#[derive(Clone)]
+pub struct Session {
+    shared: Arc<Shared>,
+}
+
+/// What a session's handles and its connection task share.
+pub(crate) struct Shared {
+    id: SessionId,
+    request: Arc<Request>,
+    shard: Arc<Shard>,
+    outbox: Outbox,
+    /// `None` when the connection task has ended: nobody would read the notes.
+    mailbox: Mutex<Option<Vec<Input>>>,
+    /// Wakes the connection task.
+    waker: AtomicWaker,
+    /// The layer above has something to look after.
+    attention: AtomicBool,
+    /// The session has left long-polling.
+    upgraded: AtomicBool,
+    /// A POST is being read or answered: there may be one at a time.
+    posting: AtomicBool,
+    /// The earliest tick at which the shard will wake the task.
+    armed: AtomicU64,
+}
+
+/// What HTTP requests and other tasks tell the connection task.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// A GET waits for packets.
+    Poll(oneshot::Sender<Vec<u8>>),
+    /// The client gave up a waiting GET.
+    PollAborted,
+    /// A POST brought a payload; it is answered when the payload has been handed on.
+    Post {
+        body: Bytes,
+        handed_on: oneshot::Sender<()>,
+    },
+    /// A POST broke the rules, or its connection broke.
+    PostFailed,
+    /// A WebSocket wants to take the session over.
+    Candidate(OnUpgrade),
+    /// Write what waits, then close.
+    Close(CloseReason),
+    /// Close at once.
+    Abort(CloseReason),
+}
+
+/// The deadline is not armed anywhere.
+const UNARMED: u64 = u64::MAX;
+
+impl Session {
+    pub(crate) fn new(
+        id: SessionId,
+        request: Arc<Request>,
+        shard: Arc<Shard>,
+        max_buffered: usize,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                id,
+                request,
+                shard,
+                outbox: Outbox::new(max_buffered),
+                mailbox: Mutex::new(Some(Vec::new())),
+                waker: AtomicWaker::new(),
+                attention: AtomicBool::new(false),
+                upgraded: AtomicBool::new(false),
+                posting: AtomicBool::new(false),
+                armed: AtomicU64::new(UNARMED),
+            }),
+        }
+    }
+
+    /// Sends a message to the client. It is written at the end of the current turn.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError::Disconnected`] when the session has ended, and [`EmitError::Full`] when more
+    /// waits than [`Config::max_buffered`](crate::Config::max_buffered) allows; the session is then
+    /// closed with the reason `slow consumer`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use ferriwire::engine::{Message, Session};
+    /// fn greet(session: &Session) -> Result<(), ferriwire::EmitError> {
+    ///     session.send("hello")
+    /// }
+    /// ```
+    pub fn send(&self, message: impl Into<Message>) -> Result<(), EmitError> {
+        let encoded = match message.into() {
+            Message::Text(text) => Encoded::text_message(&text),
+            Message::Binary(data) => Encoded::binary_message(data),
+        };
+        self.push(&Arc::new(encoded), false)
+    }
+
+    /// Writes what waits, then closes the session with the reason `forced close`.
+    pub fn close(&self) {
+        self.tell(Input::Close(CloseReason::ForcedClose));
+    }
+
+    /// The first request of the session.
+    #[must_use]
+    pub fn request(&self) -> &Arc<Request> {
+        &self.shared.request
+    }
+
+    /// How many bytes wait to be written to the client.
+    #[must_use]
+    pub fn buffered_bytes(&self) -> usize {
+        self.shared.outbox.buffered_bytes()
+    }
+
+    pub(crate) fn id(&self) -> &SessionId {
+        &self.shared.id
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.shared.outbox
+    }
+
+    pub(crate) fn shard(&self) -> &Arc<Shard> {
+        &self.shared.shard
+    }
+
+    pub(crate) fn waker(&self) -> &AtomicWaker {
+        &self.shared.waker
+    }
+
+    /// Queues a message and sees to it that it is written.
+    pub(crate) fn push(&self, message: &Arc<Encoded>, volatile: bool) -> Result<(), EmitError> {
+        let push = self.shared.outbox.push(message, volatile);
+        if push == Push::NeedsFlushNow {
+            self.flush_now();
+        }
+        self.after_push(push)
+    }
+
+    /// Queues a message without writing, for a caller that holds a lock: it must call
+    /// [`after_push`](Self::after_push), or [`flush_now`](Self::flush_now), when it has let it go.
+    pub(crate) fn push_quietly(&self, message: &Arc<Encoded>, volatile: bool) -> Push {
+        self.shared.outbox.push(message, volatile)
+    }
+
+    pub(crate) fn after_push(&self, push: Push) -> Result<(), EmitError> {
+        match push {
+            Push::Queued | Push::Dropped | Push::NeedsFlushNow => Ok(()),
+            Push::NeedsFlush => {
+                turn::enlist(self);
+                Ok(())
+            }
+            Push::Overflow => {
+                self.wake();
+                Err(EmitError::Full)
+            }
+            Push::Disconnected => Err(EmitError::Disconnected),
+        }
+    }
+
+    pub(crate) fn push_control(&self, control: Control) {
+        let push = self.shared.outbox.push_control(control);
+        if push == Push::NeedsFlushNow {
+            self.flush_now();
+        }
+        // Only user messages can be refused.
+        let _ = self.after_push(push);
+    }
+
+    pub(crate) fn flush(&self) {
+        if self.shared.outbox.flush(false) == Flushed::WakeTask {
+            self.wake();
+        }
+    }
+
+    pub(crate) fn flush_now(&self) {
+        let force = self.shared.outbox.buffered_bytes() > EAGER;
+        if self.shared.outbox.flush(force) == Flushed::WakeTask {
+            self.wake();
+        }
+    }
+
+    /// Leaves the connection task a note. Whoever waits for an answer is told by the note's end
+    /// of the channel being dropped when there is no task any more.
+    pub(crate) fn tell(&self, input: Input) {
+        if let Some(notes) = self.shared.mailbox.lock().as_mut() {
+            notes.push(input);
+        }
+        self.wake();
+    }
+
+    pub(crate) fn take_inputs(&self) -> Vec<Input> {
+        let mut mailbox = self.shared.mailbox.lock();
+        mailbox.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Asks the layer above to look after its sockets.
+    pub(crate) fn call_attention(&self) {
+        self.shared.attention.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    pub(crate) fn take_attention(&self) -> bool {
+        self.shared.attention.swap(false, Ordering::AcqRel)
+    }
+
+    /// The transport that the session uses now.
+    pub(crate) fn transport(&self) -> Transport {
+        if self.shared.upgraded.load(Ordering::Acquire) {
+            Transport::WebSocket
+        } else {
+            self.shared.request.transport
+        }
+    }
+
+    pub(crate) fn set_upgraded(&self) {
+        self.shared.upgraded.store(true, Ordering::Release);
+    }
+
+    /// Whether this POST is the only one.
+    pub(crate) fn begin_post(&self) -> bool {
+        !self.shared.posting.swap(true, Ordering::AcqRel)
+    }
+
+    pub(crate) fn end_post(&self) {
+        self.shared.posting.store(false, Ordering::Release);
+    }
+
+    /// The connection task has ended: drops the notes that nobody will read.
+    pub(crate) fn end(&self) {
+        self.shared.mailbox.lock().take();
+    }
+
+    pub(crate) fn wake(&self) {
+        self.shared.waker.wake();
+    }
+
+    /// Has the shard wake the connection task when `deadline` has passed.
+    pub(crate) fn arm(&self, deadline: Instant) {
+        let armed = self.shared.armed.load(Ordering::Acquire);
+        if armed != UNARMED && armed <= self.shared.shard.tick_of(deadline) {
+            return;
+        }
+        let tick = self.shared.shard.arm(deadline, &self.shared);
+        self.shared.armed.store(tick, Ordering::Release);
+    }
+}
+
+impl Shared {
+    pub(crate) fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// The shard is about to wake the task: the next deadline has to be armed anew.
+    pub(crate) fn disarm(&self) {
+        self.armed.store(UNARMED, Ordering::Release);
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Session").field(self.id()).finish()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Shared").field(&self.id).finish()
+    }
+}

@@ -1,0 +1,54 @@
+//! Session id to session: looked at by handshakes, polls, upgrades and ends only.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+
+use ferriwire_proto::engine::SessionId;
+use parking_lot::Mutex;
+
+use super::session::Session;
+
+/// A power of two, so that requests on many cores rarely meet at one lock.
+const SHARDS: usize = 16;
+
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    /// Chooses the shard; keyed, so that nobody can aim at one.
+    hasher: RandomState,
+    shards: [Mutex<HashMap<SessionId, Session>>; SHARDS],
+}
+
+impl Sessions {
+    pub(crate) fn new() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            shards: std::array::from_fn(|_| Mutex::new(HashMap::new())),
+        }
+    }
+
+    pub(crate) fn insert(&self, session: Session) {
+        let id = session.id().clone();
+        self.shard(&id).lock().insert(id, session);
+    }
+
+    pub(crate) fn get(&self, id: &SessionId) -> Option<Session> {
+        self.shard(id).lock().get(id).cloned()
+    }
+
+    pub(crate) fn remove(&self, id: &SessionId) {
+        self.shard(id).lock().remove(id);
+    }
+
+    pub(crate) fn all(&self) -> Vec<Session> {
+        let shards = self.shards.iter();
+        shards
+            .flat_map(|shard| shard.lock().values().cloned().collect::<Vec<_>>())
+            .collect()
+    }
+
+    fn shard(&self, id: &SessionId) -> &Mutex<HashMap<SessionId, Session>> {
+        let hash = self.hasher.hash_one(id);
+        // The remainder is below the number of shards.
+        &self.shards[(hash % SHARDS as u64) as usize]
+    }
+}

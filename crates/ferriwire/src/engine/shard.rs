@@ -1,0 +1,179 @@
+//! A fixed part of the connections: what no turn flushed, and what is due.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::session::{Session, Shared};
+
+/// After this many writes the shard task lets others run.
+const WRITES_PER_YIELD: usize = 64;
+
+/// Deadlines are rounded up to this, so that thousands of heartbeats share one timer.
+const COARSE: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+pub(crate) struct Shard {
+    /// Which one it is; rooms are split the same way.
+    index: usize,
+    dirty: Mutex<Vec<Session>>,
+    wheel: Mutex<Wheel>,
+    changed: Notify,
+    stopped: AtomicBool,
+}
+
+impl Shard {
+    /// `shortest` is the shortest interval that anything here waits for.
+    pub(crate) fn new(index: usize, shortest: Duration, now: Instant) -> Self {
+        let tick = (shortest / 200).clamp(Duration::from_millis(1), COARSE);
+        Self {
+            index,
+            dirty: Mutex::new(Vec::new()),
+            wheel: Mutex::new(Wheel::new(tick, now)),
+            changed: Notify::new(),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The session's outbox is flushed soon.
+    pub(crate) fn enlist(&self, session: Session) {
+        let first = {
+            let mut dirty = self.dirty.lock();
+            dirty.push(session);
+            dirty.len() == 1
+        };
+        if first {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Wakes the session's connection task at the deadline or, by at most a tick, later.
+    /// Returns the tick, by which the caller knows whether an earlier one is armed already.
+    pub(crate) fn arm(&self, deadline: Instant, session: &Arc<Shared>) -> u64 {
+        let mut wheel = self.wheel.lock();
+        let earlier = wheel.next();
+        let tick = wheel.insert(deadline, Arc::downgrade(session));
+        let is_first = earlier.is_none_or(|next| tick < next);
+        drop(wheel);
+        if is_first {
+            self.changed.notify_one();
+        }
+        tick
+    }
+
+    /// The tick in which a deadline falls.
+    pub(crate) fn tick_of(&self, deadline: Instant) -> u64 {
+        self.wheel.lock().tick_of(deadline)
+    }
+
+    /// The shard task: flushes and wakes until the server is gone.
+    pub(crate) async fn run(self: Arc<Self>) {
+        while !self.stopped.load(Ordering::Acquire) {
+            self.flush_dirty().await;
+            let changed = self.changed.notified();
+            match self.wake_due() {
+                Some(deadline) => {
+                    let _ = tokio::time::timeout_at(deadline.into(), changed).await;
+                }
+                None => changed.await,
+            }
+        }
+    }
+
+    /// Ends the shard task.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    async fn flush_dirty(&self) {
+        let mut writes = 0_usize;
+        loop {
+            let dirty = std::mem::take(&mut *self.dirty.lock());
+            if dirty.is_empty() {
+                return;
+            }
+            for session in dirty {
+                session.flush();
+                writes += 1;
+                if writes.is_multiple_of(WRITES_PER_YIELD) {
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    fn wake_due(&self) -> Option<Instant> {
+        let now = tokio::time::Instant::now().into_std();
+        let (due, next) = {
+            let mut wheel = self.wheel.lock();
+            let due = wheel.expire(now);
+            let next = wheel.next().map(|tick| wheel.time_of(tick));
+            (due, next)
+        };
+        for session in due.into_iter().filter_map(|session| session.upgrade()) {
+            session.disarm();
+            session.wake();
+        }
+        next
+    }
+}
+
+/// Coarse deadlines: who is due at which tick.
+#[derive(Debug)]
+struct Wheel {
+    start: Instant,
+    tick: Duration,
+    due: BTreeMap<u64, Vec<Weak<Shared>>>,
+}
+
+impl Wheel {
+    fn new(tick: Duration, start: Instant) -> Self {
+        Self {
+            start,
+            tick,
+            due: BTreeMap::new(),
+        }
+    }
+
+    /// Rounded up, so that nobody is woken before the deadline has passed.
+    fn tick_of(&self, deadline: Instant) -> u64 {
+        let since_start = deadline.saturating_duration_since(self.start).as_nanos();
+        let tick = since_start.div_ceil(self.tick.as_nanos());
+        u64::try_from(tick).unwrap_or(u64::MAX)
+    }
+
+    fn time_of(&self, tick: u64) -> Instant {
+        let nanos = self.tick.as_nanos().saturating_mul(u128::from(tick));
+        let offset = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        self.start.checked_add(offset).unwrap_or(self.start)
+    }
+
+    fn insert(&mut self, deadline: Instant, session: Weak<Shared>) -> u64 {
+        let tick = self.tick_of(deadline);
+        self.due.entry(tick).or_default().push(session);
+        tick
+    }
+
+    fn next(&self) -> Option<u64> {
+        self.due.keys().next().copied()
+    }
+
+    fn expire(&mut self, now: Instant) -> Vec<Weak<Shared>> {
+        let since_start = now.saturating_duration_since(self.start).as_nanos();
+        let passed = u64::try_from(since_start / self.tick.as_nanos()).unwrap_or(u64::MAX);
+        let later = self.due.split_off(&passed.saturating_add(1));
+        std::mem::replace(&mut self.due, later)
+            .into_values()
+            .flatten()
+            .collect()
+    }
+}

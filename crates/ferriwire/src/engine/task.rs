@@ -1,0 +1,673 @@
+//! The connection task: one per session, whatever its transport.
+//!
+//! Each turn has one order: what is due, what others left in the mailbox, the handlers, the
+//! candidate transport, the WebSocket, and again until nothing moves. Then it names its next
+//! deadline to its shard and waits. What it queued, for its own client or for others, is written
+//! when the turn ends.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ferriwire_proto::encoded::Encoded;
+use ferriwire_proto::engine::packet::Packet;
+use ferriwire_proto::engine::payload::Payload;
+use ferriwire_proto::engine::queue::Control;
+use ferriwire_proto::engine::session::{Lost, Output, Session as Machine};
+use ferriwire_proto::engine::{CloseReason, Message, Transport};
+use ferriwire_proto::websocket::{Item, frame::OpCode};
+use hyper::upgrade::OnUpgrade;
+use tokio::sync::oneshot;
+
+use super::core::Core;
+use super::outbox::Trouble;
+use super::running::{BoxFuture, Running};
+use super::session::{Input, Session};
+use super::transport::websocket::{WebSocketIo, with_read_buffer};
+use super::turn::Turn;
+
+/// After this many reads of a full buffer the task lets others run.
+const READS_PER_TURN: usize = 4;
+
+/// How long a WebSocket that we closed may take to end its side, before its socket is dropped.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// What runs on top of a session: the Socket.IO connection, or a program's own handlers.
+pub(crate) trait SessionHandler: Send {
+    /// The session is open; what is sent now stands behind the handshake.
+    fn opened(&mut self, now: Instant, cx: &mut Context<'_>);
+
+    fn handle_message(&mut self, message: Message<'_>, now: Instant, cx: &mut Context<'_>);
+
+    /// Runs handlers and looks at deadlines.
+    fn poll(&mut self, now: Instant, cx: &mut Context<'_>);
+
+    /// Whether more messages may come. Acknowledgements never have to wait for this.
+    fn wants_to_read(&self) -> bool;
+
+    fn deadline(&self) -> Option<Instant>;
+
+    /// The session has ended. Handlers that still run go on to their end.
+    fn closed(&mut self, reason: CloseReason, now: Instant, cx: &mut Context<'_>);
+
+    /// Whether no handler runs any more.
+    fn is_finished(&self) -> bool;
+}
+
+pub(crate) struct SessionTask {
+    core: Arc<Core>,
+    session: Session,
+    machine: Machine,
+    handler: Box<dyn SessionHandler>,
+    wire: Wire,
+    candidate: Option<Candidate>,
+    /// POSTs whose packets were handed on, answered when the handler wants to read again.
+    posts: Vec<oneshot::Sender<()>>,
+    /// WebSockets that were refused, on their way out.
+    refused: Running<()>,
+    opened: bool,
+    /// The close packet is queued.
+    closing: bool,
+    closed: bool,
+}
+
+/// Where packets come from.
+enum Wire {
+    Polling,
+    /// The handshake was answered; the bare connection is on its way from hyper.
+    Arriving(OnUpgrade),
+    WebSocket(Box<WebSocketIo>),
+    /// The session is over; the peer is given time to read our last frames.
+    Lingering(Box<WebSocketIo>, Instant),
+    Gone,
+}
+
+enum Candidate {
+    Arriving(OnUpgrade),
+    WebSocket(Box<WebSocketIo>),
+}
+
+impl SessionTask {
+    /// A session that begins with long-polling, or with a WebSocket that is on its way.
+    pub(crate) fn new(
+        core: Arc<Core>,
+        session: Session,
+        upgrade: Option<OnUpgrade>,
+        now: Instant,
+    ) -> Self {
+        let transport = session.request().transport;
+        let machine = Machine::new(core.config().timing(), transport, now);
+        let handler = core.open_handler(&session);
+        let wire = match upgrade {
+            Some(upgrade) => Wire::Arriving(upgrade),
+            None => {
+                session.outbox().use_polling();
+                Wire::Polling
+            }
+        };
+        Self {
+            core,
+            session,
+            machine,
+            handler,
+            wire,
+            candidate: None,
+            posts: Vec::new(),
+            refused: Running::new(),
+            opened: false,
+            closing: false,
+            closed: false,
+        }
+    }
+
+    fn run(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = tokio::time::Instant::now().into_std();
+        self.session.waker().register(cx.waker());
+        if !self.opened {
+            self.opened = true;
+            self.handler.opened(now, cx);
+        }
+        self.machine.handle_timeout(now);
+        let deadline = self.drain_machine(now, cx);
+        for input in self.session.take_inputs() {
+            self.handle_input(input, now, cx);
+        }
+        self.handle_trouble();
+        self.handler.poll(now, cx);
+        while self.refused.poll_next(cx).is_some() {}
+        self.poll_candidate(now, cx);
+        self.poll_wire(now, cx);
+        self.handler.poll(now, cx);
+        self.answer_posts();
+        self.machine
+            .set_reading(self.handler.wants_to_read(), now);
+        let deadline = self.drain_machine(now, cx).or(deadline);
+        if self.is_finished() {
+            return Poll::Ready(());
+        }
+        self.arm(deadline);
+        Poll::Pending
+    }
+
+    fn arm(&self, machine: Option<Instant>) {
+        let linger = match &self.wire {
+            Wire::Lingering(_, until) => Some(*until),
+            Wire::Polling | Wire::Arriving(_) | Wire::WebSocket(_) | Wire::Gone => None,
+        };
+        let deadlines = [machine, linger, self.handler.deadline()];
+        if let Some(earliest) = deadlines.into_iter().flatten().min() {
+            self.session.arm(earliest);
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.closed
+            && matches!(self.wire, Wire::Gone | Wire::Polling)
+            && self.handler.is_finished()
+            && self.refused.is_empty()
+    }
+
+    fn handle_input(&mut self, input: Input, now: Instant, cx: &mut Context<'_>) {
+        match input {
+            Input::Poll(waiter) => self.handle_poll(waiter, now, cx),
+            Input::PollAborted => {
+                if self.session.outbox().poll_was_aborted() {
+                    self.machine.handle_transport_lost(Lost::Error);
+                }
+            }
+            Input::Post { body, handed_on } => {
+                self.handle_payload(&body, now, cx);
+                self.posts.push(handed_on);
+            }
+            Input::PostFailed => self.machine.handle_transport_lost(Lost::Error),
+            Input::Candidate(upgrade) => {
+                if self.machine.handle_candidate(now) {
+                    self.candidate = Some(Candidate::Arriving(upgrade));
+                } else {
+                    self.refuse(Candidate::Arriving(upgrade), cx);
+                }
+            }
+            Input::Close(reason) => self.machine.close(reason, now),
+            Input::Abort(reason) => self.machine.abort(reason),
+        }
+        self.drain_machine(now, cx);
+    }
+
+    fn handle_poll(
+        &mut self,
+        waiter: oneshot::Sender<Vec<u8>>,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) {
+        if self.session.outbox().attach_poll(waiter).is_err() {
+            // A second GET beside a waiting one ends the session; dropping its end of the channel
+            // answers it with 400.
+            if self.machine.transport() == Transport::Polling {
+                self.machine.handle_transport_lost(Lost::Error);
+            }
+            return;
+        }
+        self.machine.handle_poll();
+        self.drain_machine(now, cx);
+        self.session.flush();
+    }
+
+    fn handle_payload(&mut self, body: &Bytes, now: Instant, cx: &mut Context<'_>) {
+        let Ok(text) = std::str::from_utf8(body) else {
+            self.machine.handle_parse_error();
+            return;
+        };
+        for packet in Payload::decode(text, self.core.config().max_packets_per_payload) {
+            match packet {
+                Ok(packet) => self.handle_packet(packet, now, cx),
+                Err(error) => {
+                    tracing::debug!(session = ?self.session.id(), %error, "unreadable payload");
+                    self.machine.handle_parse_error();
+                }
+            }
+            self.drain_machine(now, cx);
+        }
+    }
+
+    fn handle_packet(&mut self, packet: Packet<'_>, now: Instant, cx: &mut Context<'_>) {
+        if let Some(message) = self.machine.handle_packet(packet, now) {
+            self.handler.handle_message(message, now, cx);
+        }
+    }
+
+    /// Acts upon what only this task may: a reader that is too slow, a write that failed.
+    fn handle_trouble(&mut self) {
+        match self.session.outbox().trouble() {
+            None => {}
+            Some(Trouble::SlowConsumer) => self.machine.abort(CloseReason::SlowConsumer),
+            Some(Trouble::WriteFailed) => self.machine.handle_transport_lost(Lost::Closed),
+        }
+    }
+
+    /// Does what the state machine asks for, until it names its next deadline.
+    fn drain_machine(&mut self, now: Instant, cx: &mut Context<'_>) -> Option<Instant> {
+        loop {
+            match self.machine.poll_output() {
+                Output::Timeout(deadline) => return deadline,
+                Output::SendPing => self.session.push_control(Control::Ping),
+                Output::AnswerProbe => {
+                    if let Some(Candidate::WebSocket(io)) = &mut self.candidate {
+                        let answer = Encoded::engine_packet("3probe");
+                        io.send_aside(answer.websocket_pieces().flatten().copied());
+                    }
+                }
+                Output::ReleasePoll => self.session.outbox().release_poll(),
+                Output::Switch => self.switch(),
+                Output::DropCandidate => {
+                    if let Some(candidate) = self.candidate.take() {
+                        self.refuse(candidate, cx);
+                    }
+                }
+                Output::BeginClose => {
+                    self.closing = true;
+                    self.session.outbox().begin_close();
+                    self.session.flush();
+                    self.finish_close();
+                }
+                Output::Closed(reason) => self.close(reason, now, cx),
+            }
+        }
+    }
+
+    /// The candidate becomes the transport, and what is queued leaves there first.
+    fn switch(&mut self) {
+        match self.candidate.take() {
+            Some(Candidate::WebSocket(io)) => {
+                self.session.set_upgraded();
+                io.attach(self.session.outbox());
+                self.wire = Wire::WebSocket(io);
+                self.session.flush();
+            }
+            // The machine asks for a switch only after a packet from the candidate.
+            Some(Candidate::Arriving(_)) | None => self.machine.abort(CloseReason::TransportError),
+        }
+    }
+
+    /// Whether a graceful close has written all it had.
+    fn finish_close(&mut self) {
+        if self.closing && self.session.outbox().is_drained() {
+            self.machine.handle_flushed();
+        }
+    }
+
+    fn close(&mut self, reason: CloseReason, now: Instant, cx: &mut Context<'_>) {
+        self.closed = true;
+        tracing::debug!(session = ?self.session.id(), %reason, "session closed");
+        self.core.session_closed(&self.session, reason);
+        self.session.outbox().close();
+        if let Some(candidate) = self.candidate.take() {
+            self.refuse(candidate, cx);
+        }
+        self.wire = match std::mem::replace(&mut self.wire, Wire::Gone) {
+            Wire::WebSocket(mut io) if reason_says_farewell(reason) => {
+                if reason != CloseReason::ForcedClose {
+                    let farewell = Encoded::control_frame(OpCode::Close, &[]);
+                    io.send_aside(farewell.websocket_pieces().flatten().copied());
+                }
+                if io.poll_flush_aside(cx).is_ready() {
+                    io.shut_down(cx);
+                }
+                Wire::Lingering(io, now + LINGER)
+            }
+            Wire::WebSocket(_) | Wire::Polling | Wire::Arriving(_) | Wire::Gone => Wire::Gone,
+            lingering @ Wire::Lingering(..) => lingering,
+        };
+        self.handler.closed(reason, now, cx);
+    }
+
+    /// Closes a WebSocket that may not become the transport, without waiting for it here.
+    fn refuse(&mut self, candidate: Candidate, cx: &mut Context<'_>) {
+        let limits = self.core.config().websocket_limits();
+        let farewell: BoxFuture<()> = Box::pin(async move {
+            let mut io = match candidate {
+                Candidate::WebSocket(io) => io,
+                Candidate::Arriving(upgrade) => match upgrade.await {
+                    Ok(upgraded) => Box::new(WebSocketIo::new(upgraded, limits)),
+                    Err(_) => return,
+                },
+            };
+            let frame = Encoded::control_frame(OpCode::Close, &[]);
+            io.send_aside(frame.websocket_pieces().flatten().copied());
+            let goodbye = std::future::poll_fn(|cx| {
+                if io.poll_flush_aside(cx)?.is_pending() {
+                    return Poll::Pending;
+                }
+                io.shut_down(cx);
+                poll_until_end(&mut io, cx)
+            });
+            let _ = tokio::time::timeout(LINGER, goodbye).await;
+        });
+        self.refused.start((), farewell, cx);
+    }
+
+    fn answer_posts(&mut self) {
+        if self.posts.is_empty() || !(self.closed || self.handler.wants_to_read()) {
+            return;
+        }
+        for post in self.posts.drain(..) {
+            // A client that gave up its POST has been reported by its request already.
+            let _ = post.send(());
+        }
+    }
+
+    fn poll_candidate(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if let Some(Candidate::Arriving(upgrade)) = &mut self.candidate {
+            match Pin::new(upgrade).poll(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(upgraded)) => {
+                    let io = WebSocketIo::new(upgraded, self.core.config().websocket_limits());
+                    self.candidate = Some(Candidate::WebSocket(Box::new(io)));
+                }
+                Poll::Ready(Err(_)) => {
+                    self.candidate = None;
+                    self.machine.handle_candidate_lost();
+                }
+            }
+        }
+        self.read(Origin::Candidate, now, cx);
+        if let Some(Candidate::WebSocket(io)) = &mut self.candidate
+            && matches!(io.poll_flush_aside(cx), Poll::Ready(Err(_)))
+        {
+            self.candidate = None;
+            self.machine.handle_candidate_lost();
+        }
+        self.drain_machine(now, cx);
+    }
+
+    fn poll_wire(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if let Wire::Arriving(upgrade) = &mut self.wire {
+            match Pin::new(upgrade).poll(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(upgraded)) => {
+                    let io = WebSocketIo::new(upgraded, self.core.config().websocket_limits());
+                    io.attach(self.session.outbox());
+                    self.wire = Wire::WebSocket(Box::new(io));
+                    self.session.flush();
+                }
+                Poll::Ready(Err(_)) => self.machine.handle_transport_lost(Lost::Error),
+            }
+        }
+        self.read(Origin::Current, now, cx);
+        if let Wire::WebSocket(io) = &mut self.wire
+            && matches!(io.poll_write(cx, self.session.outbox()), Poll::Ready(Err(_)))
+        {
+            self.machine.handle_transport_lost(Lost::Closed);
+        }
+        self.handle_trouble();
+        self.finish_close();
+        self.drain_machine(now, cx);
+        self.poll_linger(now, cx);
+    }
+
+    fn poll_linger(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let Wire::Lingering(io, until) = &mut self.wire else {
+            return;
+        };
+        let written = match io.poll_flush_aside(cx) {
+            Poll::Ready(Ok(())) => true,
+            Poll::Ready(Err(_)) => {
+                self.wire = Wire::Gone;
+                return;
+            }
+            Poll::Pending => false,
+        };
+        if written {
+            io.shut_down(cx);
+        }
+        if now >= *until || (written && poll_until_end(io, cx).is_ready()) {
+            self.wire = Wire::Gone;
+        }
+    }
+
+    /// Reads and handles frames until there are none, the handler wants no more, or enough was
+    /// done for one turn.
+    fn read(&mut self, origin: Origin, now: Instant, cx: &mut Context<'_>) {
+        for _ in 0..READS_PER_TURN {
+            if self.closed || (origin == Origin::Current && !self.handler.wants_to_read()) {
+                return;
+            }
+            if !with_read_buffer(|buffer| self.read_once(origin, buffer, now, cx)) {
+                return;
+            }
+            self.handler.poll(now, cx);
+        }
+        cx.waker().wake_by_ref();
+    }
+
+    /// Returns whether there may be more to read.
+    fn read_once(
+        &mut self,
+        origin: Origin,
+        buffer: &mut [u8],
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let Some(io) = self.io(origin) else {
+            return false;
+        };
+        let count = match io.poll_read(cx, buffer) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(0)) => {
+                self.lose(origin, Lost::Closed);
+                self.drain_machine(now, cx);
+                return false;
+            }
+            Poll::Ready(Ok(count)) => count,
+            Poll::Ready(Err(_)) => {
+                self.lose(origin, Lost::Error);
+                self.drain_machine(now, cx);
+                return false;
+            }
+        };
+        let mut rest = &mut buffer[..count];
+        // Frames behind the one that made the candidate the transport come from the transport.
+        let mut origin = origin;
+        while !self.closed {
+            // The decoder is taken out so that what it decoded can be handled by all of `self`.
+            let Some(mut decoder) = self.io(origin).and_then(|io| io.decoder.take()) else {
+                return false;
+            };
+            let (consumed, more) = match decoder.decode(rest) {
+                Ok(decoded) => {
+                    let consumed = decoded.consumed;
+                    let more = decoded.item.is_some();
+                    if let Some(item) = decoded.item {
+                        self.handle_item(origin, item, now, cx);
+                    }
+                    (consumed, more)
+                }
+                Err(violation) => {
+                    tracing::debug!(session = ?self.session.id(), %violation, "bad frame");
+                    self.violate(origin, violation.close_code(), cx);
+                    self.drain_machine(now, cx);
+                    return false;
+                }
+            };
+            let was_candidate = origin == Origin::Candidate;
+            self.drain_machine(now, cx);
+            if was_candidate && self.machine.transport() == Transport::WebSocket {
+                origin = Origin::Current;
+            }
+            let Some(io) = self.io(origin) else {
+                return false;
+            };
+            io.decoder = Some(decoder);
+            rest = &mut rest[consumed..];
+            if !more && rest.is_empty() {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn io(&mut self, origin: Origin) -> Option<&mut WebSocketIo> {
+        match (origin, &mut self.wire, &mut self.candidate) {
+            (Origin::Current, Wire::WebSocket(io), _) => Some(io),
+            (Origin::Candidate, _, Some(Candidate::WebSocket(io))) => Some(io),
+            _ => None,
+        }
+    }
+
+    fn lose(&mut self, origin: Origin, how: Lost) {
+        match origin {
+            Origin::Current => self.machine.handle_transport_lost(how),
+            Origin::Candidate => {
+                self.candidate = None;
+                self.machine.handle_candidate_lost();
+            }
+        }
+    }
+
+    /// The peer broke the WebSocket protocol: tell it which rule, then part.
+    fn violate(&mut self, origin: Origin, code: u16, cx: &mut Context<'_>) {
+        let farewell = Encoded::control_frame(OpCode::Close, &code.to_be_bytes());
+        if let Some(io) = self.io(origin) {
+            io.send_aside(farewell.websocket_pieces().flatten().copied());
+        }
+        match origin {
+            Origin::Candidate => self.part_from_candidate(cx),
+            Origin::Current => {
+                self.linger();
+                self.machine.handle_transport_lost(Lost::Error);
+            }
+        }
+    }
+
+    /// The upgrade has failed; long-polling goes on.
+    fn part_from_candidate(&mut self, cx: &mut Context<'_>) {
+        if let Some(candidate) = self.candidate.take() {
+            self.refuse(candidate, cx);
+        }
+        self.machine.handle_candidate_lost();
+    }
+
+    /// Nothing more is read from or sent to the WebSocket but a farewell that is queued beside.
+    fn linger(&mut self) {
+        let until = tokio::time::Instant::now().into_std() + LINGER;
+        self.wire = match std::mem::replace(&mut self.wire, Wire::Gone) {
+            Wire::WebSocket(io) => Wire::Lingering(io, until),
+            other => other,
+        };
+    }
+
+    fn handle_item(
+        &mut self,
+        origin: Origin,
+        item: Item<'_>,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) {
+        let packet = match item {
+            Item::Text(text) => {
+                return match Packet::decode(&text) {
+                    Ok(packet) => self.handle_websocket_packet(origin, packet, now, cx),
+                    Err(error) => {
+                        tracing::debug!(session = ?self.session.id(), %error, "unreadable packet");
+                        match origin {
+                            Origin::Current => self.machine.handle_parse_error(),
+                            Origin::Candidate => self.part_from_candidate(cx),
+                        }
+                    }
+                };
+            }
+            Item::Binary(data) => Packet::Message(Message::Binary(Bytes::from(data.into_owned()))),
+            Item::Ping(payload) => {
+                let pong = Encoded::control_frame(OpCode::Pong, payload);
+                match origin {
+                    Origin::Current => drop(self.session.push(&Arc::new(pong), false)),
+                    Origin::Candidate => {
+                        if let Some(io) = self.io(origin) {
+                            io.send_aside(pong.websocket_pieces().flatten().copied());
+                        }
+                    }
+                }
+                return;
+            }
+            Item::Pong(_) => return,
+            Item::Close(close) => {
+                let code = close.map(|close| close.code.to_be_bytes());
+                let echo =
+                    Encoded::control_frame(OpCode::Close, code.as_ref().map_or(&[], |code| code));
+                if let Some(io) = self.io(origin) {
+                    io.send_aside(echo.websocket_pieces().flatten().copied());
+                }
+                match origin {
+                    Origin::Current => {
+                        self.linger();
+                        self.machine.handle_transport_lost(Lost::Closed);
+                    }
+                    Origin::Candidate => self.part_from_candidate(cx),
+                }
+                return;
+            }
+        };
+        self.handle_websocket_packet(origin, packet, now, cx);
+    }
+
+    fn handle_websocket_packet(
+        &mut self,
+        origin: Origin,
+        packet: Packet<'_>,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) {
+        match origin {
+            Origin::Current => self.handle_packet(packet, now, cx),
+            Origin::Candidate => self.machine.handle_candidate_packet(&packet, now),
+        }
+    }
+}
+
+impl Future for SessionTask {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Writes, when it is dropped, what this turn queued.
+        let _turn = Turn::begin();
+        self.run(cx)
+    }
+}
+
+impl Drop for SessionTask {
+    fn drop(&mut self) {
+        // Also when the runtime ends, or a panic in a destructor of the program got this far.
+        self.session.end();
+        self.session.outbox().close();
+        self.core.session_ended(&self.session);
+    }
+}
+
+/// Which WebSocket something came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Current,
+    Candidate,
+}
+
+/// Whether the peer is told by a close frame. One that is gone, or does not read, is not.
+fn reason_says_farewell(reason: CloseReason) -> bool {
+    !matches!(
+        reason,
+        CloseReason::TransportClose | CloseReason::TransportError | CloseReason::SlowConsumer
+    )
+}
+
+/// Discards what the peer still sends, until it ends its side.
+fn poll_until_end(io: &mut WebSocketIo, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    loop {
+        match with_read_buffer(|buffer| io.poll_read(cx, buffer)) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Bytes in and out of one transport.
+
+pub(crate) mod websocket;

@@ -1,0 +1,242 @@
+//! A WebSocket's bytes: from an upgraded HTTP connection to frames in and out.
+//!
+//! On a bare TCP socket nothing is buffered per connection: reads go into a buffer of the thread,
+//! and writes come out of the outbox. Any other stream (TLS, a socket that a host wraps) takes the
+//! general path, on which the connection task does all writing.
+
+use std::cell::Cell;
+use std::io;
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use ferriwire_proto::engine::queue::Batch;
+use ferriwire_proto::websocket::{Decoder, Limits, Role};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::engine::outbox::Outbox;
+
+/// Large enough for a burst of small messages, small enough to stay in the cache.
+const READ_BUFFER: usize = 64 * 1024;
+
+thread_local! {
+    static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+}
+
+/// Runs `work` with this thread's read buffer. Taken out while in use, so that a nested use gets
+/// one of its own instead of a panic.
+pub(crate) fn with_read_buffer<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
+    let mut buffer = BUFFER
+        .take()
+        .unwrap_or_else(|| vec![0; READ_BUFFER].into_boxed_slice());
+    let result = work(&mut buffer);
+    BUFFER.set(Some(buffer));
+    result
+}
+
+/// One WebSocket below the protocol.
+pub(crate) struct WebSocketIo {
+    stream: Stream,
+    /// Taken out while what it decoded is handled.
+    pub(crate) decoder: Option<Decoder>,
+    /// What the client sent right behind its request.
+    early: Bytes,
+    /// Frames that do not go through the outbox: the answer to a probe, a farewell.
+    pending: Vec<u8>,
+}
+
+enum Stream {
+    Tcp(Arc<TcpStream>),
+    Other(Box<Other>),
+}
+
+struct Other {
+    io: Pin<Box<dyn ReadWrite>>,
+    /// Taken out of the outbox, and not written completely.
+    batch: Option<Batch>,
+    needs_flush: bool,
+}
+
+trait ReadWrite: AsyncRead + AsyncWrite + Send {}
+impl<T: AsyncRead + AsyncWrite + Send> ReadWrite for T {}
+
+impl WebSocketIo {
+    /// Takes hyper's upgraded connection apart down to the bare socket where there is one.
+    pub(crate) fn new(upgraded: Upgraded, limits: Limits) -> Self {
+        let (stream, early) = take_apart(upgraded);
+        Self {
+            stream,
+            decoder: Some(Decoder::new(Role::Server, limits)),
+            early,
+            pending: Vec::new(),
+        }
+    }
+
+    /// Lets the outbox write to this WebSocket.
+    pub(crate) fn attach(&self, outbox: &Outbox) {
+        match &self.stream {
+            Stream::Tcp(stream) => outbox.use_socket(Arc::clone(stream)),
+            Stream::Other(_) => outbox.use_task(),
+        }
+    }
+
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if !self.early.is_empty() {
+            let count = self.early.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&self.early.split_to(count));
+            return Poll::Ready(Ok(count));
+        }
+        match &mut self.stream {
+            Stream::Tcp(stream) => loop {
+                // `poll_read_ready`, not `readable()`: it replaces the waker that hyper's
+                // connection task left behind, which would keep that task in memory.
+                ready!(stream.poll_read_ready(cx))?;
+                match stream.try_read(buffer) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    result => return Poll::Ready(result),
+                }
+            },
+            Stream::Other(other) => {
+                let mut buffer = ReadBuf::new(buffer);
+                ready!(other.io.as_mut().poll_read(cx, &mut buffer))?;
+                Poll::Ready(Ok(buffer.filled().len()))
+            }
+        }
+    }
+
+    /// Queues a frame beside the outbox.
+    pub(crate) fn send_aside(&mut self, frame: impl Iterator<Item = u8>) {
+        self.pending.extend(frame);
+    }
+
+    /// Writes what was queued beside the outbox.
+    pub(crate) fn poll_flush_aside(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.pending.is_empty() {
+            let count = match &mut self.stream {
+                Stream::Tcp(stream) => loop {
+                    ready!(stream.poll_write_ready(cx))?;
+                    match stream.try_write(&self.pending) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        result => break result?,
+                    }
+                },
+                Stream::Other(other) => {
+                    other.needs_flush = true;
+                    ready!(other.io.as_mut().poll_write(cx, &self.pending))?
+                }
+            };
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.pending.drain(..count);
+        }
+        match &mut self.stream {
+            Stream::Tcp(_) => Poll::Ready(Ok(())),
+            Stream::Other(other) => other.poll_flush(cx),
+        }
+    }
+
+    /// Does the connection task's part of writing: waits for writability after the kernel took
+    /// nothing more, and drains the outbox of a stream that only this task may write.
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        outbox: &Outbox,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Tcp(stream) => {
+                while outbox.is_blocked() {
+                    ready!(stream.poll_write_ready(cx))?;
+                    outbox.unblock();
+                    outbox.flush(false);
+                }
+                Poll::Ready(Ok(()))
+            }
+            Stream::Other(other) => other.poll_drain(cx, outbox),
+        }
+    }
+
+    /// Says that nothing more will be written. The peer's last bytes can still be read.
+    pub(crate) fn shut_down(&mut self, cx: &mut Context<'_>) {
+        match &mut self.stream {
+            // An error means that the connection is gone already.
+            Stream::Tcp(stream) => drop(SockRef::from(&**stream).shutdown(Shutdown::Write)),
+            Stream::Other(other) => drop(other.io.as_mut().poll_shutdown(cx)),
+        }
+    }
+}
+
+impl Other {
+    fn poll_drain(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<io::Result<()>> {
+        loop {
+            if self.batch.is_none() {
+                self.batch = outbox.take_batch();
+            }
+            let Some(batch) = &mut self.batch else {
+                return self.poll_flush(cx);
+            };
+            while let Some(piece) = batch.pieces().next() {
+                self.needs_flush = true;
+                let count = match self.io.as_mut().poll_write(cx, piece) {
+                    Poll::Ready(Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
+                    Poll::Ready(result) => result,
+                    Poll::Pending => {
+                        // Written bytes may wait inside the stream until it is flushed.
+                        if self.io.as_mut().poll_flush(cx)?.is_ready() {
+                            self.needs_flush = false;
+                        }
+                        return Poll::Pending;
+                    }
+                }?;
+                batch.advance(count);
+            }
+            if let Some(batch) = self.batch.take() {
+                outbox.finish_batch(batch);
+            }
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.needs_flush {
+            ready!(self.io.as_mut().poll_flush(cx))?;
+            self.needs_flush = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The bare socket below hyper, and what was read beyond the request.
+///
+/// The first attempt fits `Server::bind`, the second `axum::serve`.
+fn take_apart(upgraded: Upgraded) -> (Stream, Bytes) {
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => return (tcp(parts.io.into_inner()), parts.read_buf),
+        Err(upgraded) => upgraded,
+    };
+    match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => (tcp(parts.io.into_inner()), parts.read_buf),
+        Err(upgraded) => {
+            let other = Other {
+                io: Box::pin(TokioIo::new(upgraded)),
+                batch: None,
+                needs_flush: false,
+            };
+            (Stream::Other(Box::new(other)), Bytes::new())
+        }
+    }
+}
+
+fn tcp(stream: TcpStream) -> Stream {
+    Stream::Tcp(Arc::new(stream))
+}

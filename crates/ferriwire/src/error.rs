@@ -1,0 +1,153 @@
+//! What can go wrong: one small enum per operation.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+
+/// The result of starting or running a server.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A server could not be started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address cannot be listened at.
+    Io(std::io::Error),
+    /// None of the browser client's files is in the folder that the configuration names.
+    NoClientBundle(PathBuf),
+    /// A handler was declared for an event that only the library may name.
+    ReservedEvent(String),
+    /// Two namespaces of one name were declared.
+    DuplicateNamespace(String),
+}
+
+/// A message could not be sent.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The client has gone.
+    Disconnected,
+    /// More waits for the client than the configuration allows; it is being closed.
+    Full,
+    /// The event's name is one that only the library may use, such as `connect`.
+    Reserved(String),
+    /// The payload cannot be written: see the cause.
+    Encode(EncodeError),
+    /// There is no such namespace on this server.
+    NoSuchNamespace(String),
+}
+
+/// An acknowledgement did not come.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AckError {
+    /// It was not asked for, because the event could not be sent.
+    Emit(EmitError),
+    /// The client did not answer in time.
+    Timeout(Duration),
+    /// The client went away before it answered.
+    Disconnected,
+    /// The client owes us as many acknowledgements as the configuration allows.
+    TooManyPending(usize),
+    /// The answer does not fit the expected type.
+    Mismatch(String),
+}
+
+/// A room could not be joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The socket has left.
+    Disconnected,
+    /// The socket is in as many rooms as the configuration allows.
+    TooManyRooms(usize),
+    /// The room's name is longer than the limit, both in bytes.
+    NameTooLong(usize, usize),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(formatter, "cannot listen: {error}"),
+            Self::NoClientBundle(folder) => {
+                write!(formatter, "no client files in {}", folder.display())
+            }
+            Self::ReservedEvent(name) => write!(formatter, "event name {name:?} is reserved"),
+            Self::DuplicateNamespace(name) => {
+                write!(formatter, "namespace {name:?} is declared twice")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::NoClientBundle(_) | Self::ReservedEvent(_) | Self::DuplicateNamespace(_) => None,
+        }
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl fmt::Display for EmitError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disconnected => formatter.write_str("client has gone"),
+            Self::Full => formatter.write_str("client reads too slowly and is being closed"),
+            Self::Reserved(name) => write!(formatter, "event name {name:?} is reserved"),
+            Self::Encode(error) => write!(formatter, "payload cannot be written: {error}"),
+            Self::NoSuchNamespace(name) => write!(formatter, "no namespace {name:?}"),
+        }
+    }
+}
+
+impl std::error::Error for EmitError {}
+
+impl From<EncodeError> for EmitError {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
+    }
+}
+
+impl fmt::Display for AckError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Emit(error) => error.fmt(formatter),
+            Self::Timeout(timeout) => write!(formatter, "no acknowledgement within {timeout:?}"),
+            Self::Disconnected => formatter.write_str("client has gone before it answered"),
+            Self::TooManyPending(limit) => {
+                write!(formatter, "client owes {limit} acknowledgements, the limit")
+            }
+            Self::Mismatch(message) => write!(formatter, "unexpected answer: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for AckError {}
+
+impl From<EmitError> for AckError {
+    fn from(error: EmitError) -> Self {
+        Self::Emit(error)
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disconnected => formatter.write_str("socket has left"),
+            Self::TooManyRooms(limit) => write!(formatter, "socket is in {limit} rooms, the limit"),
+            Self::NameTooLong(len, limit) => {
+                write!(formatter, "room name of {len} bytes exceeds {limit}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for JoinError {}

@@ -1,0 +1,101 @@
+//! What a client presents when it joins a namespace, and how it is refused.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use ferriwire_proto::value::Value;
+use serde::Serialize;
+
+use crate::engine::Request;
+
+/// What a client presents when it joins a namespace: its `auth` payload, decoded, and the request
+/// that opened its session.
+///
+/// # Examples
+///
+/// ```
+/// use ferriwire::{ConnectError, Handshake, Namespace};
+/// use serde::Deserialize;
+///
+/// #[derive(Deserialize)]
+/// struct Credentials { token: String }
+///
+/// struct User { name: String }
+///
+/// let admin = Namespace::new("/admin").auth(async |handshake: Handshake<Credentials>| {
+///     match handshake.auth.token.as_str() {
+///         "secret" => Ok(User { name: "root".to_owned() }),
+///         _ => Err(ConnectError::new("unknown token")),
+///     }
+/// });
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Handshake<T = Value> {
+    /// The client's `auth` payload; `{}` when it sent none.
+    pub auth: T,
+    /// The request that opened the session; the handshake dereferences to it.
+    pub request: Arc<Request>,
+}
+
+impl<T> Handshake<T> {
+    pub(crate) fn new(auth: T, request: Arc<Request>) -> Self {
+        Self { auth, request }
+    }
+}
+
+impl<T> Deref for Handshake<T> {
+    type Target = Request;
+
+    fn deref(&self) -> &Request {
+        &self.request
+    }
+}
+
+/// A client is refused: it sees this as the `connect_error` event.
+///
+/// # Examples
+///
+/// ```
+/// use ferriwire::ConnectError;
+///
+/// let refusal = ConnectError::new("not authorized").data(401);
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ConnectError {
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Value>,
+}
+
+impl ConnectError {
+    /// With a message that the client sees as `err.message`.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            data: None,
+        }
+    }
+
+    /// Adds what the client sees as `err.data`.
+    #[must_use]
+    pub fn data(mut self, data: impl Into<Value>) -> Self {
+        self.data = Some(data.into());
+        self
+    }
+
+    /// The message.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl std::fmt::Display for ConnectError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ConnectError {}
