@@ -228,11 +228,18 @@ fn memory_grows_with_the_data_and_not_with_the_declared_length() {
     assert_eq!(capacity(&decoder), 0);
     let mut items = Vec::new();
     let mut fed = 0;
+    let mut capacities = Vec::new();
     for piece in frame[14..].chunks(3000) {
         feed(&mut decoder, piece, &mut items).unwrap();
         fed += piece.len();
         assert!(capacity(&decoder) <= (2 * fed).min(len), "after {fed}");
+        capacities.push(capacity(&decoder));
     }
+    capacities.dedup();
+    assert!(
+        capacities.len() <= 12,
+        "it doubles, else copying is quadratic: {capacities:?}"
+    );
     let Some(Received::Binary(data)) = items.pop() else {
         panic!("the message is complete");
     };
