@@ -1,0 +1,81 @@
+// Runs scenarios of the official client against the program named by INTEROP_SERVER, or without it
+// against the official server:
+//
+//   node run.mjs                                 everything
+//   node run.mjs SCENARIO [TRANSPORT [AMOUNT]]   AMOUNT: how often, where a scenario repeats something
+import assert from "node:assert/strict";
+import { client, connected, Server, upgraded, waiting } from "./harness.mjs";
+import * as acknowledgements from "./scenarios/acknowledgements.mjs";
+import * as browser from "./scenarios/browser.mjs";
+import * as disconnects from "./scenarios/disconnects.mjs";
+import * as headers from "./scenarios/headers.mjs";
+import * as namespaces from "./scenarios/namespaces.mjs";
+import * as order from "./scenarios/order.mjs";
+import * as payloads from "./scenarios/payloads.mjs";
+import * as rooms from "./scenarios/rooms.mjs";
+import * as upgrades from "./scenarios/upgrades.mjs";
+
+const DEADLINE = 100_000;
+const SCENARIOS = {
+  ...payloads.scenarios,
+  ...acknowledgements.scenarios,
+  ...namespaces.scenarios,
+  ...rooms.scenarios,
+  ...disconnects.scenarios,
+  ...headers.scenarios,
+  ...browser.scenarios,
+  ...order.scenarios,
+  ...upgrades.scenarios,
+};
+
+const [wantedScenario, wantedTransport, amount] = process.argv.slice(2);
+if (wantedScenario && !SCENARIOS[wantedScenario]) {
+  console.error(`no scenario ${wantedScenario}; there are: ${Object.keys(SCENARIOS).join(" ")}`);
+  process.exit(2);
+}
+
+let failures = 0;
+for (const [name, scenario] of Object.entries(SCENARIOS)) {
+  if (wantedScenario && wantedScenario !== name) continue;
+  for (const transport of scenario.transports ?? ["polling", "websocket", "upgrade"]) {
+    if (wantedTransport && wantedTransport !== transport) continue;
+    const begin = Date.now();
+    try {
+      await run(scenario, transport);
+      console.log(`ok ${name} ${transport} (${Date.now() - begin} ms)`);
+    } catch (error) {
+      failures += 1;
+      console.error(`FAILED ${name} ${transport}\n`, error);
+    }
+  }
+}
+process.exit(failures === 0 ? 0 : 1);
+
+// A scenario is `{ run, transports, server }`; the last two may be absent. `run` gets the server, the
+// transport, and `open`, which gives a connected client and sees to its end.
+async function run(scenario, transport) {
+  const server = await Server.start(scenario.server);
+  const sockets = [];
+  const open = (options = {}, namespace = "") => {
+    const socket = client(server.url + namespace, transport, options);
+    sockets.push(socket);
+    return connected(socket);
+  };
+  const deadline = setTimeout(() => {
+    console.error(`still waiting for: ${[...waiting].join(", ")}`);
+    server.kill();
+    process.exit(1);
+  }, DEADLINE);
+  try {
+    await scenario.run({ server, transport, open, amount: amount && Number(amount) });
+    for (const socket of sockets.filter((socket) => socket.connected)) {
+      if (transport === "upgrade") await upgraded(socket);
+      else assert.equal(socket.io.engine.transport.name, transport);
+    }
+    await server.stop();
+  } finally {
+    clearTimeout(deadline);
+    for (const socket of sockets) socket.disconnect();
+    server.kill();
+  }
+}

@@ -1,0 +1,155 @@
+"""Runs scenarios of the Python client against the program named by INTEROP_SERVER, or without it
+against the official server:
+
+    run.py                              everything
+    run.py SCENARIO [FORM [TRANSPORT]]  FORM: asynchronous or synchronous
+"""
+
+import asyncio
+import sys
+
+import socketio
+
+from clients import TIMEOUT, TRANSPORTS, AsyncClient, Server, SyncClient
+
+FORMS = {"asynchronous": AsyncClient, "synchronous": SyncClient}
+
+
+async def connects_and_leaves(server, client):
+    socket = client()
+    await socket.connect(server.url)
+    identifier = socket.id()
+    assert identifier
+    await socket.disconnect()
+    # This client closes its connection without waiting until the DISCONNECT packet has left.
+    reason = await server.reason(identifier)
+    assert reason in ("client namespace disconnect", "transport close"), reason
+    assert (await socket.next("disconnect"))[0] == "client disconnect"
+
+
+async def is_thrown_out(server, client):
+    socket = client()
+    await socket.connect(server.url)
+    identifier = socket.id()
+    await socket.emit("throw out", True)
+    assert await server.reason(identifier) == "server namespace disconnect"
+    assert (await socket.next("disconnect"))[0] == "server disconnect"
+
+
+async def echoes_text(server, client):
+    socket = client()
+    await socket.connect(server.url)
+    values = [
+        ["text", 1, -2.5, True, None, ["list", []], {"key": {}}],
+        ["\u00fc \u20ac \u4f60\u597d \U0001f600", {"\u043a\u043b\u044e\u0447": "\u0000\u001e\u2028"}],
+        ["\U0001f600" * 20_000],
+    ]
+    for value in values:
+        await socket.emit("echo", *value)
+        assert await socket.next("echo") == value
+
+
+async def echoes_binary(server, client):
+    socket = client()
+    await socket.connect(server.url)
+    values = [
+        [b"\x00\x01\xfe\xff"],
+        [b"\x01", "between", b"\x02", [b"\x03", {"deep": {"er": b"\x04"}}]],
+        [{"file": b"ab" * 150_000, "name": "\u00fc.bin"}, b"\x05"],
+    ]
+    for value in values:
+        await socket.emit("echo", *value)
+        assert await socket.next("echo") == value
+
+
+async def acknowledges_both_ways(server, client):
+    socket = client()
+    await socket.connect(server.url)
+    assert await socket.call("answer", "one") == "one"
+    assert await socket.call("answer", "one", 2, {"three": b"\x03"}) == ["one", 2, {"three": b"\x03"}]
+    assert await socket.call("answer") is None
+    assert await socket.call("ask", {"value": b"\x06"}) == [{"value": b"\x06"}, b"\x07"]
+
+
+async def joins_namespaces(server, client):
+    socket = client()
+    await socket.connect(server.url, namespaces=["/", "/second", "/private"], auth={"token": "good"})
+    assert len({socket.id("/"), socket.id("/second"), socket.id("/private")}) == 3
+    assert await socket.call("where", namespace="/second") == "/second"
+    assert await socket.call("where", namespace="/private") == "/private"
+    assert await socket.call("answer", "main") == "main"
+
+
+async def is_refused(server, client):
+    socket = client()
+    try:
+        await socket.connect(server.url, namespaces=["/private"], auth={"token": "bad"})
+    except socketio.exceptions.ConnectionError:
+        [error] = await socket.next("connect_error")
+        data = {"code": 401, "hint": ["ask", "again"]}
+        assert error == {"message": "not welcome", "data": data}, error
+    else:
+        raise AssertionError("a bad token was accepted")
+
+
+async def uses_rooms(server, client):
+    sender, both, red = client(), client(), client()
+    for socket in (sender, both, red):
+        await socket.connect(server.url)
+        await socket.call("join", "red")
+    await both.call("join", "blue")
+    await sender.call("send", ["red", "blue"], [], "one")
+    await sender.call("send", ["red"], ["blue"], "two")
+    await sender.call("send", [], [], "three")
+    # What was sent before an answer has come before it.
+    for socket in (sender, both, red):
+        await socket.call("answer", None)
+    assert [socket.received("news") for socket in (sender, both, red)] == [
+        [],
+        ["one", "three"],
+        ["one", "two", "three"],
+    ]
+
+
+SCENARIOS = [
+    connects_and_leaves,
+    is_thrown_out,
+    echoes_text,
+    echoes_binary,
+    acknowledges_both_ways,
+    joins_namespaces,
+    is_refused,
+    uses_rooms,
+]
+
+
+async def run(scenario, form, transport):
+    clients = []
+
+    def client():
+        clients.append(FORMS[form](transport))
+        return clients[-1]
+
+    async with Server() as server:
+        try:
+            await asyncio.wait_for(scenario(server, client), 3 * TIMEOUT)
+        finally:
+            for each in clients:
+                await each.disconnect()
+
+
+def main(wanted_scenario=None, wanted_form=None, wanted_transport=None):
+    names = [scenario.__name__ for scenario in SCENARIOS]
+    if wanted_scenario not in (None, *names):
+        sys.exit(f"no scenario {wanted_scenario}; there are: {' '.join(names)}")
+    for scenario in SCENARIOS:
+        for form in FORMS:
+            for transport in TRANSPORTS:
+                this = (scenario.__name__, form, transport)
+                wanted = (wanted_scenario, wanted_form, wanted_transport)
+                if all(want in (None, name) for want, name in zip(wanted, this)):
+                    asyncio.run(run(scenario, form, transport))
+                    print("ok", *this, flush=True)
+
+
+main(*sys.argv[1:])

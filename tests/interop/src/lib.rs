@@ -1,0 +1,1 @@
+//! Runs the scripts of other implementations against our server.
