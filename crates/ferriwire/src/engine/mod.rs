@@ -29,7 +29,7 @@ pub(crate) mod transport;
 
 mod handler;
 mod origins;
-mod outbox;
+pub(crate) mod outbox;
 mod request;
 mod server;
 mod sessions;

@@ -1,0 +1,216 @@
+//! Addressing many sockets, from a socket or from anywhere.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferriwire_proto::codec::json;
+use serde::Serialize;
+
+use super::answers::Answers;
+use super::hub::Hub;
+pub use super::rooms::Target;
+use crate::error::EmitError;
+use crate::event::Accepts;
+use crate::socket_id::SocketId;
+
+/// Whom a message is for, and how. Every method makes a new value, so that a broadcast can be kept
+/// and used many times; nothing is sent before [`emit`](Self::emit).
+///
+/// Several targets are a union: a socket that is in two of them gets the message once.
+///
+/// # Examples
+///
+/// ```
+/// use ferriwire::{EmitError, Socket};
+///
+/// fn announce(socket: &Socket) -> Result<(), EmitError> {
+///     socket.to("lobby").to("news").except("muted").emit("said", "hello")
+/// }
+/// ```
+#[derive(Clone)]
+#[must_use = "a broadcast does nothing until `emit`"]
+pub struct Broadcast {
+    namespace: Addressed,
+    to: Vec<Target>,
+    except: Vec<Target>,
+    volatile: bool,
+    timeout: Duration,
+}
+
+/// The namespace, if there is one of that name.
+#[derive(Clone, Debug)]
+pub(crate) enum Addressed {
+    Hub(Arc<Hub>),
+    Missing(Arc<str>),
+}
+
+impl Addressed {
+    pub(crate) fn hub(&self) -> Result<&Arc<Hub>, EmitError> {
+        match self {
+            Self::Hub(hub) => Ok(hub),
+            Self::Missing(name) => Err(EmitError::NoSuchNamespace(name.as_ref().to_owned())),
+        }
+    }
+}
+
+impl Broadcast {
+    pub(crate) fn new(hub: Arc<Hub>, timeout: Duration) -> Self {
+        Self::addressed(Addressed::Hub(hub), timeout)
+    }
+
+    pub(crate) fn addressed(namespace: Addressed, timeout: Duration) -> Self {
+        Self {
+            namespace,
+            to: Vec::new(),
+            except: Vec::new(),
+            volatile: false,
+            timeout,
+        }
+    }
+
+    /// These as well: the name of a room, or a [`SocketId`].
+    #[doc(alias = "in")]
+    pub fn to(mut self, target: impl Into<Target>) -> Self {
+        self.to.push(target.into());
+        self
+    }
+
+    /// Not these: the name of a room, or a [`SocketId`].
+    pub fn except(mut self, target: impl Into<Target>) -> Self {
+        self.except.push(target.into());
+        self
+    }
+
+    /// Whoever cannot take the event at once does not get it.
+    pub fn volatile(mut self) -> Self {
+        self.volatile = true;
+        self
+    }
+
+    /// Only sockets of this node. There are no others yet: servers do not form clusters so far.
+    pub fn local(self) -> Self {
+        self
+    }
+
+    /// Acknowledgements are waited for so long. Default
+    /// [`Config::ack_timeout`](crate::Config::ack_timeout).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sends an event to all that are addressed. It is encoded once. When this returns, it stands
+    /// in every receiver's queue, in order; nobody receiving it is not an error.
+    ///
+    /// # Errors
+    ///
+    /// The name is reserved, the payload cannot be written, or there is no such namespace.
+    pub fn emit<E, P>(&self, event: E, payload: P) -> Result<(), EmitError>
+    where
+        E: Accepts<P>,
+        P: Serialize,
+    {
+        let hub = self.namespace.hub()?;
+        let message = json::encode_event(hub.name(), None, event.name(), &payload)?;
+        let (to, except) = (&self.to, &self.except);
+        hub.broadcast(to, except, &Arc::new(message), self.volatile, |_| {});
+        Ok(())
+    }
+
+    /// Sends an event to all that are addressed, and returns their answers as they come.
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Self::emit). Who does not answer in time, or leaves, is told in the answers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{EmitError, Event, NamespaceHandle};
+    ///
+    /// const VOTE: Event<String, bool> = Event::new("vote");
+    ///
+    /// async fn count(lobby: &NamespaceHandle) -> Result<usize, EmitError> {
+    ///     let answers = lobby.to("lobby").emit_with_ack(VOTE, "tea?")?.all().await;
+    ///     Ok(answers.iter().filter(|answer| matches!(answer.result, Ok(true))).count())
+    /// }
+    /// ```
+    #[doc(alias = "emitWithAck")]
+    pub fn emit_with_ack<E, P>(
+        &self,
+        event: E,
+        payload: P,
+    ) -> Result<Answers<E::Answer>, EmitError>
+    where
+        E: Accepts<P>,
+        P: Serialize,
+    {
+        let hub = self.namespace.hub()?;
+        let id = hub.next_ack();
+        let message = json::encode_event(hub.name(), Some(id), event.name(), &payload)?;
+        let message = Arc::new(message);
+        Ok(Answers::collect_from(hub, id, self.timeout, |receiver| {
+            hub.broadcast(&self.to, &self.except, &message, self.volatile, receiver);
+        }))
+    }
+
+    /// Takes all that are addressed out of the namespace.
+    ///
+    /// # Errors
+    ///
+    /// There is no such namespace.
+    #[doc(alias = "disconnectSockets")]
+    pub fn disconnect(&self) -> Result<(), EmitError> {
+        let hub = self.namespace.hub()?;
+        hub.for_each(&self.to, &self.except, |socket| socket.disconnect(false));
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Broadcast {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Broadcast")
+            .field("to", &self.to)
+            .field("except", &self.except)
+            .field("volatile", &self.volatile)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<&str> for Target {
+    fn from(room: &str) -> Self {
+        Self::Room(room.into())
+    }
+}
+
+impl From<&String> for Target {
+    fn from(room: &String) -> Self {
+        Self::Room(room.as_str().into())
+    }
+}
+
+impl From<String> for Target {
+    fn from(room: String) -> Self {
+        Self::Room(room.into())
+    }
+}
+
+impl From<Arc<str>> for Target {
+    fn from(room: Arc<str>) -> Self {
+        Self::Room(room)
+    }
+}
+
+impl From<SocketId> for Target {
+    fn from(id: SocketId) -> Self {
+        Self::Socket(id)
+    }
+}
+
+impl From<&SocketId> for Target {
+    fn from(id: &SocketId) -> Self {
+        Self::Socket(id.clone())
+    }
+}

@@ -1,0 +1,153 @@
+//! From a packet's arguments to a user's closure and back to an acknowledgement.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use ferriwire_proto::codec::args::{Arguments, ArgumentsError};
+use ferriwire_proto::codec::json;
+use ferriwire_proto::packet::AckId;
+use ferriwire_proto::value::Args;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::membership::Membership;
+use super::socket::Socket;
+use crate::engine::running::BoxFuture;
+use crate::error::EmitError;
+use crate::event::{ErrorAnswer, HandlerError, Listens, Payload};
+
+/// A handler of one event, without the types of its payload and answer.
+pub(crate) type EventHandler<D> = Box<
+    dyn Fn(&Socket<D>, Arguments<'_>, Option<AckId>) -> Result<BoxFuture<()>, ArgumentsError>
+        + Send
+        + Sync,
+>;
+
+/// A handler of all events.
+pub(crate) type AnyHandler<D> = Box<
+    dyn Fn(&Socket<D>, &str, Arguments<'_>) -> Result<BoxFuture<()>, ArgumentsError> + Send + Sync,
+>;
+
+/// Makes a handler whose return value is the acknowledgement.
+pub(crate) fn answering<D, E, T, F, Fut>(event: E, handler: F) -> EventHandler<D>
+where
+    D: Send + Sync + 'static,
+    E: Listens<T, Fut::Output>,
+    T: DeserializeOwned + Send + 'static,
+    F: FnOnce(Socket<D>, T) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future + Send + 'static,
+    E::Answer: Send,
+{
+    let name = event.name();
+    Box::new(move |socket, arguments, ack| {
+        let payload: T = arguments.decode()?;
+        let handler = handler.clone();
+        let socket = socket.clone();
+        Ok(Box::pin(async move {
+            let membership = Arc::clone(socket.membership());
+            let returned = handler(socket, payload).await;
+            match E::reply(returned) {
+                Ok(answer) => answer_with(&membership, name, ack, &answer),
+                Err(error) => answer_failure(&membership, name, ack, error),
+            }
+        }))
+    })
+}
+
+/// Makes a handler that answers when, and if, it likes.
+pub(crate) fn with_ack<D, T, A, F, Fut>(handler: F) -> EventHandler<D>
+where
+    D: Send + Sync + 'static,
+    T: DeserializeOwned + Send + 'static,
+    A: 'static,
+    F: FnOnce(Socket<D>, T, Ack<A>) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    Box::new(move |socket, arguments, ack| {
+        let payload: T = arguments.decode()?;
+        let handler = handler.clone();
+        let socket = socket.clone();
+        let ack = Ack {
+            membership: Arc::clone(socket.membership()),
+            id: ack,
+            answer: PhantomData,
+        };
+        Ok(Box::pin(
+            async move { handler(socket, payload, ack).await },
+        ))
+    })
+}
+
+/// Makes a handler of all events.
+pub(crate) fn any<D, F, Fut>(handler: F) -> AnyHandler<D>
+where
+    D: Send + Sync + 'static,
+    F: FnOnce(Socket<D>, String, Args) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    Box::new(move |socket, name, arguments| {
+        let payload: Args = arguments.decode()?;
+        let handler = handler.clone();
+        let (socket, name) = (socket.clone(), name.to_owned());
+        Ok(Box::pin(
+            async move { handler(socket, name, payload).await },
+        ))
+    })
+}
+
+fn answer_with<A: Serialize>(membership: &Membership, name: &str, ack: Option<AckId>, answer: &A) {
+    let Some(id) = ack else { return };
+    match json::encode_ack(membership.hub().name(), id, answer) {
+        // A client that has gone does not wait for its answer.
+        Ok(message) => drop(membership.push(message, false)),
+        Err(error) => {
+            tracing::error!(event = name, %error, "an acknowledgement cannot be written");
+            answer_error(membership, id, &ErrorAnswer::new("internal error"));
+        }
+    }
+}
+
+fn answer_failure(membership: &Membership, name: &str, ack: Option<AckId>, error: HandlerError) {
+    let (answer, internal) = error.into_answer();
+    if let Some(error) = internal {
+        tracing::error!(event = name, socket = %membership.id(), %error, "a handler failed");
+    }
+    if let Some(id) = ack {
+        answer_error(membership, id, &answer);
+    }
+}
+
+pub(crate) fn answer_error(membership: &Membership, id: AckId, answer: &ErrorAnswer) {
+    match json::encode_ack(membership.hub().name(), id, answer) {
+        Ok(message) => drop(membership.push(message, false)),
+        Err(error) => tracing::error!(%error, "an error acknowledgement cannot be written"),
+    }
+}
+
+/// The answer that a client waits for, to be given early, later, or not at all.
+#[derive(Debug)]
+pub struct Ack<A = ()> {
+    membership: Arc<Membership>,
+    id: Option<AckId>,
+    answer: PhantomData<fn(A)>,
+}
+
+impl<A> Ack<A> {
+    /// Whether the client asked for an answer at all.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.id.is_some()
+    }
+
+    /// Answers. Nothing happens when the client did not ask.
+    ///
+    /// # Errors
+    ///
+    /// The client has gone, or the answer cannot be written.
+    pub fn send<P: Payload<A>>(self, answer: P) -> Result<(), EmitError> {
+        let Some(id) = self.id else { return Ok(()) };
+        let message = json::encode_ack(self.membership.hub().name(), id, &answer)?;
+        self.membership.push(message, false)
+    }
+}

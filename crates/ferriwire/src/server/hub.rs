@@ -1,0 +1,186 @@
+//! A namespace without the type of its sockets' data: members, rooms, acknowledgement ids.
+//!
+//! Members are split over shards by connection, and there is one lock per shard. It is held while
+//! receivers are selected and the ready packet is pushed into their outboxes, never while encoding,
+//! writing or waiting.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ferriwire_proto::encoded::Encoded;
+use ferriwire_proto::packet::AckId;
+use parking_lot::Mutex;
+
+use super::answers::BroadcastAcks;
+use super::membership::Membership;
+use super::rooms::{Rooms, Target};
+use crate::engine::Session;
+use crate::engine::outbox::Push;
+use crate::error::JoinError;
+
+/// The longest name of a room in bytes.
+const MAX_ROOM_NAME: usize = 256;
+
+#[derive(Debug)]
+pub(crate) struct Hub {
+    name: Arc<str>,
+    shards: Box<[Mutex<Rooms<Member>>]>,
+    next_ack: AtomicU64,
+    broadcast_acks: BroadcastAcks,
+}
+
+/// What a broadcast needs of a member.
+#[derive(Debug)]
+struct Member {
+    session: Session,
+    membership: Arc<Membership>,
+}
+
+impl Hub {
+    pub(crate) fn new(name: &str, shards: usize) -> Self {
+        Self {
+            name: name.into(),
+            shards: (0..shards.max(1))
+                .map(|_| Mutex::new(Rooms::new()))
+                .collect(),
+            next_ack: AtomicU64::new(0),
+            broadcast_acks: BroadcastAcks::default(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// One counter for all sockets, so that a broadcast with acknowledgement is one frame.
+    pub(crate) fn next_ack(&self) -> AckId {
+        AckId(self.next_ack.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn broadcast_acks(&self) -> &BroadcastAcks {
+        &self.broadcast_acks
+    }
+
+    /// Makes the socket a member, with its CONNECT packet in front of anything that a broadcast
+    /// may send it.
+    pub(crate) fn admit(&self, membership: &Arc<Membership>, connect: &Arc<Encoded>) {
+        let session = membership.session();
+        let push = {
+            let mut rooms = self.shard(session).lock();
+            let member = Member {
+                session: session.clone(),
+                membership: Arc::clone(membership),
+            };
+            let key = rooms.insert(membership.id().clone(), member);
+            membership.set_key(key);
+            session.push_quietly(connect, false)
+        };
+        finish_push(session, push);
+    }
+
+    /// Ends a membership; `false` when it had ended before.
+    pub(crate) fn remove(&self, membership: &Membership) -> bool {
+        let Some(key) = membership.key() else {
+            return false;
+        };
+        self.shard(membership.session()).lock().remove(key).is_some()
+    }
+
+    pub(crate) fn join(
+        &self,
+        membership: &Membership,
+        room: &str,
+        max_rooms: usize,
+    ) -> Result<(), JoinError> {
+        if room.len() > MAX_ROOM_NAME {
+            return Err(JoinError::NameTooLong(room.len(), MAX_ROOM_NAME));
+        }
+        let key = membership.key().ok_or(JoinError::Disconnected)?;
+        let mut rooms = self.shard(membership.session()).lock();
+        if rooms.member(key).is_none() {
+            return Err(JoinError::Disconnected);
+        }
+        let joined = rooms.rooms(key);
+        if joined.len() >= max_rooms && !joined.iter().any(|joined| **joined == *room) {
+            return Err(JoinError::TooManyRooms(max_rooms));
+        }
+        rooms.join(key, room);
+        Ok(())
+    }
+
+    pub(crate) fn leave(&self, membership: &Membership, room: &str) {
+        if let Some(key) = membership.key() {
+            self.shard(membership.session()).lock().leave(key, room);
+        }
+    }
+
+    pub(crate) fn rooms_of(&self, membership: &Membership) -> Vec<Arc<str>> {
+        let Some(key) = membership.key() else {
+            return Vec::new();
+        };
+        self.shard(membership.session()).lock().rooms(key)
+    }
+
+    /// How many sockets are in the namespace.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    /// Queues a message for all that are addressed, each once, and tells `receiver` of each before
+    /// the message is queued for it.
+    pub(crate) fn broadcast(
+        &self,
+        to: &[Target],
+        except: &[Target],
+        message: &Arc<Encoded>,
+        volatile: bool,
+        mut receiver: impl FnMut(&Membership),
+    ) {
+        let mut full = Vec::new();
+        for shard in &self.shards {
+            shard.lock().select(to, except, |member| {
+                receiver(&member.membership);
+                let push = member.session.push_quietly(message, volatile);
+                if push == Push::NeedsFlushNow {
+                    full.push(member.session.clone());
+                } else {
+                    // Who is gone, or reads too slowly, is dealt with by its own task.
+                    let _ = member.session.after_push(push);
+                }
+            });
+        }
+        for session in full {
+            session.flush_now();
+        }
+    }
+
+    /// Runs `work` for every addressed socket, outside all locks.
+    pub(crate) fn for_each(
+        &self,
+        to: &[Target],
+        except: &[Target],
+        mut work: impl FnMut(&Arc<Membership>),
+    ) {
+        for shard in &self.shards {
+            let mut selected = Vec::new();
+            shard.lock().select(to, except, |member| {
+                selected.push(Arc::clone(&member.membership));
+            });
+            selected.iter().for_each(&mut work);
+        }
+    }
+
+    fn shard(&self, session: &Session) -> &Mutex<Rooms<Member>> {
+        // Servers and their namespaces have the same number of shards; the remainder keeps a
+        // difference harmless.
+        &self.shards[session.shard().index() % self.shards.len()]
+    }
+}
+
+/// Flushes, or leaves that to the turn, once no lock is held.
+fn finish_push(session: &Session, push: Push) {
+    if push == Push::NeedsFlushNow {
+        session.flush_now();
+    }
+    let _ = session.after_push(push);
+}

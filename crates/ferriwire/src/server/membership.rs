@@ -1,0 +1,199 @@
+//! One socket without the type of its data: what rooms, broadcasts and acknowledgements need.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use ferriwire_proto::codec::args::OwnedArguments;
+use ferriwire_proto::codec::json;
+use ferriwire_proto::encoded::Encoded;
+use ferriwire_proto::packet::AckId;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::hub::Hub;
+use super::rooms::MemberKey;
+use crate::config::Config;
+use crate::engine::Session;
+use crate::error::{AckError, EmitError, JoinError};
+use crate::socket_id::SocketId;
+
+#[derive(Debug)]
+pub(crate) struct Membership {
+    id: SocketId,
+    hub: Arc<Hub>,
+    session: Session,
+    config: Arc<Config>,
+    key: OnceLock<MemberKey>,
+    state: AtomicU8,
+    pending: Mutex<Pending>,
+}
+
+/// The acknowledgements that this socket's client owes us.
+#[derive(Debug, Default)]
+enum Pending {
+    #[default]
+    None,
+    Some(Box<HashMap<AckId, oneshot::Sender<OwnedArguments>>>),
+    /// The socket has left; nobody will answer.
+    Closed,
+}
+
+/// How far a socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum State {
+    Connected,
+    /// The server has taken it out; its connection does not know yet.
+    Leaving,
+    /// The same, and the whole connection shall be closed.
+    LeavingWithConnection,
+    Gone,
+}
+
+impl Membership {
+    pub(crate) fn new(
+        id: SocketId,
+        hub: Arc<Hub>,
+        session: Session,
+        config: Arc<Config>,
+    ) -> Self {
+        Self {
+            id,
+            hub,
+            session,
+            config,
+            key: OnceLock::new(),
+            state: AtomicU8::new(State::Connected as u8),
+            pending: Mutex::new(Pending::None),
+        }
+    }
+
+    pub(crate) fn id(&self) -> &SocketId {
+        &self.id
+    }
+
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn key(&self) -> Option<MemberKey> {
+        self.key.get().copied()
+    }
+
+    pub(crate) fn set_key(&self, key: MemberKey) {
+        // Set once, when the socket is admitted.
+        let _ = self.key.set(key);
+    }
+
+    pub(crate) fn state(&self) -> State {
+        match self.state.load(Ordering::Acquire) {
+            0 => State::Connected,
+            1 => State::Leaving,
+            2 => State::LeavingWithConnection,
+            _ => State::Gone,
+        }
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.state() == State::Connected
+    }
+
+    /// Queues a message for this socket alone.
+    pub(crate) fn push(&self, message: Encoded, volatile: bool) -> Result<(), EmitError> {
+        if !self.is_connected() {
+            return Err(EmitError::Disconnected);
+        }
+        self.session.push(&Arc::new(message), volatile)
+    }
+
+    pub(crate) fn join(&self, room: &str) -> Result<(), JoinError> {
+        self.hub.join(self, room, self.config.max_rooms_per_socket)
+    }
+
+    /// Takes the socket out of its namespace, and tells its client.
+    pub(crate) fn disconnect(&self, and_connection: bool) {
+        let leaving = if and_connection {
+            State::LeavingWithConnection
+        } else {
+            State::Leaving
+        };
+        let connected = State::Connected as u8;
+        let order = (Ordering::AcqRel, Ordering::Acquire);
+        let changed = self
+            .state
+            .compare_exchange(connected, leaving as u8, order.0, order.1);
+        if changed.is_err() {
+            return;
+        }
+        self.hub.remove(self);
+        let farewell = json::encode_disconnect(self.hub.name());
+        // A client that has gone needs no farewell.
+        let _ = self.session.push(&Arc::new(farewell), false);
+        self.session.call_attention();
+    }
+
+    /// The socket has left: out of all rooms, and everybody who waits for its answer is told.
+    pub(crate) fn end(&self) {
+        self.state.store(State::Gone as u8, Ordering::Release);
+        self.hub.remove(self);
+        // Dropping the senders tells those who wait.
+        *self.pending.lock() = Pending::Closed;
+        self.hub.broadcast_acks().forget(&self.id);
+    }
+
+    /// Enters an acknowledgement that is about to be asked for.
+    pub(crate) fn expect_ack(
+        &self,
+        id: AckId,
+    ) -> Result<oneshot::Receiver<OwnedArguments>, AckError> {
+        let limit = self.config.max_pending_acks;
+        let (sender, receiver) = oneshot::channel();
+        let mut pending = self.pending.lock();
+        match &mut *pending {
+            Pending::Closed => return Err(AckError::Disconnected),
+            Pending::Some(acks) if acks.len() >= limit => {
+                return Err(AckError::TooManyPending(limit));
+            }
+            Pending::Some(acks) => drop(acks.insert(id, sender)),
+            Pending::None => {
+                *pending = Pending::Some(Box::new(HashMap::from([(id, sender)])));
+            }
+        }
+        Ok(receiver)
+    }
+
+    /// Nobody waits for this acknowledgement any more.
+    pub(crate) fn forget_ack(&self, id: AckId) {
+        self.take_ack(id);
+    }
+
+    /// Hands an acknowledgement to whoever waits for it. `false` when nobody does: it was not
+    /// asked for, was given twice, or came too late.
+    pub(crate) fn handle_ack(&self, id: AckId, arguments: OwnedArguments) -> bool {
+        match self.take_ack(id) {
+            Some(waiting) => waiting.send(arguments).is_ok(),
+            None => self.hub.broadcast_acks().answer(id, &self.id, arguments),
+        }
+    }
+
+    fn take_ack(&self, id: AckId) -> Option<oneshot::Sender<OwnedArguments>> {
+        let mut pending = self.pending.lock();
+        let Pending::Some(acks) = &mut *pending else {
+            return None;
+        };
+        let waiting = acks.remove(&id);
+        if acks.is_empty() {
+            *pending = Pending::None;
+        }
+        waiting
+    }
+}

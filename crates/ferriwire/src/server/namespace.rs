@@ -1,0 +1,391 @@
+//! Declaring a namespace: who may join, and what happens to its events.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use ferriwire_proto::codec::args::{Arguments, ArgumentsError, decode_connect_payload};
+use ferriwire_proto::packet::{AckId, is_reserved};
+use ferriwire_proto::value::{Args, Value};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::handler::{self, Ack, AnyHandler, EventHandler};
+use super::hub::Hub;
+use super::membership::Membership;
+use super::reason::DisconnectReason;
+use super::socket::Socket;
+use crate::engine::Request;
+use crate::engine::running::BoxFuture;
+use crate::event::{Event, Listens};
+use crate::handshake::{ConnectError, Handshake};
+
+/// A namespace: declared once, shared by all its sockets, frozen when the server starts.
+///
+/// `D` is what [`auth`](Namespace::auth) makes of a client, the type of
+/// [`Socket::data`](super::Socket::data). `S` is only there so that `auth` comes first.
+///
+/// # Examples
+///
+/// ```
+/// use ferriwire::{Event, Namespace, Server};
+///
+/// const JOIN: Event<String> = Event::new("join");
+/// const SAY: Event<(String, String), usize> = Event::new("say");
+///
+/// let chat = Namespace::new("/chat")
+///     .on(JOIN, async |socket, room| {
+///         socket.join(room)?;
+///         Ok(())
+///     })
+///     .on(SAY, async |socket, (room, text)| {
+///         socket.to(&room).emit("said", &text)?;
+///         Ok(text.len())
+///     })
+///     .on_disconnect(async |socket, reason| {
+///         println!("{} left: {reason}", socket.id());
+///     });
+/// let server = Server::new().namespace(chat);
+/// ```
+///
+/// `auth` decides the type of the data that handlers see, so it cannot come after them:
+///
+/// ```compile_fail
+/// use ferriwire::{ConnectError, Handshake, Namespace};
+///
+/// let late = Namespace::new("/")
+///     .on("event", async |_socket, _: ()| ())
+///     .auth(async |_: Handshake| Ok::<u64, ConnectError>(7));
+/// ```
+pub struct Namespace<D = (), S = Declared> {
+    declaration: Declaration<D>,
+    stage: PhantomData<S>,
+}
+
+/// The stage of a [`Namespace`] that has no handlers yet.
+#[derive(Debug)]
+pub struct Fresh(());
+
+/// The stage of a [`Namespace`] whose type of data is decided.
+#[derive(Debug)]
+pub struct Declared(());
+
+type Authorize<D> =
+    Box<dyn Fn(Option<&str>, Arc<Request>) -> BoxFuture<Result<D, ConnectError>> + Send + Sync>;
+
+type ConnectHook<D> = Box<dyn Fn(Socket<D>) -> BoxFuture<()> + Send + Sync>;
+type DisconnectHook<D> = Box<dyn Fn(Socket<D>, DisconnectReason) -> BoxFuture<()> + Send + Sync>;
+
+struct Declaration<D> {
+    name: String,
+    authorize: Authorize<D>,
+    events: HashMap<&'static str, Vec<EventHandler<D>>>,
+    any: Vec<AnyHandler<D>>,
+    connect: Option<ConnectHook<D>>,
+    disconnect: Option<DisconnectHook<D>>,
+    /// The first reserved name that was given to `on`, reported when the server starts.
+    reserved: Option<&'static str>,
+}
+
+impl<D> Declaration<D> {
+    fn new(name: String, authorize: Authorize<D>) -> Self {
+        Self {
+            name,
+            authorize,
+            events: HashMap::new(),
+            any: Vec::new(),
+            connect: None,
+            disconnect: None,
+            reserved: None,
+        }
+    }
+}
+
+impl Namespace<(), Fresh> {
+    /// A namespace that everybody may join. A missing leading slash is added; `/` is the main
+    /// namespace.
+    #[must_use]
+    #[doc(alias = "of")]
+    pub fn new(name: impl Into<String>) -> Self {
+        let name: String = name.into();
+        let name = if name.starts_with('/') {
+            name
+        } else {
+            format!("/{name}")
+        };
+        let open: Authorize<()> = Box::new(|_, _| Box::pin(std::future::ready(Ok(()))));
+        Self {
+            declaration: Declaration::new(name, open),
+            stage: PhantomData,
+        }
+    }
+
+    /// Decides who may join, and what is known about them from then on. The client's `auth` payload
+    /// is decoded into `T`; one that does not fit is refused with `invalid auth`, and one that takes
+    /// longer than [`Config::auth_timeout`](crate::Config::auth_timeout) as well.
+    ///
+    /// Mirrors the reference's `use`; a socket that exists is authenticated.
+    #[must_use]
+    #[doc(alias = "use")]
+    pub fn auth<T, D, F, Fut>(self, decide: F) -> Namespace<D, Declared>
+    where
+        T: DeserializeOwned + Send + 'static,
+        D: Send + Sync + 'static,
+        F: FnOnce(Handshake<T>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<D, ConnectError>> + Send + 'static,
+    {
+        let authorize: Authorize<D> = Box::new(move |payload, request| {
+            match decode_connect_payload::<T>(payload) {
+                Ok(auth) => {
+                    let decide = decide.clone();
+                    Box::pin(async move { decide(Handshake::new(auth, request)).await })
+                }
+                Err(error) => Box::pin(std::future::ready(Err(invalid_auth(error)))),
+            }
+        });
+        Namespace {
+            declaration: Declaration::new(self.declaration.name, authorize),
+            stage: PhantomData,
+        }
+    }
+}
+
+fn invalid_auth(error: ArgumentsError) -> ConnectError {
+    let refusal = ConnectError::new("invalid auth");
+    match error {
+        ArgumentsError::Mismatch { path, .. } => {
+            refusal.data(Value::Object([("path".to_owned(), path.into())].into()))
+        }
+        ArgumentsError::Syntax(_) => refusal,
+    }
+}
+
+impl<D: Send + Sync + 'static, S> Namespace<D, S> {
+    /// Handles an event. What the handler returns answers the client's acknowledgement, if it asked
+    /// for one. Several handlers of one event all run, and the first one answers.
+    ///
+    /// Handlers of one socket start in the order in which its events arrive, and interleave only at
+    /// `.await`. They wait until `on_connect` has finished. The closure is cloned for each event:
+    /// capture handles, not data.
+    #[must_use]
+    pub fn on<E, T, F, Fut>(self, event: E, handler: F) -> Namespace<D, Declared>
+    where
+        E: Listens<T, Fut::Output> + 'static,
+        T: DeserializeOwned + Send + 'static,
+        F: FnOnce(Socket<D>, T) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future + Send + 'static,
+        E::Answer: Send,
+    {
+        let name = event.name();
+        self.add(name, handler::answering(event, handler))
+    }
+
+    /// Handles an event, and lets the handler answer early, later or never, through an [`Ack`].
+    #[must_use]
+    pub fn on_with_ack<T, A, F, Fut>(
+        self,
+        event: Event<T, A>,
+        handler: F,
+    ) -> Namespace<D, Declared>
+    where
+        T: DeserializeOwned + Send + 'static,
+        A: Serialize + 'static,
+        F: FnOnce(Socket<D>, T, Ack<A>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.add(event.name(), handler::with_ack(handler))
+    }
+
+    /// Sees every event, in front of its own handlers, with its name and arguments.
+    #[must_use]
+    #[doc(alias = "onAny")]
+    pub fn on_any<F, Fut>(mut self, handler: F) -> Namespace<D, Declared>
+    where
+        F: FnOnce(Socket<D>, String, Args) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.declaration.any.push(handler::any(handler));
+        self.declared()
+    }
+
+    /// Is called when a client has joined. Its events wait until this has finished.
+    #[must_use]
+    #[doc(alias = "connection")]
+    pub fn on_connect<F, Fut>(mut self, handler: F) -> Namespace<D, Declared>
+    where
+        F: FnOnce(Socket<D>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.declaration.connect = Some(Box::new(move |socket| {
+            let handler = handler.clone();
+            Box::pin(async move { handler(socket).await })
+        }));
+        self.declared()
+    }
+
+    /// Is called once when a client has left, whatever the reason. It is in no room any more.
+    #[must_use]
+    pub fn on_disconnect<F, Fut>(mut self, handler: F) -> Namespace<D, Declared>
+    where
+        F: FnOnce(Socket<D>, DisconnectReason) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.declaration.disconnect = Some(Box::new(move |socket, reason| {
+            let handler = handler.clone();
+            Box::pin(async move { handler(socket, reason).await })
+        }));
+        self.declared()
+    }
+
+    fn add(mut self, name: &'static str, handler: EventHandler<D>) -> Namespace<D, Declared> {
+        if is_reserved(name) {
+            self.declaration.reserved.get_or_insert(name);
+        }
+        let handlers = self.declaration.events.entry(name).or_default();
+        handlers.push(handler);
+        self.declared()
+    }
+
+    fn declared(self) -> Namespace<D, Declared> {
+        Namespace {
+            declaration: self.declaration,
+            stage: PhantomData,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.declaration.name
+    }
+
+    pub(crate) fn reserved_event(&self) -> Option<&'static str> {
+        self.declaration.reserved
+    }
+
+    /// Freezes the declaration.
+    pub(crate) fn serve(self, shards: usize) -> Arc<dyn Serving> {
+        let hub = Arc::new(Hub::new(&self.declaration.name, shards));
+        Arc::new(Served {
+            hub,
+            declaration: Arc::new(self.declaration),
+        })
+    }
+}
+
+impl<D, S> fmt::Debug for Namespace<D, S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Namespace")
+            .field("name", &self.declaration.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A namespace that is being served, without the type of its data.
+pub(crate) trait Serving: Send + Sync {
+    fn hub(&self) -> &Arc<Hub>;
+
+    /// Asks whether a client may join.
+    fn authorize(
+        &self,
+        payload: Option<&str>,
+        request: Arc<Request>,
+    ) -> BoxFuture<Result<Admit, ConnectError>>;
+}
+
+/// Makes the socket of a client that may join.
+pub(crate) type Admit = Box<dyn FnOnce(Arc<Membership>) -> Box<dyn Joined> + Send>;
+
+/// A socket of a served namespace, without the type of its data.
+pub(crate) trait Joined: Send + Sync {
+    fn membership(&self) -> &Arc<Membership>;
+
+    /// The hook for its beginning.
+    fn connected(&self) -> Option<BoxFuture<()>>;
+
+    /// The hook for its end.
+    fn disconnected(&self, reason: DisconnectReason) -> Option<BoxFuture<()>>;
+
+    /// Hands the handlers of an event to `start`, in their order, and returns whether there are
+    /// any. `Err` when the arguments do not fit one of them; those before it have started.
+    fn dispatch(
+        &self,
+        name: &str,
+        arguments: Arguments<'_>,
+        ack: Option<AckId>,
+        start: &mut dyn FnMut(BoxFuture<()>),
+    ) -> Result<bool, ArgumentsError>;
+}
+
+struct Served<D> {
+    hub: Arc<Hub>,
+    declaration: Arc<Declaration<D>>,
+}
+
+struct JoinedSocket<D> {
+    socket: Socket<D>,
+    declaration: Arc<Declaration<D>>,
+}
+
+impl<D: Send + Sync + 'static> Serving for Served<D> {
+    fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    fn authorize(
+        &self,
+        payload: Option<&str>,
+        request: Arc<Request>,
+    ) -> BoxFuture<Result<Admit, ConnectError>> {
+        let decision = (self.declaration.authorize)(payload, request);
+        let declaration = Arc::clone(&self.declaration);
+        Box::pin(async move {
+            let data = decision.await?;
+            let admit: Admit = Box::new(move |membership| {
+                Box::new(JoinedSocket {
+                    socket: Socket::new(membership, Arc::new(data)),
+                    declaration,
+                })
+            });
+            Ok(admit)
+        })
+    }
+}
+
+impl<D: Send + Sync + 'static> Joined for JoinedSocket<D> {
+    fn membership(&self) -> &Arc<Membership> {
+        self.socket.membership()
+    }
+
+    fn connected(&self) -> Option<BoxFuture<()>> {
+        let hook = self.declaration.connect.as_ref()?;
+        Some(hook(self.socket.clone()))
+    }
+
+    fn disconnected(&self, reason: DisconnectReason) -> Option<BoxFuture<()>> {
+        let hook = self.declaration.disconnect.as_ref()?;
+        Some(hook(self.socket.clone(), reason))
+    }
+
+    fn dispatch(
+        &self,
+        name: &str,
+        arguments: Arguments<'_>,
+        ack: Option<AckId>,
+        start: &mut dyn FnMut(BoxFuture<()>),
+    ) -> Result<bool, ArgumentsError> {
+        for handler in &self.declaration.any {
+            start(handler(&self.socket, name, arguments)?);
+        }
+        let Some(handlers) = self.declaration.events.get(name) else {
+            return Ok(false);
+        };
+        // Of several handlers the first one answers.
+        let mut ack = ack;
+        for handler in handlers {
+            start(handler(&self.socket, arguments, ack.take())?);
+        }
+        Ok(true)
+    }
+}

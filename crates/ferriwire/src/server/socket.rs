@@ -1,0 +1,288 @@
+//! One client in one namespace, with the data that `auth` gave it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferriwire_proto::codec::json;
+use serde::Serialize;
+
+use super::answers::Acknowledgement;
+use super::broadcast::{Broadcast, Target};
+use super::membership::Membership;
+use crate::engine::Request;
+use crate::error::{AckError, EmitError, JoinError};
+use crate::event::Accepts;
+use crate::socket_id::SocketId;
+
+/// One client in one namespace. Cheap to clone, usable from any task, also after the client has
+/// gone: what is emitted then answers [`EmitError::Disconnected`].
+///
+/// `D` is what the namespace's `auth` returned.
+pub struct Socket<D = ()> {
+    membership: Arc<Membership>,
+    data: Arc<D>,
+}
+
+impl<D> Socket<D> {
+    pub(crate) fn new(membership: Arc<Membership>, data: Arc<D>) -> Self {
+        Self { membership, data }
+    }
+
+    pub(crate) fn membership(&self) -> &Arc<Membership> {
+        &self.membership
+    }
+
+    /// Its public id: a new one for every connection to every namespace.
+    #[must_use]
+    pub fn id(&self) -> &SocketId {
+        self.membership.id()
+    }
+
+    /// What `auth` made of its handshake.
+    #[must_use]
+    pub fn data(&self) -> &D {
+        &self.data
+    }
+
+    /// The namespace's name.
+    #[must_use]
+    #[doc(alias = "nsp")]
+    pub fn namespace(&self) -> &str {
+        self.membership.hub().name()
+    }
+
+    /// The request that opened its session: headers, query, address.
+    #[must_use]
+    #[doc(alias = "handshake")]
+    pub fn request(&self) -> &Arc<Request> {
+        self.membership.session().request()
+    }
+
+    /// Whether it is in its namespace now.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.membership.is_connected()
+    }
+
+    /// How many bytes wait to be written to its client, those of its other namespaces included.
+    #[must_use]
+    pub fn buffered_bytes(&self) -> usize {
+        self.membership.session().buffered_bytes()
+    }
+
+    /// Sends an event to this client. When this returns, the event stands in the client's queue, in
+    /// order; it is written at the end of the current turn.
+    ///
+    /// # Errors
+    ///
+    /// The client has gone, or reads too slowly; the name is reserved; the payload cannot be
+    /// written.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{EmitError, Event, Socket};
+    ///
+    /// const SAID: Event<(String, String)> = Event::new("said");
+    ///
+    /// fn greet(socket: &Socket) -> Result<(), EmitError> {
+    ///     socket.emit(SAID, ("server", "hello"))?;
+    ///     socket.emit("any-name", 42)
+    /// }
+    /// ```
+    pub fn emit<E, P>(&self, event: E, payload: P) -> Result<(), EmitError>
+    where
+        E: Accepts<P>,
+        P: Serialize,
+    {
+        self.modified().emit(event, payload)
+    }
+
+    /// Sends an event and returns what its client answers: await it. It waits for
+    /// [`Config::ack_timeout`](crate::Config::ack_timeout).
+    ///
+    /// # Errors
+    ///
+    /// The returned future tells every failure, also one to send.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{AckError, Event, Socket};
+    ///
+    /// const ASK: Event<String, bool> = Event::new("ask");
+    ///
+    /// async fn confirm(socket: &Socket) -> Result<bool, AckError> {
+    ///     socket.emit_with_ack(ASK, "really?").await
+    /// }
+    /// ```
+    #[doc(alias = "emitWithAck")]
+    pub fn emit_with_ack<E, P>(&self, event: E, payload: P) -> Acknowledgement<E::Answer>
+    where
+        E: Accepts<P>,
+        P: Serialize,
+    {
+        self.modified().emit_with_ack(event, payload)
+    }
+
+    /// The next event is dropped when the client cannot take it at once.
+    pub fn volatile(&self) -> Modified<'_> {
+        self.modified().volatile()
+    }
+
+    /// The next acknowledgement is waited for so long.
+    pub fn timeout(&self, timeout: Duration) -> Modified<'_> {
+        self.modified().timeout(timeout)
+    }
+
+    fn modified(&self) -> Modified<'_> {
+        Modified {
+            membership: &self.membership,
+            volatile: false,
+            timeout: None,
+        }
+    }
+
+    /// Everybody in a room but this socket; chain `.to(..)` for more rooms.
+    #[doc(alias = "in")]
+    pub fn to(&self, target: impl Into<Target>) -> Broadcast {
+        self.broadcast().to(target)
+    }
+
+    /// Everybody in the namespace but this socket and those in a room.
+    pub fn except(&self, target: impl Into<Target>) -> Broadcast {
+        self.broadcast().except(target)
+    }
+
+    /// Everybody in the namespace but this socket.
+    pub fn broadcast(&self) -> Broadcast {
+        let hub = Arc::clone(self.membership.hub());
+        Broadcast::new(hub, self.membership.config().ack_timeout).except(self.id())
+    }
+
+    /// Joins a room. Joining one twice is the same as once.
+    ///
+    /// # Errors
+    ///
+    /// The socket has left, the name is too long, or it is in too many rooms.
+    pub fn join(&self, room: impl AsRef<str>) -> Result<(), JoinError> {
+        self.membership.join(room.as_ref())
+    }
+
+    /// Leaves a room. Leaving one that it is not in is nothing.
+    pub fn leave(&self, room: impl AsRef<str>) {
+        self.membership.hub().leave(&self.membership, room.as_ref());
+    }
+
+    /// The rooms that it is in, without the private one that every socket has.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<Arc<str>> {
+        self.membership.hub().rooms_of(&self.membership)
+    }
+
+    /// Takes the client out of this namespace; its other namespaces live on.
+    pub fn disconnect(&self) {
+        self.membership.disconnect(false);
+    }
+
+    /// Takes the client out of all its namespaces and closes its connection
+    /// (`socket.disconnect(true)`).
+    pub fn disconnect_connection(&self) {
+        self.membership.disconnect(true);
+    }
+}
+
+impl<D> Clone for Socket<D> {
+    fn clone(&self) -> Self {
+        Self {
+            membership: Arc::clone(&self.membership),
+            data: Arc::clone(&self.data),
+        }
+    }
+}
+
+impl<D> fmt::Debug for Socket<D> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Socket")
+            .field("namespace", &self.namespace())
+            .field("id", &self.id().as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An emission to one socket with modifiers. Nothing is remembered in the socket.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "modifiers do nothing until `emit`"]
+pub struct Modified<'a> {
+    membership: &'a Arc<Membership>,
+    volatile: bool,
+    timeout: Option<Duration>,
+}
+
+impl Modified<'_> {
+    /// The event is dropped when the client cannot take it at once.
+    pub fn volatile(mut self) -> Self {
+        self.volatile = true;
+        self
+    }
+
+    /// The acknowledgement is waited for so long.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// As [`Socket::emit`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Socket::emit`].
+    pub fn emit<E, P>(self, event: E, payload: P) -> Result<(), EmitError>
+    where
+        E: Accepts<P>,
+        P: Serialize,
+    {
+        if !self.membership.is_connected() {
+            return Err(EmitError::Disconnected);
+        }
+        let name = self.membership.hub().name();
+        let message = json::encode_event(name, None, event.name(), &payload)?;
+        self.membership.push(message, self.volatile)
+    }
+
+    /// As [`Socket::emit_with_ack`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Socket::emit_with_ack`].
+    pub fn emit_with_ack<E, P>(self, event: E, payload: P) -> Acknowledgement<E::Answer>
+    where
+        E: Accepts<P>,
+        P: Serialize,
+    {
+        match self.ask(event, payload) {
+            Ok(acknowledgement) => acknowledgement,
+            Err(error) => Acknowledgement::failed(error),
+        }
+    }
+
+    fn ask<E, P>(self, event: E, payload: P) -> Result<Acknowledgement<E::Answer>, AckError>
+    where
+        E: Accepts<P>,
+        P: Serialize,
+    {
+        let hub = self.membership.hub();
+        let id = hub.next_ack();
+        let message = json::encode_event(hub.name(), Some(id), event.name(), &payload)
+            .map_err(EmitError::from)?;
+        // Entered before the event is queued, so that no answer can come too early.
+        let answer = self.membership.expect_ack(id)?;
+        let timeout = self.timeout.unwrap_or(self.membership.config().ack_timeout);
+        let membership = Arc::clone(self.membership);
+        let acknowledgement = Acknowledgement::waiting(answer, membership, id, timeout);
+        self.membership.push(message, self.volatile)?;
+        Ok(acknowledgement)
+    }
+}
