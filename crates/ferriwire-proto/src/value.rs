@@ -1,1 +1,133 @@
-//! (being written)
+//! Untyped payloads: JSON plus binary data.
+
+mod convert;
+pub(crate) mod handoff;
+mod serde_impl;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde_json::Number;
+
+pub(crate) use serde_impl::ARGS;
+
+/// Any value that an event can carry.
+///
+/// Its binary data shares the buffer of the attachment, in both directions: passing a value on
+/// copies no bytes. Integers beyond 64 bits become floating point numbers, as in JavaScript.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Value {
+    /// `null`
+    #[default]
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A finite number.
+    Number(Number),
+    /// Text.
+    String(String),
+    /// A list.
+    Array(Vec<Self>),
+    /// Named values, sorted by name.
+    Object(BTreeMap<String, Self>),
+    /// Binary data, which travels as an attachment.
+    Binary(Bytes),
+}
+
+impl Value {
+    /// Whether it is `null`.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The truth value.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        if let Self::Bool(value) = self {
+            Some(*value)
+        } else {
+            None
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn as_number(&self) -> Option<&Number> {
+        if let Self::Number(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
+    /// The number, if it is an integer of that range.
+    #[must_use]
+    pub fn as_i64(&self) -> Option<i64> {
+        self.as_number()?.as_i64()
+    }
+
+    /// The number, if it is an integer of that range.
+    #[must_use]
+    pub fn as_u64(&self) -> Option<u64> {
+        self.as_number()?.as_u64()
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn as_f64(&self) -> Option<f64> {
+        self.as_number()?.as_f64()
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        if let Self::String(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
+    /// The list.
+    #[must_use]
+    pub fn as_array(&self) -> Option<&[Self]> {
+        if let Self::Array(values) = self {
+            Some(values)
+        } else {
+            None
+        }
+    }
+
+    /// The named values.
+    #[must_use]
+    pub fn as_object(&self) -> Option<&BTreeMap<String, Self>> {
+        if let Self::Object(entries) = self {
+            Some(entries)
+        } else {
+            None
+        }
+    }
+
+    /// The binary data.
+    #[must_use]
+    pub fn as_binary(&self) -> Option<&Bytes> {
+        if let Self::Binary(data) = self {
+            Some(data)
+        } else {
+            None
+        }
+    }
+
+    /// The value of that name, if this is an object that has it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        self.as_object()?.get(name)
+    }
+}
+
+/// A whole argument list of any length, where a tuple fixes the number of arguments.
+///
+/// Only at the top level of a payload; further in it is an array.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Args(pub Vec<Value>);

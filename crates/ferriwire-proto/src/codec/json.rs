@@ -1,0 +1,21 @@
+//! The default encoding: one text message, then the attachments as binary messages.
+//!
+//! ```text
+//! <type>[<attachments>-][<namespace>,][<acknowledgement id>][<JSON>]
+//! ```
+//!
+//! The decoder looks at an event's name and no further: the arguments stay text until somebody
+//! decodes them. Only a packet with attachments has its placeholders checked at once.
+
+mod decode;
+mod encode;
+mod head;
+pub(super) mod placeholder;
+#[cfg(test)]
+mod tests;
+
+pub use decode::{Decoded, Decoder, Limits};
+pub use encode::{
+    EncodeError, MAX_ATTACHMENTS, encode_ack, encode_connect, encode_connect_error,
+    encode_disconnect, encode_event,
+};

@@ -1,0 +1,193 @@
+//! Packets to messages, each serialised in one pass behind the room for its head.
+
+use std::error::Error;
+use std::fmt;
+use std::io::Write as _;
+
+use serde::Serialize;
+
+use crate::codec::args::{SerializeError, serialize_arguments, serialize_value};
+use crate::codec::depth::MAX_DEPTH;
+use crate::encoded::{Builder, Encoded, Kind};
+use crate::packet::{AckId, PacketKind, is_reserved};
+
+/// How many attachments a packet may have: the default of the reference, whose current clients
+/// and servers close the connection when there are more.
+pub const MAX_ATTACHMENTS: usize = 10;
+
+/// A guess of how large a payload is, so that most are written without growing the buffer.
+const USUAL_PAYLOAD: usize = 128;
+
+/// Encodes an event.
+///
+/// # Errors
+///
+/// When `name` is reserved, or `payload` cannot be sent.
+pub fn encode_event<P: Serialize + ?Sized>(
+    namespace: &str,
+    id: Option<AckId>,
+    name: &str,
+    payload: &P,
+) -> Result<Encoded, EncodeError> {
+    if is_reserved(name) {
+        return Err(EncodeError::ReservedName(name.to_owned()));
+    }
+    let mut builder = builder(namespace);
+    let body = builder.body();
+    body.push(b'[');
+    serialize_value(body, name)?;
+    let attachments = serialize_arguments(body, true, payload, MAX_ATTACHMENTS)?;
+    body.push(b']');
+    let kind = if attachments.is_empty() {
+        PacketKind::Event
+    } else {
+        PacketKind::BinaryEvent
+    };
+    let head = head(kind, attachments.len(), namespace, id);
+    Ok(builder.finish(&head, attachments, Kind::Event))
+}
+
+/// Encodes the answer to an event.
+///
+/// # Errors
+///
+/// When `payload` cannot be sent.
+pub fn encode_ack<P: Serialize + ?Sized>(
+    namespace: &str,
+    id: AckId,
+    payload: &P,
+) -> Result<Encoded, EncodeError> {
+    let mut builder = builder(namespace);
+    let body = builder.body();
+    body.push(b'[');
+    let attachments = serialize_arguments(body, false, payload, MAX_ATTACHMENTS)?;
+    body.push(b']');
+    let kind = if attachments.is_empty() {
+        PacketKind::Ack
+    } else {
+        PacketKind::BinaryAck
+    };
+    let head = head(kind, attachments.len(), namespace, Some(id));
+    Ok(builder.finish(&head, attachments, Kind::Control))
+}
+
+/// Encodes CONNECT: from a client with what authenticates it, from a server with the socket's id.
+/// A payload that serialises as nothing, such as `()` or `None`, is left out.
+///
+/// # Errors
+///
+/// When `payload` is not an object, or cannot be sent.
+pub fn encode_connect<P: Serialize + ?Sized>(
+    namespace: &str,
+    payload: &P,
+) -> Result<Encoded, EncodeError> {
+    let mut builder = builder(namespace);
+    let body = builder.body();
+    let start = body.len();
+    serialize_value(body, payload)?;
+    if body.get(start..) == Some(b"null") {
+        body.truncate(start);
+    } else if body.get(start) != Some(&b'{') {
+        return Err(EncodeError::Shape(PacketKind::Connect));
+    }
+    let head = head(PacketKind::Connect, 0, namespace, None);
+    Ok(builder.finish(&head, Vec::new(), Kind::Control))
+}
+
+/// Encodes DISCONNECT.
+#[must_use]
+pub fn encode_disconnect(namespace: &str) -> Encoded {
+    let head = head(PacketKind::Disconnect, 0, namespace, None);
+    Builder::new(head.len(), 0).finish(&head, Vec::new(), Kind::Control)
+}
+
+/// Encodes the refusal of a CONNECT.
+///
+/// # Errors
+///
+/// When `payload` is neither an object nor a string, or cannot be sent.
+pub fn encode_connect_error<P: Serialize + ?Sized>(
+    namespace: &str,
+    payload: &P,
+) -> Result<Encoded, EncodeError> {
+    let mut builder = builder(namespace);
+    let body = builder.body();
+    let start = body.len();
+    serialize_value(body, payload)?;
+    if !matches!(body.get(start), Some(b'{' | b'"')) {
+        return Err(EncodeError::Shape(PacketKind::ConnectError));
+    }
+    let head = head(PacketKind::ConnectError, 0, namespace, None);
+    Ok(builder.finish(&head, Vec::new(), Kind::Control))
+}
+
+/// A builder with room for any head of this namespace.
+fn builder(namespace: &str) -> Builder {
+    // Message type, packet type, "10-", the namespace with its comma, the id.
+    let max_head = namespace.len().saturating_add(6 + AckId::MAX_DIGITS);
+    Builder::new(max_head, USUAL_PAYLOAD)
+}
+
+fn head(kind: PacketKind, attachments: usize, namespace: &str, id: Option<AckId>) -> Vec<u8> {
+    let mut head = vec![b'4', kind.as_digit()];
+    let mut append = |part: fmt::Arguments<'_>| {
+        let written = head.write_fmt(part);
+        debug_assert!(written.is_ok(), "writing to a vector does not fail");
+    };
+    if kind.is_binary() {
+        append(format_args!("{attachments}-"));
+    }
+    if namespace != "/" {
+        append(format_args!("{namespace},"));
+    }
+    if let Some(id) = id {
+        append(format_args!("{id}"));
+    }
+    head
+}
+
+/// Why a packet cannot be sent. The peer does not come into it: the caller can mend this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The event name belongs to the implementations.
+    ReservedName(String),
+    /// The payload is nested deeper than [`MAX_DEPTH`].
+    TooDeep,
+    /// The payload holds more than [`MAX_ATTACHMENTS`] pieces of binary data.
+    TooManyAttachments,
+    /// Binary data in a packet that cannot carry it: only events and acknowledgements do.
+    Binary,
+    /// A payload that this kind of packet cannot carry.
+    Shape(PacketKind),
+    /// The payload's type refused to be serialised, or has no form in JSON.
+    Serialize(String),
+}
+
+impl From<SerializeError> for EncodeError {
+    fn from(error: SerializeError) -> Self {
+        match error {
+            SerializeError::TooDeep => Self::TooDeep,
+            SerializeError::TooManyAttachments => Self::TooManyAttachments,
+            SerializeError::Binary => Self::Binary,
+            SerializeError::Serde(message) => Self::Serialize(message),
+        }
+    }
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReservedName(name) => write!(f, "{name:?} is a reserved event name"),
+            Self::TooDeep => write!(f, "payload is nested deeper than {MAX_DEPTH} levels"),
+            Self::TooManyAttachments => {
+                write!(f, "payload has more than {MAX_ATTACHMENTS} attachments")
+            }
+            Self::Binary => f.write_str("only events and acknowledgements carry binary data"),
+            Self::Shape(kind) => write!(f, "payload does not suit a packet of kind {kind:?}"),
+            Self::Serialize(message) => write!(f, "payload cannot be serialised: {message}"),
+        }
+    }
+}
+
+impl Error for EncodeError {}

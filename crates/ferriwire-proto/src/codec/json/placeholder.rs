@@ -1,0 +1,199 @@
+//! Placeholders: the objects that stand for attachments in the text of a packet.
+//!
+//! An object is a placeholder when it has the marker, wherever in the object that stands and
+//! whatever else is in there. Who decodes it later wants to know from its first name, so those
+//! few that are written otherwise (no known client does) are rewritten here.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::codec::Violation;
+use crate::codec::depth::{self, MAX_DEPTH};
+
+/// The name that makes an object a placeholder; its value is `true`.
+pub(crate) const MARKER: &str = "_placeholder";
+
+/// The name under which it says which attachment it stands for.
+pub(crate) const INDEX: &str = "num";
+
+/// Checks that every placeholder in `json` refers to one of `count` attachments, and puts the
+/// marker first in all of them.
+///
+/// One linear pass over text that need not be JSON: after a syntax error it gives up, because
+/// decoding the text will not come any further either.
+pub(super) fn normalize(json: &str, count: usize) -> Result<Cow<'_, str>, Violation> {
+    if !depth::is_within(json.as_bytes(), MAX_DEPTH.saturating_add(1)) {
+        return Err(Violation::TooDeep);
+    }
+    let mut scan = Scan {
+        json,
+        count,
+        levels: Vec::new(),
+        unusual: Vec::new(),
+    };
+    scan.run()?;
+    Ok(rewrite(json, &scan.unusual))
+}
+
+fn rewrite<'a>(json: &'a str, unusual: &[Placeholder]) -> Cow<'a, str> {
+    if unusual.is_empty() {
+        return Cow::Borrowed(json);
+    }
+    let mut text = String::with_capacity(json.len());
+    let mut end = 0;
+    for Placeholder { span, index } in unusual {
+        text.push_str(json.get(end..span.start).unwrap_or_default());
+        text.push_str(&format!("{{\"{MARKER}\":true,\"{INDEX}\":{index}}}"));
+        end = span.end;
+    }
+    text.push_str(json.get(end..).unwrap_or_default());
+    Cow::Owned(text)
+}
+
+/// A placeholder whose marker does not come first.
+struct Placeholder {
+    span: Range<usize>,
+    index: usize,
+}
+
+struct Scan<'a> {
+    json: &'a str,
+    count: usize,
+    levels: Vec<Level>,
+    unusual: Vec<Placeholder>,
+}
+
+enum Level {
+    Array,
+    Object(Object),
+}
+
+#[derive(Default)]
+struct Object {
+    start: usize,
+    /// The current entry: its name, once that was read, and where its value begins.
+    name: Option<Name>,
+    value_start: usize,
+    names: usize,
+    /// Whether the marker's value is `true`, and the index; false and nothing when repeated.
+    marker: Option<bool>,
+    index: Option<Option<usize>>,
+    marker_is_first: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Name {
+    Marker,
+    Index,
+    Other,
+}
+
+impl Scan<'_> {
+    fn run(&mut self) -> Result<(), Violation> {
+        let mut string_start = None;
+        let mut escaped = false;
+        for (at, byte) in self.json.bytes().enumerate() {
+            if let Some(start) = string_start {
+                if escaped {
+                    escaped = false;
+                } else if byte == b'\\' {
+                    escaped = true;
+                } else if byte == b'"' {
+                    string_start = None;
+                    self.end_string(start..at);
+                }
+                continue;
+            }
+            match (byte, self.levels.last_mut()) {
+                (b'"', _) => string_start = Some(at.saturating_add(1)),
+                (b'[', _) => self.levels.push(Level::Array),
+                (b'{', _) => self.levels.push(Level::Object(Object {
+                    start: at,
+                    ..Object::default()
+                })),
+                (b':', Some(Level::Object(object))) => object.value_start = at.saturating_add(1),
+                (b',', Some(Level::Object(object))) => object.end_entry(self.json, at),
+                (b']', Some(Level::Array)) => drop(self.levels.pop()),
+                (b'}', Some(Level::Object(object))) => {
+                    object.end_entry(self.json, at);
+                    let object = std::mem::take(object);
+                    self.levels.pop();
+                    self.end_object(&object, at)?;
+                }
+                (b']' | b'}', _) => return Ok(()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn end_string(&mut self, span: Range<usize>) {
+        if let Some(Level::Object(object)) = self.levels.last_mut()
+            && object.name.is_none()
+        {
+            let name = Name::of(self.json.get(span).unwrap_or_default());
+            object.marker_is_first |= object.names == 0 && matches!(name, Name::Marker);
+            object.names = object.names.saturating_add(1);
+            object.name = Some(name);
+        }
+    }
+
+    fn end_object(&mut self, object: &Object, at: usize) -> Result<(), Violation> {
+        let Some(is_placeholder) = object.marker else {
+            return Ok(());
+        };
+        let index = object.index.flatten().filter(|index| *index < self.count);
+        let index = index
+            .filter(|_| is_placeholder)
+            .ok_or(Violation::Placeholder)?;
+        if !object.marker_is_first {
+            // What lies within it disappears with it. Those came last, so this stays linear.
+            while self
+                .unusual
+                .pop_if(|other| other.span.start > object.start)
+                .is_some()
+            {}
+            self.unusual.push(Placeholder {
+                span: object.start..at.saturating_add(1),
+                index,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Object {
+    fn end_entry(&mut self, json: &str, at: usize) {
+        let value = json.get(self.value_start..at).unwrap_or_default();
+        let value = value.trim_matches([' ', '\t', '\n', '\r']);
+        match self.name.take() {
+            Some(Name::Marker) => self.marker = Some(self.marker.is_none() && value == "true"),
+            Some(Name::Index) => {
+                let first = self.index.is_none();
+                self.index = Some(parse_index(value).filter(|_| first));
+            }
+            Some(Name::Other) | None => {}
+        }
+    }
+}
+
+impl Name {
+    /// `raw` is what stands between the quotes.
+    fn of(raw: &str) -> Self {
+        match raw {
+            MARKER => Self::Marker,
+            INDEX => Self::Index,
+            _ if raw.contains('\\') => match serde_json::from_str(&format!("\"{raw}\"")) {
+                Ok(name) if name == *MARKER => Self::Marker,
+                Ok(name) if name == *INDEX => Self::Index,
+                Ok::<String, _>(_) | Err(_) => Self::Other,
+            },
+            _ => Self::Other,
+        }
+    }
+}
+
+fn parse_index(text: &str) -> Option<usize> {
+    let is_integer = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_integer)
+}
