@@ -5,7 +5,7 @@ mod presence;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::{Router, http::header::CONTENT_TYPE, response::Html, routing::get};
-use ferriwire::{ConnectError, Event, HandlerError, Handshake, Namespace, Server};
+use ferriwire::{Config, ConnectError, Event, HandlerError, Handshake, Namespace, Server};
 
 const JOIN: Event<String> = Event::new("join"); // `presence` tells the room who is in it
 const LEAVE: Event<String> = Event::new("leave");
@@ -45,13 +45,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .on(RTT, async |_, ()| ())
         .on_disconnect(async |socket, _| presence::leave_all(&socket));
 
+    let bundle = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/client-bundle");
+    let io = Server::new().config(Config::new().client_bundle(bundle));
+    let io = io.namespace(chat);
     let css = [(CONTENT_TYPE, "text/css")];
     let js = [(CONTENT_TYPE, "text/javascript")];
     let app = Router::new()
         .route("/", get(Html(include_str!("page/index.html"))))
         .route("/style.css", get((css, include_str!("page/style.css"))))
         .route("/chat.js", get((js, include_str!("page/chat.js"))))
-        .fallback_service(Server::new().namespace(chat).into_service());
+        .fallback_service(io.into_service()?);
     let port = std::env::var("PORT").unwrap_or_else(|_| "3000".into());
     let listener = tokio::net::TcpListener::bind(format!("0.0.0.0:{port}")).await?;
     let port = listener.local_addr()?.port();

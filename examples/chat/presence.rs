@@ -32,7 +32,7 @@ pub(crate) fn leave(socket: &Socket<String>, room: &str) -> Result<(), HandlerEr
     let mut seats = seats();
     if seats.remove(&seat(socket, room)) {
         socket.to(room).emit(HERE, (room, &names(&seats, room)))?;
-        socket.leave(room)?;
+        socket.leave(room);
     }
     Ok(())
 }

@@ -266,7 +266,7 @@ impl Config {
 
     pub(crate) fn connection(&self) -> connection::Config {
         connection::Config {
-            limits: ferriwire_proto::codec::json::Limits {
+            limits: ferriwire_proto::codec::Limits {
                 max_packet: self.max_payload,
                 ..Default::default()
             },

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use ferriwire_proto::codec::EncodeError;
+
 
 /// The result of starting or running a server.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -106,13 +106,14 @@ pub trait Payload<T>: Serialize {}
 
 impl<T: Serialize> Payload<T> for &T {}
 impl Payload<String> for &str {}
+impl Payload<Self> for () {}
 
 macro_rules! payload_by_value {
     ($($type:ty)*) => { $(impl Payload<Self> for $type {})* };
 }
 
 payload_by_value! {
-    bool char String () Bytes Value Args
+    bool char String Bytes Value Args
     i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize f32 f64
 }
 

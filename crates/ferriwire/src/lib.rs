@@ -1,7 +1,53 @@
-//! A Socket.IO server.
+//! A Socket.IO server: every official client connects unchanged.
+//!
+//! ```no_run
+//! use ferriwire::{Event, Namespace, Server};
+//!
+//! const JOIN: Event<String> = Event::new("join");
+//! const SAY: Event<(String, String)> = Event::new("say");
+//! const SAID: Event<String> = Event::new("said");
+//!
+//! # async fn run() -> ferriwire::Result<()> {
+//! let chat = Namespace::new("/")
+//!     .on(JOIN, async |socket, room| {
+//!         socket.join(room)?;
+//!         Ok(())
+//!     })
+//!     .on(SAY, async |socket, (room, text)| {
+//!         socket.to(room).emit(SAID, &text)?;
+//!         Ok(())
+//!     });
+//! Server::new().namespace(chat).listen("0.0.0.0:3000").await
+//! # }
+//! ```
+//!
+//! An [`Event`] is a typed constant: its name, its payload, and its acknowledgement. Handlers are
+//! plain async closures, and what they return is the acknowledgement. Handlers of one socket start
+//! in the order in which its events arrived, and interleave only at `.await`.
+//!
+//! The crate does not parse or write protocols itself: [`ferriwire_proto`] does, without I/O. Below
+//! Socket.IO there are two more floors to stand on: [`engine`] for bare Engine.IO sessions, and
+//! [`websocket`] for a bare WebSocket.
+
 pub mod engine;
 pub mod websocket;
+
 mod config;
 mod error;
+mod event;
+mod handshake;
+mod server;
+mod socket_id;
+
+pub use bytes::Bytes;
 pub use config::Config;
-pub use error::{AckError, EmitError, Error, JoinError, Result};
+pub use engine::{Layer, Origins, Request, Service, Stats, Transport};
+pub use error::{AckError, EmitError, EncodeError, Error, JoinError, Result};
+pub use event::{Accepts, Event, HandlerError, Listens, Payload, Reply};
+pub use ferriwire_proto::value::{Args, Value};
+pub use handshake::{ConnectError, Handshake};
+pub use server::{
+    Ack, Acknowledgement, Answer, Answers, Broadcast, Declared, DisconnectReason, Fresh, Modified,
+    Namespace, NamespaceHandle, RunningServer, Server, Socket, Target,
+};
+pub use socket_id::{InvalidSocketId, SocketId};

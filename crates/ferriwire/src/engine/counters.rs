@@ -35,6 +35,10 @@ pub struct Stats {
     pub refusals: [u64; CODES],
     /// Polling bodies above `max_payload`.
     pub oversized_bodies: u64,
+    /// Handlers that panicked; each cost its socket, not the process. Socket.IO only.
+    pub handler_panics: u64,
+    /// Acknowledgements that nobody waited for. Socket.IO only.
+    pub unexpected_acks: u64,
 }
 
 impl Stats {
@@ -77,6 +81,8 @@ impl Counters {
             ping_timeouts: get(&self.ping_timeouts),
             refusals: std::array::from_fn(|code| get(&self.refusals[code])),
             oversized_bodies: get(&self.oversized_bodies),
+            handler_panics: 0,
+            unexpected_acks: 0,
         }
     }
 }

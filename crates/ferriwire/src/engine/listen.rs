@@ -96,7 +96,7 @@ async fn accept(core: Arc<Core>, listener: TcpListener, mut stopped: watch::Rece
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stopped.wait_for(|stopped| *stopped) => return,
+            () = until_stopped(&mut stopped) => return,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -110,6 +110,11 @@ async fn accept(core: Arc<Core>, listener: TcpListener, mut stopped: watch::Rece
             }
         }
     }
+}
+
+async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
+    // The other end is dropped with the listener, which ends it as well.
+    drop(stopped.wait_for(|stopped| *stopped).await);
 }
 
 /// Whether the error concerns the connection that was to be accepted, not the listener.
@@ -150,7 +155,7 @@ async fn serve(
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
-        _ = stopped.wait_for(|stopped| *stopped) => {
+        () = until_stopped(&mut stopped) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

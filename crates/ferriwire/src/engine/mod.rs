@@ -42,6 +42,7 @@ pub use counters::Stats;
 pub use ferriwire_proto::engine::{CloseReason, Revision, Transport};
 pub use origins::Origins;
 pub use request::{PeerAddress, Request};
+pub(crate) use server::shard_count;
 pub use server::{RunningServer, Server};
 pub use service::{Layer, Layered, Service};
 pub use session::Session;

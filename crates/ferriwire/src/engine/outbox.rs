@@ -289,6 +289,11 @@ impl Outbox {
         }
     }
 
+    /// Whether a GET waits for packets.
+    pub(crate) fn has_waiting_poll(&self) -> bool {
+        matches!(self.state.lock().half, WriteHalf::Polling(Some(_)))
+    }
+
     /// Answers a waiting GET at once, with what there is or with `6`.
     pub(crate) fn release_poll(&self) {
         let (waiter, body) = {

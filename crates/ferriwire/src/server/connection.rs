@@ -1,87 +1,26 @@
-//! Socket.IO on one session: which namespace a packet is for, and which handlers run.
+//! Socket.IO on one session: packets in, the sockets that they are for.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Context;
 use std::time::Instant;
 
-use ferriwire_proto::codec::args::{Arguments, ArgumentsError, OwnedArguments};
-use ferriwire_proto::codec::json;
-use ferriwire_proto::connection::{self, Incoming, Key, Output, Violation};
-use ferriwire_proto::encoded::Encoded;
-use ferriwire_proto::engine::{CloseReason, Message, Transport};
-use ferriwire_proto::packet::AckId;
-use serde::Serialize;
+use ferriwire_proto::connection::{self, Incoming, Output, Violation};
+use ferriwire_proto::engine::{CloseReason, Message};
 
-use super::handler::answer_error;
-use super::membership::{Membership, State};
-use super::namespace::{Admit, Joined};
 use super::namespaces::Namespaces;
 use super::reason::DisconnectReason;
+use super::sockets::{Sockets, Verdict};
 use crate::config::Config;
 use crate::engine::Session;
-use crate::engine::running::{BoxFuture, Ended, Running};
-use crate::engine::session::Input;
 use crate::engine::task::SessionHandler;
-use crate::event::ErrorAnswer;
 use crate::handshake::ConnectError;
-use crate::socket_id::SocketId;
 
-/// How many bytes of events may wait for `on_connect`, or for other handlers, before the
-/// connection is not read from any more. Acknowledgements are still taken up to then.
-const MAX_HELD: usize = 64 * 1024;
-
-/// All sockets of one client.
+/// One client: the protocol's view of its namespaces, and their sockets.
 pub(crate) struct Connection {
     session: Session,
-    config: Arc<Config>,
-    namespaces: Arc<Namespaces>,
     protocol: connection::Connection,
-    /// By the key that the protocol gave the namespace.
-    slots: Vec<Slot>,
-    running: Running<Job, Option<Decision>>,
-    held_bytes: usize,
-    /// The client broke the protocol, or has gone: nothing more is heard.
-    over: bool,
-    grace_ends: Option<Instant>,
-}
-
-enum Slot {
-    Free,
-    /// `auth` decides.
-    Joining,
-    Joined(Occupant),
-}
-
-/// A socket, and its events that wait.
-struct Occupant {
-    socket: Box<dyn Joined>,
-    /// `on_connect` runs.
-    starting: bool,
-    held: VecDeque<HeldEvent>,
-}
-
-struct HeldEvent {
-    name: String,
-    ack: Option<AckId>,
-    arguments: OwnedArguments,
-    bytes: usize,
-}
-
-/// What a running future is for.
-enum Job {
-    Authorize(Key, Arc<super::hub::Hub>),
-    Connect(Key, Arc<Membership>),
-    Event(Key, Arc<Membership>),
-    Disconnect,
-}
-
-type Decision = Result<Admit, ConnectError>;
-
-/// The payload of an accepted CONNECT.
-#[derive(Serialize)]
-struct Accepted<'a> {
-    sid: &'a str,
+    sockets: Sockets,
+    deadline: Option<Instant>,
 }
 
 impl Connection {
@@ -92,411 +31,106 @@ impl Connection {
         now: Instant,
     ) -> Self {
         Self {
-            session,
             protocol: connection::Connection::new(config.connection(), now),
-            config,
-            namespaces,
-            slots: Vec::new(),
-            running: Running::new(),
-            held_bytes: 0,
-            over: false,
-            grace_ends: None,
+            sockets: Sockets::new(session.clone(), config, namespaces),
+            session,
+            deadline: None,
         }
     }
 
-    fn handle_incoming(&mut self, incoming: Received, cx: &mut Context<'_>) {
-        match incoming {
-            Received::Connect {
-                key,
-                namespace,
-                payload,
-            } => self.authorize(key, &namespace, payload.as_deref(), cx),
-            Received::Refused { namespace, error } => self.refuse(&namespace, &error),
-            Received::Disconnect { key } => {
-                self.end(key, DisconnectReason::ClientNamespaceDisconnect, cx);
+    /// Tells the protocol what became of its namespaces, and does what it asks for.
+    fn drain(&mut self, cx: &mut Context<'_>) {
+        for verdict in self.sockets.take_verdicts() {
+            match verdict {
+                Verdict::Accepted(key) => self.protocol.accept(key),
+                Verdict::Refused(key) => self.protocol.refuse(key),
+                Verdict::Left(key) => self.protocol.leave(key),
             }
         }
-    }
-
-    fn authorize(
-        &mut self,
-        key: Key,
-        namespace: &str,
-        payload: Option<&str>,
-        cx: &mut Context<'_>,
-    ) {
-        let Some(serving) = self.namespaces.get(namespace) else {
-            tracing::debug!(namespace, "unknown namespace refused");
-            self.protocol.refuse(key, now());
-            return self.refuse(namespace, &ConnectError::new("Invalid namespace"));
-        };
-        *self.slot(key) = Slot::Joining;
-        let request = Arc::clone(self.session.request());
-        let decision = serving.authorize(payload, request);
-        let timeout = self.config.auth_timeout;
-        let decision: BoxFuture<Option<Decision>> = Box::pin(async move {
-            let decided = tokio::time::timeout(timeout, decision).await;
-            Some(decided.unwrap_or_else(|_| Err(ConnectError::new("authentication timed out"))))
-        });
-        let job = Job::Authorize(key, Arc::clone(serving.hub()));
-        self.start(job, decision, cx);
-    }
-
-    fn admit(&mut self, key: Key, hub: &Arc<super::hub::Hub>, admit: Admit, cx: &mut Context<'_>) {
-        let mut random = [0; 15];
-        if let Err(error) = getrandom::fill(&mut random) {
-            tracing::error!(%error, "no random bytes for a socket id");
-            self.protocol.refuse(key, now());
-            return self.refuse(hub.name(), &ConnectError::new("internal error"));
-        }
-        let id = SocketId::from_random(random);
-        let accepted = Accepted { sid: id.as_str() };
-        let connect = match json::encode_connect(hub.name(), &accepted) {
-            Ok(connect) => Arc::new(connect),
-            Err(error) => {
-                tracing::error!(%error, "a CONNECT packet cannot be written");
-                return;
-            }
-        };
-        let (session, config) = (self.session.clone(), Arc::clone(&self.config));
-        let membership = Arc::new(Membership::new(id, Arc::clone(hub), session, config));
-        hub.admit(&membership, &connect);
-        self.protocol.accept(key);
-        let socket = admit(Arc::clone(&membership));
-        let hook = socket.connected();
-        *self.slot(key) = Slot::Joined(Occupant {
-            socket,
-            starting: hook.is_some(),
-            held: VecDeque::new(),
-        });
-        if let Some(hook) = hook {
-            self.start(Job::Connect(key, membership), without_decision(hook), cx);
-        }
-    }
-
-    fn refuse(&self, namespace: &str, error: &ConnectError) {
-        match json::encode_connect_error(namespace, error) {
-            // A client that has gone does not mind.
-            Ok(message) => drop(self.session.push(&Arc::new(message), false)),
-            Err(error) => tracing::error!(%error, "a refusal cannot be written"),
-        }
-    }
-
-    fn handle_event(
-        &mut self,
-        key: Key,
-        name: &str,
-        ack: Option<AckId>,
-        arguments: Arguments<'_>,
-        cx: &mut Context<'_>,
-    ) {
-        let full = self.running.len() >= self.config.max_running_handlers;
-        let Slot::Joined(occupant) = self.slot(key) else {
-            return;
-        };
-        if !occupant.socket.membership().is_connected() {
+        if self.sockets.is_over() {
             return;
         }
-        if full || occupant.starting || !occupant.held.is_empty() {
-            let held = HeldEvent {
-                name: name.to_owned(),
-                ack,
-                bytes: arguments.len().saturating_add(name.len()),
-                arguments: arguments.to_owned(),
-            };
-            let bytes = held.bytes;
-            occupant.held.push_back(held);
-            self.held_bytes = self.held_bytes.saturating_add(bytes);
-            return;
-        }
-        self.dispatch(key, name, ack, arguments, cx);
-    }
-
-    fn dispatch(
-        &mut self,
-        key: Key,
-        name: &str,
-        ack: Option<AckId>,
-        arguments: Arguments<'_>,
-        cx: &mut Context<'_>,
-    ) {
-        let Some(Slot::Joined(occupant)) = self.slots.get(key.index()) else {
-            return;
-        };
-        let membership = Arc::clone(occupant.socket.membership());
-        let running = &mut self.running;
-        let mut ended = Vec::new();
-        let result = occupant.socket.dispatch(name, arguments, ack, &mut |handler| {
-            let job = Job::Event(key, Arc::clone(&membership));
-            ended.extend(running.start(job, without_decision(handler), cx));
-        });
-        for handler in ended {
-            self.finish(handler, cx);
-        }
-        match result {
-            Ok(true) => {}
-            Ok(false) => {
-                tracing::debug!(event = name, namespace = %membership.hub().name(), "no handler");
-                if let Err(violation) = arguments.validate() {
-                    self.violate(&violation, false, cx);
+        loop {
+            match self.protocol.poll_output() {
+                Output::Timeout(deadline) => {
+                    self.deadline = deadline;
+                    return;
                 }
-            }
-            Err(ArgumentsError::Syntax(violation)) => self.violate(&violation, false, cx),
-            Err(ArgumentsError::Mismatch { path, message }) => {
-                tracing::warn!(event = name, path, message, "payload does not fit the handler");
-                if let Some(id) = ack {
-                    answer_error(&membership, id, &ErrorAnswer::mismatch(path));
+                Output::Close(cause) => {
+                    tracing::debug!(session = ?self.session.id(), %cause, "connection closed");
+                    self.sockets.close(CloseReason::ForcedServerClose, cx);
                 }
             }
         }
     }
-
-    /// Starts what waited, as far as handlers may run.
-    fn dispatch_held(&mut self, cx: &mut Context<'_>) {
-        if self.held_bytes == 0 {
-            return;
-        }
-        for index in 0..self.slots.len() {
-            while self.running.len() < self.config.max_running_handlers {
-                let Some(Slot::Joined(occupant)) = self.slots.get_mut(index) else {
-                    break;
-                };
-                if occupant.starting {
-                    break;
-                }
-                let Some(held) = occupant.held.pop_front() else {
-                    break;
-                };
-                self.held_bytes = self.held_bytes.saturating_sub(held.bytes);
-                let arguments = held.arguments.as_arguments();
-                self.dispatch(Key::from_index(index), &held.name, held.ack, arguments, cx);
-            }
-        }
-    }
-
-    fn start(&mut self, job: Job, future: BoxFuture<Option<Decision>>, cx: &mut Context<'_>) {
-        if let Some(ended) = self.running.start(job, future, cx) {
-            self.finish(ended, cx);
-        }
-    }
-
-    fn finish(&mut self, (job, result): Ended<Job, Option<Decision>>, cx: &mut Context<'_>) {
-        match (job, result) {
-            (Job::Authorize(..), _) if self.over => {}
-            (Job::Authorize(key, hub), Ok(Some(Ok(admit)))) => self.admit(key, &hub, admit, cx),
-            (Job::Authorize(key, hub), Ok(Some(Err(refusal)))) => {
-                tracing::debug!(namespace = %hub.name(), %refusal, "client refused");
-                self.end_joining(key);
-                self.refuse(hub.name(), &refusal);
-            }
-            (Job::Authorize(key, hub), result) => {
-                let panic = result.err().unwrap_or_default();
-                tracing::error!(namespace = %hub.name(), panic, "auth panicked");
-                self.end_joining(key);
-                self.refuse(hub.name(), &ConnectError::new("internal error"));
-            }
-            (Job::Connect(key, membership), Ok(_)) => {
-                if let Slot::Joined(occupant) = self.slot(key)
-                    && Arc::ptr_eq(occupant.socket.membership(), &membership)
-                {
-                    occupant.starting = false;
-                }
-            }
-            (Job::Event(..) | Job::Disconnect, Ok(_)) => {}
-            (Job::Connect(key, membership) | Job::Event(key, membership), Err(panic)) => {
-                tracing::error!(socket = %membership.id(), panic, "a handler panicked");
-                self.namespaces.handler_panicked();
-                self.expel(key, &membership, DisconnectReason::ServerError, cx);
-            }
-            (Job::Disconnect, Err(panic)) => {
-                tracing::error!(panic, "a disconnect handler panicked");
-                self.namespaces.handler_panicked();
-            }
-        }
-    }
-
-    fn end_joining(&mut self, key: Key) {
-        self.protocol.refuse(key, now());
-        *self.slot(key) = Slot::Free;
-    }
-
-    /// Takes one socket out, and tells its client.
-    fn expel(
-        &mut self,
-        key: Key,
-        membership: &Arc<Membership>,
-        reason: DisconnectReason,
-        cx: &mut Context<'_>,
-    ) {
-        let Slot::Joined(occupant) = self.slot(key) else {
-            return;
-        };
-        if Arc::ptr_eq(occupant.socket.membership(), membership) {
-            membership.disconnect(false);
-            self.protocol.leave(key, now());
-            self.end(key, reason, cx);
-        }
-    }
-
-    /// Looks after the sockets that somebody took out from outside this task.
-    fn end_leaving(&mut self, cx: &mut Context<'_>) {
-        let mut close_connection = false;
-        for index in 0..self.slots.len() {
-            let Some(Slot::Joined(occupant)) = self.slots.get(index) else {
-                continue;
-            };
-            let state = occupant.socket.membership().state();
-            close_connection |= state == State::LeavingWithConnection;
-            if matches!(state, State::Leaving | State::LeavingWithConnection) {
-                let key = Key::from_index(index);
-                self.protocol.leave(key, now());
-                self.end(key, DisconnectReason::ServerNamespaceDisconnect, cx);
-            }
-        }
-        if close_connection {
-            for slot in &self.slots {
-                if let Slot::Joined(occupant) = slot {
-                    occupant.socket.membership().disconnect(false);
-                }
-            }
-            self.end_all(DisconnectReason::ServerNamespaceDisconnect, cx);
-            self.session.tell(Input::Close(CloseReason::ForcedClose));
-        }
-    }
-
-    /// The socket has left: its hook runs at once, its running handlers go on to their end.
-    fn end(&mut self, key: Key, reason: DisconnectReason, cx: &mut Context<'_>) {
-        let Slot::Joined(occupant) = std::mem::replace(self.slot(key), Slot::Free) else {
-            return;
-        };
-        let held = occupant.held.iter().map(|held| held.bytes).sum();
-        self.held_bytes = self.held_bytes.saturating_sub(held);
-        occupant.socket.membership().end();
-        if let Some(hook) = occupant.socket.disconnected(reason) {
-            self.start(Job::Disconnect, without_decision(hook), cx);
-        }
-    }
-
-    fn end_all(&mut self, reason: DisconnectReason, cx: &mut Context<'_>) {
-        for index in 0..self.slots.len() {
-            self.end(Key::from_index(index), reason, cx);
-        }
-    }
-
-    /// The client broke the protocol, which ends its connection.
-    fn violate(
-        &mut self,
-        violation: &dyn std::fmt::Display,
-        of_state: bool,
-        cx: &mut Context<'_>,
-    ) {
-        tracing::debug!(session = ?self.session.id(), %violation, "connection closed");
-        // As the reference has it: a polling client without a waiting GET cannot be told at once.
-        let silent = self.session.transport() == Transport::Polling
-            && !self.session.outbox().has_waiting_poll();
-        let reason = if of_state && silent {
-            CloseReason::ForcedServerClose
-        } else {
-            CloseReason::ForcedClose
-        };
-        self.close(reason, cx);
-    }
-
-    fn close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
-        if !std::mem::replace(&mut self.over, true) {
-            self.end_all(reason.into(), cx);
-            self.session.tell(Input::Close(reason));
-        }
-    }
-
-    fn slot(&mut self, key: Key) -> &mut Slot {
-        let index = key.index();
-        if self.slots.len() <= index {
-            self.slots.resize_with(index + 1, || Slot::Free);
-        }
-        &mut self.slots[index]
-    }
-}
-
-/// What arrived, apart from events and acknowledgements, without borrowing from the protocol.
-enum Received {
-    Connect {
-        key: Key,
-        namespace: String,
-        payload: Option<String>,
-    },
-    Refused {
-        namespace: String,
-        error: ConnectError,
-    },
-    Disconnect {
-        key: Key,
-    },
 }
 
 impl SessionHandler for Connection {
-    fn opened(&mut self, _: Instant, _: &mut Context<'_>) {}
+    fn opened(&mut self, _: Instant, cx: &mut Context<'_>) {
+        self.drain(cx);
+    }
 
     fn handle_message(&mut self, message: Message<'_>, now: Instant, cx: &mut Context<'_>) {
-        if self.over {
+        if self.sockets.is_over() {
             return;
         }
-        // Taken out, because what it decoded borrows from it while the rest of `self` acts.
-        let mut protocol = std::mem::take(&mut self.protocol);
-        let _ = (&mut protocol, message, now, cx);
+        let sockets = &mut self.sockets;
+        match self.protocol.handle_message(message, now) {
+            Ok(None) => {}
+            Ok(Some(Incoming::Connect {
+                key,
+                namespace,
+                payload,
+            })) => sockets.authorize(key, namespace, payload, cx),
+            Ok(Some(Incoming::Refused { namespace, why })) => {
+                sockets.refuse(namespace, &ConnectError::new(why.to_string()));
+            }
+            Ok(Some(Incoming::Disconnect { key })) => {
+                sockets.end(key, DisconnectReason::ClientNamespaceDisconnect, cx);
+            }
+            Ok(Some(Incoming::Event {
+                key,
+                id,
+                name,
+                arguments,
+            })) => sockets.handle_event(key, &name, id, arguments, cx),
+            Ok(Some(Incoming::Ack { key, id, arguments })) => match arguments.validate() {
+                Ok(()) => sockets.handle_ack(key, id, arguments),
+                Err(violation) => sockets.violate(&violation, false, cx),
+            },
+            Err(violation) => {
+                let of_state = !matches!(violation, Violation::Packet(_));
+                sockets.violate(&violation, of_state, cx);
+            }
+        }
+        self.drain(cx);
     }
 
     fn poll(&mut self, now: Instant, cx: &mut Context<'_>) {
-        if self.session.take_attention() {
-            self.end_leaving(cx);
-        }
-        while let Some(ended) = self.running.poll_next(cx) {
-            self.finish(ended, cx);
-        }
-        self.dispatch_held(cx);
-        if !self.over {
+        self.sockets.poll(now, cx);
+        if !self.sockets.is_over() {
             self.protocol.handle_timeout(now);
-            while let Output::Close(why) = self.protocol.poll_output() {
-                tracing::debug!(session = ?self.session.id(), %why, "connection closed");
-                self.close(CloseReason::ForcedServerClose, cx);
-            }
         }
-        if self.grace_ends.is_some_and(|ends| now >= ends) && !self.running.is_empty() {
-            tracing::warn!(handlers = self.running.len(), "handlers ended after their grace");
-            self.running.clear();
-        }
+        self.drain(cx);
     }
 
     fn wants_to_read(&self) -> bool {
-        self.running.len() < self.config.max_running_handlers && self.held_bytes < MAX_HELD
+        self.sockets.wants_events()
     }
 
     fn deadline(&self) -> Option<Instant> {
-        if self.over {
-            self.grace_ends
+        if self.sockets.is_over() {
+            self.sockets.grace_ends()
         } else {
-            self.protocol.deadline()
+            self.deadline
         }
     }
 
     fn closed(&mut self, reason: CloseReason, now: Instant, cx: &mut Context<'_>) {
-        self.over = true;
-        self.grace_ends = now.checked_add(self.config.handler_grace);
-        self.end_all(reason.into(), cx);
+        self.sockets.closed(reason, now, cx);
     }
 
     fn is_finished(&self) -> bool {
-        self.running.is_empty()
+        self.sockets.is_finished()
     }
-}
-
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
-
-fn without_decision(handler: BoxFuture<()>) -> BoxFuture<Option<Decision>> {
-    Box::pin(async move {
-        handler.await;
-        None
-    })
 }

@@ -6,7 +6,8 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use ferriwire_proto::codec::args::{Arguments, ArgumentsError, decode_connect_payload};
+use ferriwire_proto::codec::args::decode_connect_payload;
+use ferriwire_proto::codec::{Arguments, ArgumentsError};
 use ferriwire_proto::packet::{AckId, is_reserved};
 use ferriwire_proto::value::{Args, Value};
 use serde::Serialize;

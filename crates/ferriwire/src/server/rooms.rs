@@ -38,9 +38,10 @@ pub(crate) struct MemberKey {
     serial: u64,
 }
 
-/// Whom a message is for. Sockets and rooms are apart: no room has a socket's private address.
+/// Whom a message is for. Sockets and rooms are apart: no room has a socket's private address, and
+/// so no client can name one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
+pub enum Target {
     /// All members of a room.
     Room(Arc<str>),
     /// One member, by its identifier.

@@ -1,0 +1,34 @@
+//! The Socket.IO server, on top of [`engine`](crate::engine).
+//!
+//! | file | concept |
+//! |---|---|
+//! | `server` | the builder, listening, mounting |
+//! | `namespace`, `handler` | declaring what happens |
+//! | `connection`, `sockets` | one client: packets to sockets to handlers |
+//! | `socket`, `membership` | one client in one namespace, with and without its data's type |
+//! | `hub`, `rooms` | who is in which room; broadcasts |
+//! | `broadcast`, `handle`, `answers` | addressing, from inside and from anywhere |
+
+mod answers;
+mod broadcast;
+mod connection;
+mod handle;
+mod handler;
+mod hub;
+mod membership;
+mod namespace;
+mod namespaces;
+mod reason;
+mod rooms;
+mod server;
+mod socket;
+mod sockets;
+
+pub use answers::{Acknowledgement, Answer, Answers};
+pub use broadcast::{Broadcast, Target};
+pub use handle::NamespaceHandle;
+pub use handler::Ack;
+pub use namespace::{Declared, Fresh, Namespace};
+pub use reason::DisconnectReason;
+pub use server::{RunningServer, Server};
+pub use socket::{Modified, Socket};

@@ -1,0 +1,256 @@
+//! The server: built from namespaces, then listening or mounted.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::ToSocketAddrs;
+
+use super::broadcast::Addressed;
+use super::connection::Connection;
+use super::handle::NamespaceHandle;
+use super::namespace::Namespace;
+use super::namespaces::Namespaces;
+use crate::config::Config;
+use crate::engine::core::{Application, Core};
+use crate::engine::listen::Listening;
+use crate::engine::task::SessionHandler;
+use crate::engine::{Layer, Service, Session, Stats, shard_count};
+use crate::error::Error;
+
+/// A Socket.IO server.
+///
+/// # Examples
+///
+/// ```no_run
+/// use ferriwire::{Namespace, Server};
+///
+/// # async fn run() -> ferriwire::Result<()> {
+/// let echo = Namespace::new("/").on("echo", async |socket, text: String| {
+///     drop(socket.emit("echo", &text));
+///     text
+/// });
+/// Server::new().namespace(echo).listen("0.0.0.0:3000").await
+/// # }
+/// ```
+pub struct Server {
+    config: Config,
+    namespaces: Arc<Namespaces>,
+    shards: usize,
+    /// The first mistake in the declarations, reported when the server starts.
+    mistake: Option<Error>,
+}
+
+impl Server {
+    /// A server without namespaces: every client is refused.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            config: Config::new(),
+            namespaces: Arc::new(Namespaces::default()),
+            shards: shard_count(),
+            mistake: None,
+        }
+    }
+
+    /// Replaces the configuration.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Serves a namespace.
+    #[must_use]
+    pub fn namespace<D: Send + Sync + 'static, S>(mut self, namespace: Namespace<D, S>) -> Self {
+        if let Some(name) = namespace.reserved_event() {
+            self.mistake
+                .get_or_insert_with(|| Error::ReservedEvent(name.to_owned()));
+        }
+        let name = namespace.name().to_owned();
+        if !self.namespaces.add(namespace.serve(self.shards)) {
+            self.mistake.get_or_insert(Error::DuplicateNamespace(name));
+        }
+        self
+    }
+
+    /// A handle to a namespace, for emitting from anywhere. It works before the server starts, and
+    /// without such a namespace it answers [`EmitError::NoSuchNamespace`](crate::EmitError).
+    #[must_use]
+    #[doc(alias = "of")]
+    pub fn handle(&self, namespace: &str) -> NamespaceHandle {
+        handle(&self.namespaces, namespace, self.config.ack_timeout)
+    }
+
+    /// Listens at the address, and returns when clients can connect.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be listened at; the configuration names files that are not there; two
+    /// namespaces have one name; a handler is declared for a reserved event.
+    pub async fn bind(self, address: impl ToSocketAddrs) -> Result<RunningServer, Error> {
+        let namespaces = Arc::clone(&self.namespaces);
+        let ack_timeout = self.config.ack_timeout;
+        let listening = Listening::bind(self.into_core()?, address).await?;
+        Ok(RunningServer {
+            listening,
+            namespaces,
+            ack_timeout,
+        })
+    }
+
+    /// Listens at the address until the process ends.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind).
+    pub async fn listen(self, address: impl ToSocketAddrs) -> Result<(), Error> {
+        self.bind(address).await?.await;
+        Ok(())
+    }
+
+    /// A tower service that answers everything under the server's path, for mounting into axum,
+    /// hyper and others. Take [handles](Self::handle) before.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind), but for the address.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{Namespace, Server};
+    ///
+    /// # fn run() -> ferriwire::Result<()> {
+    /// let io = Server::new().namespace(Namespace::new("/"));
+    /// let everybody = io.handle("/");
+    /// let app: axum::Router = axum::Router::new()
+    ///     .route("/", axum::routing::get(async || "hello"))
+    ///     .fallback_service(io.into_service()?);
+    /// # Ok(())
+    /// # }
+    /// # run().unwrap();
+    /// ```
+    pub fn into_service(self) -> Result<Service, Error> {
+        Ok(Service::new(self.into_core()?))
+    }
+
+    /// A tower layer that answers everything under the server's path, and passes the rest on.
+    ///
+    /// # Errors
+    ///
+    /// As [`into_service`](Self::into_service).
+    pub fn into_layer(self) -> Result<Layer, Error> {
+        Ok(Layer::new(self.into_core()?))
+    }
+
+    fn into_core(self) -> Result<Arc<Core>, Error> {
+        if let Some(mistake) = self.mistake {
+            return Err(mistake);
+        }
+        let application = SocketIo {
+            namespaces: self.namespaces,
+        };
+        Core::new(self.config, Box::new(application), self.shards)
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Server")
+            .field("config", &self.config)
+            .field("namespaces", &self.namespaces)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Puts a Socket.IO connection on every session.
+struct SocketIo {
+    namespaces: Arc<Namespaces>,
+}
+
+impl Application for SocketIo {
+    fn open(&self, session: &Session, config: &Arc<Config>) -> Box<dyn SessionHandler> {
+        let now = tokio::time::Instant::now().into_std();
+        let (config, namespaces) = (Arc::clone(config), Arc::clone(&self.namespaces));
+        Box::new(Connection::new(session.clone(), config, namespaces, now))
+    }
+}
+
+/// A server that listens. Await it to wait for its end; dropping it stops accepting connections.
+#[derive(Debug)]
+pub struct RunningServer {
+    listening: Listening,
+    namespaces: Arc<Namespaces>,
+    ack_timeout: Duration,
+}
+
+impl RunningServer {
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listening.local_addr()
+    }
+
+    /// As [`Server::handle`].
+    #[must_use]
+    #[doc(alias = "of")]
+    pub fn handle(&self, namespace: &str) -> NamespaceHandle {
+        handle(&self.namespaces, namespace, self.ack_timeout)
+    }
+
+    /// Whether it takes new sessions: not any more once it is being shut down.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.listening.is_ready()
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.listening.core().counters().read();
+        stats.handler_panics = self.namespaces.handler_panics();
+        stats.unexpected_acks = self.namespaces.unexpected_acks();
+        stats
+    }
+
+    /// Stops accepting, writes what waits, closes the transports, and returns when that is done or
+    /// `grace` has passed. Clients get no DISCONNECT packet, so that they come back, to another
+    /// node or to the next process.
+    #[doc(alias = "close")]
+    pub async fn shutdown(&self, grace: Duration) {
+        self.listening.shut_down(grace).await;
+    }
+
+    /// Waits until the server is shut down.
+    pub async fn ended(&self) {
+        self.listening.ended().await;
+    }
+}
+
+impl IntoFuture for RunningServer {
+    type Output = ();
+    type IntoFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.ended().await })
+    }
+}
+
+fn handle(namespaces: &Namespaces, name: &str, ack_timeout: Duration) -> NamespaceHandle {
+    let addressed = match namespaces.hub(name) {
+        Some(hub) => Addressed::Hub(hub),
+        None => Addressed::Missing(name.into()),
+    };
+    NamespaceHandle::new(addressed, ack_timeout)
+}

@@ -1,0 +1,480 @@
+//! All sockets of one client: who may join, which handlers run, and what waits for them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Context;
+use std::time::Instant;
+
+use ferriwire_proto::codec::json;
+use ferriwire_proto::codec::{Arguments, ArgumentsError, OwnedArguments};
+use ferriwire_proto::connection::Key;
+use ferriwire_proto::engine::{CloseReason, Transport};
+use ferriwire_proto::packet::AckId;
+use serde::Serialize;
+
+use super::handler::answer_error;
+use super::hub::Hub;
+use super::membership::{Membership, State};
+use super::namespace::{Admit, Joined};
+use super::namespaces::Namespaces;
+use super::reason::DisconnectReason;
+use crate::config::Config;
+use crate::engine::Session;
+use crate::engine::running::{BoxFuture, Ended, Running};
+use crate::engine::session::Input;
+use crate::event::ErrorAnswer;
+use crate::handshake::ConnectError;
+use crate::socket_id::SocketId;
+
+/// How many bytes of events may wait for `on_connect`, or for other handlers, before the
+/// connection is not read from any more. Acknowledgements are still taken up to then.
+const MAX_HELD: usize = 64 * 1024;
+
+/// All sockets of one client.
+pub(crate) struct Sockets {
+    session: Session,
+    config: Arc<Config>,
+    namespaces: Arc<Namespaces>,
+    /// By the key that the protocol gave the namespace.
+    slots: Vec<Slot>,
+    running: Running<Job, Option<Decision>>,
+    held_bytes: usize,
+    /// What the protocol has to be told.
+    verdicts: Vec<Verdict>,
+    /// The client broke the protocol, or has gone: nothing more is heard.
+    over: bool,
+    grace_ends: Option<Instant>,
+}
+
+/// What became of a namespace, for the protocol to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Accepted(Key),
+    Refused(Key),
+    /// The server took the socket out.
+    Left(Key),
+}
+
+enum Slot {
+    Free,
+    /// `auth` decides.
+    Joining,
+    Joined(Occupant),
+}
+
+/// A socket, and its events that wait.
+struct Occupant {
+    key: Key,
+    socket: Box<dyn Joined>,
+    /// `on_connect` runs.
+    starting: bool,
+    held: VecDeque<HeldEvent>,
+}
+
+struct HeldEvent {
+    name: String,
+    ack: Option<AckId>,
+    arguments: OwnedArguments,
+    bytes: usize,
+}
+
+/// What a running future is for.
+enum Job {
+    Authorize(Key, Arc<Hub>),
+    Connect(Key, Arc<Membership>),
+    Event(Key, Arc<Membership>),
+    Disconnect,
+}
+
+type Decision = Result<Admit, ConnectError>;
+
+/// The payload of an accepted CONNECT.
+#[derive(Serialize)]
+struct Accepted<'a> {
+    sid: &'a str,
+}
+
+impl Sockets {
+    pub(crate) fn new(
+        session: Session,
+        config: Arc<Config>,
+        namespaces: Arc<Namespaces>,
+    ) -> Self {
+        Self {
+            session,
+            config,
+            namespaces,
+            slots: Vec::new(),
+            running: Running::new(),
+            held_bytes: 0,
+            verdicts: Vec::new(),
+            over: false,
+            grace_ends: None,
+        }
+    }
+
+    pub(crate) fn authorize(
+        &mut self,
+        key: Key,
+        namespace: &str,
+        payload: Option<&str>,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(serving) = self.namespaces.get(namespace) else {
+            tracing::debug!(namespace, "unknown namespace refused");
+            self.verdicts.push(Verdict::Refused(key));
+            return self.refuse(namespace, &ConnectError::new("Invalid namespace"));
+        };
+        *self.slot(key) = Slot::Joining;
+        let request = Arc::clone(self.session.request());
+        let decision = serving.authorize(payload, request);
+        let timeout = self.config.auth_timeout;
+        let decision: BoxFuture<Option<Decision>> = Box::pin(async move {
+            let decided = tokio::time::timeout(timeout, decision).await;
+            Some(decided.unwrap_or_else(|_| Err(ConnectError::new("authentication timed out"))))
+        });
+        let job = Job::Authorize(key, Arc::clone(serving.hub()));
+        self.start(job, decision, cx);
+    }
+
+    fn admit(&mut self, key: Key, hub: &Arc<Hub>, admit: Admit, cx: &mut Context<'_>) {
+        let mut random = [0; 15];
+        if let Err(error) = getrandom::fill(&mut random) {
+            tracing::error!(%error, "no random bytes for a socket id");
+            self.verdicts.push(Verdict::Refused(key));
+            return self.refuse(hub.name(), &ConnectError::new("internal error"));
+        }
+        let id = SocketId::from_random(random);
+        let accepted = Accepted { sid: id.as_str() };
+        let connect = match json::encode_connect(hub.name(), &accepted) {
+            Ok(connect) => Arc::new(connect),
+            Err(error) => {
+                tracing::error!(%error, "a CONNECT packet cannot be written");
+                return;
+            }
+        };
+        let (session, config) = (self.session.clone(), Arc::clone(&self.config));
+        let membership = Arc::new(Membership::new(id, Arc::clone(hub), session, config));
+        hub.admit(&membership, &connect);
+        self.verdicts.push(Verdict::Accepted(key));
+        let socket = admit(Arc::clone(&membership));
+        let hook = socket.connected();
+        *self.slot(key) = Slot::Joined(Occupant {
+            key,
+            socket,
+            starting: hook.is_some(),
+            held: VecDeque::new(),
+        });
+        if let Some(hook) = hook {
+            self.start(Job::Connect(key, membership), without_decision(hook), cx);
+        }
+    }
+
+    pub(crate) fn refuse(&self, namespace: &str, error: &ConnectError) {
+        match json::encode_connect_error(namespace, error) {
+            // A client that has gone does not mind.
+            Ok(message) => drop(self.session.push(&Arc::new(message), false)),
+            Err(error) => tracing::error!(%error, "a refusal cannot be written"),
+        }
+    }
+
+    pub(crate) fn handle_event(
+        &mut self,
+        key: Key,
+        name: &str,
+        ack: Option<AckId>,
+        arguments: Arguments<'_>,
+        cx: &mut Context<'_>,
+    ) {
+        let full = self.running.len() >= self.config.max_running_handlers;
+        let Slot::Joined(occupant) = self.slot(key) else {
+            return;
+        };
+        if !occupant.socket.membership().is_connected() {
+            return;
+        }
+        if full || occupant.starting || !occupant.held.is_empty() {
+            let held = HeldEvent {
+                name: name.to_owned(),
+                ack,
+                bytes: arguments.size(),
+                arguments: arguments.to_owned(),
+            };
+            let bytes = held.bytes;
+            occupant.held.push_back(held);
+            self.held_bytes = self.held_bytes.saturating_add(bytes);
+            return;
+        }
+        self.dispatch(key, name, ack, arguments, cx);
+    }
+
+    fn dispatch(
+        &mut self,
+        key: Key,
+        name: &str,
+        ack: Option<AckId>,
+        arguments: Arguments<'_>,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(Slot::Joined(occupant)) = self.slots.get(key.index()) else {
+            return;
+        };
+        let membership = Arc::clone(occupant.socket.membership());
+        let running = &mut self.running;
+        let mut ended = Vec::new();
+        let result = occupant.socket.dispatch(name, arguments, ack, &mut |handler| {
+            let job = Job::Event(key, Arc::clone(&membership));
+            ended.extend(running.start(job, without_decision(handler), cx));
+        });
+        for handler in ended {
+            self.finish(handler, cx);
+        }
+        match result {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::debug!(event = name, namespace = %membership.hub().name(), "no handler");
+                if let Err(violation) = arguments.validate() {
+                    self.violate(&violation, false, cx);
+                }
+            }
+            Err(ArgumentsError::Syntax(violation)) => self.violate(&violation, false, cx),
+            Err(ArgumentsError::Mismatch { path, message }) => {
+                tracing::warn!(event = name, path, message, "payload does not fit the handler");
+                if let Some(id) = ack {
+                    answer_error(&membership, id, &ErrorAnswer::mismatch(path));
+                }
+            }
+        }
+    }
+
+    /// Starts what waited, as far as handlers may run.
+    fn dispatch_held(&mut self, cx: &mut Context<'_>) {
+        if self.held_bytes == 0 {
+            return;
+        }
+        for index in 0..self.slots.len() {
+            while self.running.len() < self.config.max_running_handlers {
+                let Some(Slot::Joined(occupant)) = self.slots.get_mut(index) else {
+                    break;
+                };
+                if occupant.starting {
+                    break;
+                }
+                let Some(held) = occupant.held.pop_front() else {
+                    break;
+                };
+                let key = occupant.key;
+                self.held_bytes = self.held_bytes.saturating_sub(held.bytes);
+                let arguments = held.arguments.as_arguments();
+                self.dispatch(key, &held.name, held.ack, arguments, cx);
+            }
+        }
+    }
+
+    fn start(&mut self, job: Job, future: BoxFuture<Option<Decision>>, cx: &mut Context<'_>) {
+        if let Some(ended) = self.running.start(job, future, cx) {
+            self.finish(ended, cx);
+        }
+    }
+
+    fn finish(&mut self, (job, result): Ended<Job, Option<Decision>>, cx: &mut Context<'_>) {
+        match (job, result) {
+            (Job::Authorize(..), _) if self.over => {}
+            (Job::Authorize(key, hub), Ok(Some(Ok(admit)))) => self.admit(key, &hub, admit, cx),
+            (Job::Authorize(key, hub), Ok(Some(Err(refusal)))) => {
+                tracing::debug!(namespace = %hub.name(), %refusal, "client refused");
+                self.end_joining(key);
+                self.refuse(hub.name(), &refusal);
+            }
+            (Job::Authorize(key, hub), result) => {
+                let panic = result.err().unwrap_or_default();
+                tracing::error!(namespace = %hub.name(), panic, "auth panicked");
+                self.end_joining(key);
+                self.refuse(hub.name(), &ConnectError::new("internal error"));
+            }
+            (Job::Connect(key, membership), Ok(_)) => {
+                if let Slot::Joined(occupant) = self.slot(key)
+                    && Arc::ptr_eq(occupant.socket.membership(), &membership)
+                {
+                    occupant.starting = false;
+                }
+            }
+            (Job::Event(..) | Job::Disconnect, Ok(_)) => {}
+            (Job::Connect(key, membership) | Job::Event(key, membership), Err(panic)) => {
+                tracing::error!(socket = %membership.id(), panic, "a handler panicked");
+                self.namespaces.handler_panicked();
+                self.expel(key, &membership, DisconnectReason::ServerError, cx);
+            }
+            (Job::Disconnect, Err(panic)) => {
+                tracing::error!(panic, "a disconnect handler panicked");
+                self.namespaces.handler_panicked();
+            }
+        }
+    }
+
+    fn end_joining(&mut self, key: Key) {
+        self.verdicts.push(Verdict::Refused(key));
+        *self.slot(key) = Slot::Free;
+    }
+
+    /// Takes one socket out, and tells its client.
+    fn expel(
+        &mut self,
+        key: Key,
+        membership: &Arc<Membership>,
+        reason: DisconnectReason,
+        cx: &mut Context<'_>,
+    ) {
+        let Slot::Joined(occupant) = self.slot(key) else {
+            return;
+        };
+        if Arc::ptr_eq(occupant.socket.membership(), membership) {
+            membership.disconnect(false);
+            self.verdicts.push(Verdict::Left(key));
+            self.end(key, reason, cx);
+        }
+    }
+
+    /// Looks after the sockets that somebody took out from outside this task.
+    fn end_leaving(&mut self, cx: &mut Context<'_>) {
+        let mut close_connection = false;
+        for index in 0..self.slots.len() {
+            let Some(Slot::Joined(occupant)) = self.slots.get(index) else {
+                continue;
+            };
+            let state = occupant.socket.membership().state();
+            close_connection |= state == State::LeavingWithConnection;
+            if matches!(state, State::Leaving | State::LeavingWithConnection) {
+                let key = occupant.key;
+                self.verdicts.push(Verdict::Left(key));
+                self.end(key, DisconnectReason::ServerNamespaceDisconnect, cx);
+            }
+        }
+        if close_connection {
+            for slot in &self.slots {
+                if let Slot::Joined(occupant) = slot {
+                    occupant.socket.membership().disconnect(false);
+                }
+            }
+            self.end_all(DisconnectReason::ServerNamespaceDisconnect, cx);
+            self.session.tell(Input::Close(CloseReason::ForcedClose));
+        }
+    }
+
+    /// The socket has left: its hook runs at once, its running handlers go on to their end.
+    pub(crate) fn end(&mut self, key: Key, reason: DisconnectReason, cx: &mut Context<'_>) {
+        let Slot::Joined(occupant) = std::mem::replace(self.slot(key), Slot::Free) else {
+            return;
+        };
+        let held = occupant.held.iter().map(|held| held.bytes).sum();
+        self.held_bytes = self.held_bytes.saturating_sub(held);
+        occupant.socket.membership().end();
+        if let Some(hook) = occupant.socket.disconnected(reason) {
+            self.start(Job::Disconnect, without_decision(hook), cx);
+        }
+    }
+
+    fn end_all(&mut self, reason: DisconnectReason, cx: &mut Context<'_>) {
+        for index in 0..self.slots.len() {
+            if let Some(Slot::Joined(occupant)) = self.slots.get(index) {
+                let key = occupant.key;
+                self.end(key, reason, cx);
+            }
+        }
+    }
+
+    /// The client broke the protocol, which ends its connection.
+    pub(crate) fn violate(
+        &mut self,
+        violation: &dyn std::fmt::Display,
+        of_state: bool,
+        cx: &mut Context<'_>,
+    ) {
+        tracing::debug!(session = ?self.session.id(), %violation, "connection closed");
+        // As the reference has it: a polling client without a waiting GET cannot be told at once.
+        let silent = self.session.transport() == Transport::Polling
+            && !self.session.outbox().has_waiting_poll();
+        let reason = if of_state && silent {
+            CloseReason::ForcedServerClose
+        } else {
+            CloseReason::ForcedClose
+        };
+        self.close(reason, cx);
+    }
+
+    pub(crate) fn close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
+        if !std::mem::replace(&mut self.over, true) {
+            self.end_all(reason.into(), cx);
+            self.session.tell(Input::Close(reason));
+        }
+    }
+
+    pub(crate) fn handle_ack(&self, key: Key, id: AckId, arguments: Arguments<'_>) {
+        let Some(Slot::Joined(occupant)) = self.slots.get(key.index()) else {
+            return;
+        };
+        let membership = occupant.socket.membership();
+        if !membership.handle_ack(id, arguments.to_owned()) {
+            tracing::debug!(socket = %membership.id(), ?id, "nobody waits for this answer");
+            self.namespaces.unexpected_ack();
+        }
+    }
+
+    /// Runs handlers, and looks after sockets that were taken out from outside this task.
+    pub(crate) fn poll(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if self.session.take_attention() {
+            self.end_leaving(cx);
+        }
+        while let Some(ended) = self.running.poll_next(cx) {
+            self.finish(ended, cx);
+        }
+        self.dispatch_held(cx);
+        if self.grace_ends.is_some_and(|ends| now >= ends) && !self.running.is_empty() {
+            tracing::warn!(handlers = self.running.len(), "handlers ended after their grace");
+            self.running.clear();
+        }
+    }
+
+    /// The session has ended.
+    pub(crate) fn closed(&mut self, reason: CloseReason, now: Instant, cx: &mut Context<'_>) {
+        self.over = true;
+        self.grace_ends = now.checked_add(self.config.handler_grace);
+        self.end_all(reason.into(), cx);
+    }
+
+    pub(crate) fn take_verdicts(&mut self) -> Vec<Verdict> {
+        std::mem::take(&mut self.verdicts)
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    pub(crate) fn grace_ends(&self) -> Option<Instant> {
+        self.grace_ends
+    }
+
+    /// Whether more events may come.
+    pub(crate) fn wants_events(&self) -> bool {
+        self.running.len() < self.config.max_running_handlers && self.held_bytes < MAX_HELD
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    fn slot(&mut self, key: Key) -> &mut Slot {
+        let index = key.index();
+        if self.slots.len() <= index {
+            self.slots.resize_with(index + 1, || Slot::Free);
+        }
+        &mut self.slots[index]
+    }
+}
+
+fn without_decision(handler: BoxFuture<()>) -> BoxFuture<Option<Decision>> {
+    Box::pin(async move {
+        handler.await;
+        None
+    })
+}
