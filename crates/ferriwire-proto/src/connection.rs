@@ -18,8 +18,8 @@
 //! as may be joined.
 
 mod namespaces;
-
-
+#[cfg(test)]
+mod tests;
 mod violation;
 
 use std::borrow::Cow;
@@ -206,10 +206,7 @@ impl Connection {
             Ok(Decoded::Announced { namespace }) => {
                 self.attachments_deadline = now.checked_add(self.config.attachments_timeout);
                 // Before any attachment is kept.
-                match self.namespaces.standing(namespace) {
-                    Standing::Joined(_) | Standing::Left => Ok(None),
-                    Standing::Joining | Standing::Stranger => Err(Violation::NotJoined),
-                }
+                self.namespaces.joined(namespace).map(|_| None)
             }
             Ok(Decoded::Attachment) => Ok(None),
             Err(violation) => Err(Violation::Packet(violation)),
@@ -271,46 +268,56 @@ impl Namespaces {
     /// Checks a packet against what was joined.
     fn route<'a>(&mut self, packet: Packet<'a>) -> Result<Option<Incoming<'a>>, Violation> {
         let Packet { namespace, body } = packet;
-        let standing = self.standing(namespace);
-        let body = match (body, standing) {
-            (Body::ConnectError(_), _) => return Err(Violation::ConnectError),
-            (Body::Connect(payload), Standing::Stranger | Standing::Left) => {
-                return Ok(Some(match self.join(namespace) {
-                    Ok(key) => Incoming::Connect {
-                        key,
-                        namespace,
-                        payload,
-                    },
-                    Err(why) => Incoming::Refused { namespace, why },
-                }));
-            }
-            (Body::Connect(_), Standing::Joining | Standing::Joined(_)) => {
-                return Err(Violation::JoinedTwice);
-            }
-            (body, _) => body,
-        };
-        let key = match standing {
-            Standing::Joined(key) => key,
-            Standing::Left => return Ok(None),
-            Standing::Joining | Standing::Stranger => return Err(Violation::NotJoined),
-        };
-        Ok(match body {
-            Body::Disconnect => {
+        let incoming = match body {
+            Body::Connect(payload) => Some(self.connect(namespace, payload)?),
+            Body::Disconnect => self.joined(namespace)?.map(|key| {
                 self.leave(key);
-                Some(Incoming::Disconnect { key })
-            }
+                Incoming::Disconnect { key }
+            }),
             Body::Event {
                 id,
                 name,
                 arguments,
-            } => Some(Incoming::Event {
+            } => self.joined(namespace)?.map(|key| Incoming::Event {
                 key,
                 id,
                 name,
                 arguments,
             }),
-            Body::Ack { id, arguments } => Some(Incoming::Ack { key, id, arguments }),
-            Body::Connect(_) | Body::ConnectError(_) => None,
+            Body::Ack { id, arguments } => {
+                let key = self.joined(namespace)?;
+                key.map(|key| Incoming::Ack { key, id, arguments })
+            }
+            Body::ConnectError(_) => return Err(Violation::ConnectError),
+        };
+        Ok(incoming)
+    }
+
+    fn connect<'a>(
+        &mut self,
+        namespace: &'a str,
+        payload: Option<&'a str>,
+    ) -> Result<Incoming<'a>, Violation> {
+        match self.standing(namespace) {
+            Standing::Joining | Standing::Joined(_) => return Err(Violation::JoinedTwice),
+            Standing::Stranger | Standing::Left => {}
+        }
+        Ok(match self.join(namespace) {
+            Ok(key) => Incoming::Connect {
+                key,
+                namespace,
+                payload,
+            },
+            Err(why) => Incoming::Refused { namespace, why },
         })
+    }
+
+    /// The namespace of a packet that only a member may send; nothing if the packet is ignored.
+    fn joined(&self, namespace: &str) -> Result<Option<Key>, Violation> {
+        match self.standing(namespace) {
+            Standing::Joined(key) => Ok(Some(key)),
+            Standing::Left => Ok(None),
+            Standing::Joining | Standing::Stranger => Err(Violation::NotJoined),
+        }
     }
 }

@@ -114,7 +114,7 @@ fn a_client_joins_talks_and_leaves() {
     assert_eq!(peer.send("0/chat,"), connect(1, "/chat"));
     peer.connection.accept(Key(1));
     assert_eq!(peer.connection.namespace(Key(1)), Some("/chat"));
-    assert_eq!(peer.send("2[\"e\",1]"), "event 0  e [Number(1)]");
+    assert_eq!(peer.send("2[\"e\",1]"), "event 0  e [Number(Number(1))]");
     assert_eq!(peer.send("2/chat,12[\"e\"]"), "event 1 12 e []");
     assert_eq!(peer.send("3/chat,5[true]"), "ack 1 5 [Bool(true)]");
     assert_eq!(peer.send("1"), "disconnect 0");
@@ -383,34 +383,32 @@ fn assembled_text_is_read_like_borrowed_text_and_not_kept() {
     );
 }
 
-/// What a client may do, at random.
+/// What the client and the server may do, at random.
 #[derive(Clone, Debug)]
 enum Step {
-    Send(u8, &'static str),
-    Binary,
+    Send(String),
+    SendBinary,
     Accept(u32),
     Refuse(u32),
     Leave(u32),
 }
 
 fn steps() -> impl Strategy<Value = Step> {
-    let packets = [
-        "0P",
-        "0P{}",
-        "1P",
-        "2P[\"e\"]",
-        "3P1[]",
-        "51-P[\"e\"]",
-        "2P{}",
-    ];
     // Mostly what is allowed, so that scripts do not end at once.
-    let weights = [8, 8, 2, 4, 4, 2, 1];
-    let sends = proptest::strategy::Union::new_weighted(
-        std::iter::zip(weights, packets.map(Just)).collect(),
-    );
+    let packets = prop_oneof![
+        8 => Just("0P"),
+        8 => Just("0P{}"),
+        2 => Just("1P"),
+        4 => Just("2P[\"e\"]"),
+        4 => Just("3P1[]"),
+        2 => Just("51-P[\"e\"]"),
+        1 => Just("2P{}"),
+    ];
+    let texts =
+        (0..4, packets).prop_map(|(name, packet)| packet.replace('P', &format!("/{name},")));
     prop_oneof![
-        6 => (0_u8..4, sends).prop_map(|(namespace, packet)| Step::Send(namespace, packet)),
-        2 => Just(Step::Binary),
+        6 => texts.prop_map(Step::Send),
+        2 => Just(Step::SendBinary),
         4 => (0_u32..4).prop_map(Step::Accept),
         1 => (0_u32..4).prop_map(Step::Refuse),
         1 => (0_u32..4).prop_map(Step::Leave),
@@ -418,56 +416,54 @@ fn steps() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Events come only for keys that are joined, keys are distinct, and the bounds hold.
+    /// Against a table of names: only members are heard, keys are distinct, and the limit holds.
     #[test]
-    fn whatever_a_client_does_the_bookkeeping_holds(script in proptest::collection::vec(steps(), 0..60)) {
+    fn whatever_happens_the_bookkeeping_holds(
+        script in proptest::collection::vec(steps(), 0..60),
+    ) {
         let mut peer = Peer::with(Config { max_namespaces: 3, ..Config::default() });
         let mut model: [Option<(String, bool)>; 4] = Default::default();
         for step in script {
-            match step {
+            let message = match step {
+                Step::Send(text) => Message::Text(Cow::Owned(text)),
+                Step::SendBinary => Message::Binary(Bytes::new()),
                 Step::Accept(key) => {
                     peer.connection.accept(Key(key));
-                    if let Some(member) = &mut model[key as usize] { member.1 = true; }
+                    if let Some(member) = &mut model[Key(key).index()] {
+                        member.1 = true;
+                    }
+                    continue;
                 }
                 Step::Refuse(key) => {
                     peer.connection.refuse(Key(key));
-                    model[key as usize] = None;
+                    model[Key(key).index()] = None;
+                    continue;
                 }
                 Step::Leave(key) => {
                     peer.connection.leave(Key(key));
-                    model[key as usize] = None;
+                    model[Key(key).index()] = None;
+                    continue;
                 }
-                Step::Send(_, _) | Step::Binary => {
-                    let (name, message) = match step {
-                        Step::Send(index, packet) => {
-                            let name = format!("/{index}");
-                            let text = packet.replace('P', &format!("{name},"));
-                            (Some(name), Message::Text(Cow::Owned(text)))
-                        }
-                        _ => (None, Message::Binary(Bytes::new())),
-                    };
-                    match peer.connection.handle_message(message, peer.now) {
-                        Err(_) => { prop_assert!(!peer.connection.is_open()); break; }
-                        Ok(None) => {}
-                        Ok(Some(Incoming::Connect { key, namespace, .. })) => {
-                            prop_assert_eq!(Some(namespace), name.as_deref());
-                            prop_assert!(model.iter().flatten().all(|(other, _)| other != namespace));
-                            let place = &mut model[key.index()];
-                            prop_assert!(place.is_none());
-                            *place = Some((namespace.to_owned(), false));
-                        }
-                        Ok(Some(Incoming::Refused { .. })) => {
-                            prop_assert_eq!(model.iter().flatten().count(), 3);
-                        }
-                        Ok(Some(Incoming::Disconnect { key })) => {
-                            let (left, accepted) = model[key.index()].take().unwrap();
-                            prop_assert!(accepted);
-                            prop_assert_eq!(Some(left), name);
-                        }
-                        Ok(Some(Incoming::Event { key, .. } | Incoming::Ack { key, .. })) => {
-                            prop_assert!(model[key.index()].as_ref().is_some_and(|member| member.1));
-                        }
-                    }
+            };
+            let Ok(incoming) = peer.connection.handle_message(message, peer.now) else {
+                prop_assert!(!peer.connection.is_open());
+                break;
+            };
+            match incoming {
+                None => {}
+                Some(Incoming::Connect { key, namespace, .. }) => {
+                    prop_assert!(model.iter().flatten().all(|(name, _)| name != namespace));
+                    prop_assert!(model[key.index()].is_none());
+                    model[key.index()] = Some((namespace.to_owned(), false));
+                }
+                Some(Incoming::Refused { .. }) => {
+                    prop_assert_eq!(model.iter().flatten().count(), 3);
+                }
+                Some(Incoming::Disconnect { key }) => {
+                    prop_assert!(model[key.index()].take().is_some_and(|(_, accepted)| accepted));
+                }
+                Some(Incoming::Event { key, .. } | Incoming::Ack { key, .. }) => {
+                    prop_assert!(model[key.index()].as_ref().is_some_and(|(_, accepted)| *accepted));
                 }
             }
             prop_assert!(model.iter().flatten().count() <= 3);
