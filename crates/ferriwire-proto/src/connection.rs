@@ -1,1 +1,323 @@
-//! (being written)
+//! The server side of Socket.IO on one session: several namespaces, each joined before it is used
+//! (section 1.3.2 of docs/protocol.md).
+//!
+//! ```text
+//!                CONNECT                  accept
+//!   (stranger) -----------> joining --------------------> joined
+//!        ^                   |    |                          |
+//!        |       refuse      |    |  leave                   |  leave, DISCONNECT
+//!        +-------------------+    +----------> left <--------+
+//!                                               |
+//!                                               | CONNECT
+//!                                               +----------> joining
+//! ```
+//!
+//! For a stranger only CONNECT is allowed, and for a namespace that is joining nothing at all:
+//! anything else ends the connection. Packets for a namespace that was left are ignored, because they
+//! may have been on the way; so much is remembered of the latest namespaces that were left, as many
+//! as may be joined.
+
+mod namespaces;
+#[cfg(test)]
+mod tests;
+mod violation;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use self::namespaces::{Namespaces, Standing};
+use crate::codec::Arguments;
+use crate::codec::json::{Decoded, Decoder, Limits};
+use crate::engine::Message;
+use crate::packet::{AckId, Body, Packet};
+
+pub use self::namespaces::{Key, Refusal};
+pub use self::violation::Violation;
+
+/// The limits of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// What one packet may be.
+    pub limits: Limits,
+    /// How many namespaces may be joined or joining at a time. Default: 32; the reference has no
+    /// limit.
+    pub max_namespaces: usize,
+    /// How long a client may take until it has joined its first namespace. Default: 45 s, the
+    /// reference's `connectTimeout`.
+    pub connect_timeout: Duration,
+    /// How long the attachments of one packet may take. Default: 10 s; the reference waits for ever.
+    pub attachments_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            max_namespaces: 32,
+            connect_timeout: Duration::from_secs(45),
+            attachments_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The protocol of one client, whatever it has joined.
+///
+/// Its methods are, in this order: questions, inputs from the network, commands, outputs. The
+/// [contract of every state machine](crate#the-contract-of-every-state-machine) holds.
+#[derive(Debug)]
+pub struct Connection {
+    config: Config,
+    decoder: Decoder,
+    namespaces: Namespaces,
+    phase: Phase,
+    /// Until the first namespace is joined.
+    connect_deadline: Option<Instant>,
+    /// While attachments are missing.
+    attachments_deadline: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// The driver does not know yet.
+    Expired(ConnectionTimeout),
+    Closed,
+}
+
+/// What a client did, after it was checked against what it may do.
+#[derive(Debug)]
+pub enum Incoming<'a> {
+    /// It wants to join a namespace: answer with [`Connection::accept`] or [`Connection::refuse`].
+    Connect {
+        /// What the namespace is called from now on.
+        key: Key,
+        /// Its name.
+        namespace: &'a str,
+        /// The text of a JSON object.
+        payload: Option<&'a str>,
+    },
+    /// It wants to join, but may not: nothing has changed, it gets a CONNECT_ERROR.
+    Refused {
+        /// The name that it gave.
+        namespace: &'a str,
+        /// The message for the client is what this displays.
+        why: Refusal,
+    },
+    /// It left a namespace. The key may be given to another one.
+    Disconnect {
+        /// Which one.
+        key: Key,
+    },
+    /// It sent an event.
+    Event {
+        /// To which namespace.
+        key: Key,
+        /// Present when it waits for an acknowledgement.
+        id: Option<AckId>,
+        /// The event's name.
+        name: Cow<'a, str>,
+        /// What follows the name.
+        arguments: Arguments<'a>,
+    },
+    /// It acknowledged an event.
+    Ack {
+        /// In which namespace.
+        key: Key,
+        /// The number that the event carried. It need not exist.
+        id: AckId,
+        /// The values of the answer.
+        arguments: Arguments<'a>,
+    },
+}
+
+/// What the driver shall do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Close the session: the client took too long.
+    Close(ConnectionTimeout),
+    /// Nothing more until then.
+    Timeout(Option<Instant>),
+}
+
+/// What a client took too long for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionTimeout {
+    /// It has joined no namespace.
+    Connect,
+    /// It has not sent the attachments that it had announced.
+    Attachments,
+}
+
+impl fmt::Display for ConnectionTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "no namespace was joined in time",
+            Self::Attachments => "announced attachments did not come in time",
+        })
+    }
+}
+
+impl Connection {
+    /// A connection that has joined nothing.
+    #[must_use]
+    pub fn new(config: Config, now: Instant) -> Self {
+        Self {
+            decoder: Decoder::new(),
+            namespaces: Namespaces::new(config.max_namespaces),
+            phase: Phase::Open,
+            connect_deadline: now.checked_add(config.connect_timeout),
+            attachments_deadline: None,
+            config,
+        }
+    }
+
+    /// The name of a namespace that is joined or joining.
+    #[must_use]
+    pub fn namespace(&self, key: Key) -> Option<&str> {
+        self.namespaces.name(key)
+    }
+
+    /// Whether neither a violation nor a timeout has ended it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// Takes a message in. Nothing comes of it while attachments are missing, when it is for a
+    /// namespace that was left, and after the end.
+    ///
+    /// # Errors
+    ///
+    /// What the peer broke. The connection is over, and the session is to be closed.
+    pub fn handle_message<'a>(
+        &'a mut self,
+        message: Message<'a>,
+        now: Instant,
+    ) -> Result<Option<Incoming<'a>>, Violation> {
+        if self.phase != Phase::Open {
+            return Ok(None);
+        }
+        let outcome = match self.decoder.decode(message, &self.config.limits) {
+            Ok(Decoded::Packet(packet)) => {
+                self.attachments_deadline = None;
+                self.namespaces.route(packet)
+            }
+            Ok(Decoded::Announced { namespace }) => {
+                self.attachments_deadline = now.checked_add(self.config.attachments_timeout);
+                // Before any attachment is kept.
+                self.namespaces.joined(namespace).map(|_| None)
+            }
+            Ok(Decoded::Attachment) => Ok(None),
+            Err(violation) => Err(Violation::Packet(violation)),
+        };
+        if outcome.is_err() {
+            self.phase = Phase::Closed;
+        }
+        outcome
+    }
+
+    /// Notes that time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let has_passed = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
+        if self.phase != Phase::Open {
+            return;
+        }
+        if has_passed(self.connect_deadline) {
+            self.phase = Phase::Expired(ConnectionTimeout::Connect);
+        } else if has_passed(self.attachments_deadline) {
+            self.phase = Phase::Expired(ConnectionTimeout::Attachments);
+        }
+    }
+
+    /// The client is admitted to the namespace that it wants to join.
+    pub fn accept(&mut self, key: Key) {
+        if self.namespaces.accept(key) {
+            self.connect_deadline = None;
+        }
+    }
+
+    /// The client is not admitted. It may try again.
+    pub fn refuse(&mut self, key: Key) {
+        self.namespaces.forget(key);
+    }
+
+    /// The server took the client out of the namespace. The client may join it again.
+    pub fn leave(&mut self, key: Key) {
+        self.namespaces.leave(key);
+    }
+
+    /// What to do next. Also frees what the last [`Incoming`] was borrowed from.
+    pub fn poll_output(&mut self) -> Output {
+        self.decoder.release();
+        match self.phase {
+            Phase::Open => {
+                let deadlines = [self.connect_deadline, self.attachments_deadline];
+                Output::Timeout(deadlines.into_iter().flatten().min())
+            }
+            Phase::Expired(timeout) => {
+                self.phase = Phase::Closed;
+                Output::Close(timeout)
+            }
+            Phase::Closed => Output::Timeout(None),
+        }
+    }
+}
+
+impl Namespaces {
+    /// Checks a packet against what was joined.
+    fn route<'a>(&mut self, packet: Packet<'a>) -> Result<Option<Incoming<'a>>, Violation> {
+        let Packet { namespace, body } = packet;
+        let incoming = match body {
+            Body::Connect(payload) => Some(self.connect(namespace, payload)?),
+            Body::Disconnect => self.joined(namespace)?.map(|key| {
+                self.leave(key);
+                Incoming::Disconnect { key }
+            }),
+            Body::Event {
+                id,
+                name,
+                arguments,
+            } => self.joined(namespace)?.map(|key| Incoming::Event {
+                key,
+                id,
+                name,
+                arguments,
+            }),
+            Body::Ack { id, arguments } => {
+                let key = self.joined(namespace)?;
+                key.map(|key| Incoming::Ack { key, id, arguments })
+            }
+            Body::ConnectError(_) => return Err(Violation::ConnectError),
+        };
+        Ok(incoming)
+    }
+
+    fn connect<'a>(
+        &mut self,
+        namespace: &'a str,
+        payload: Option<&'a str>,
+    ) -> Result<Incoming<'a>, Violation> {
+        match self.standing(namespace) {
+            Standing::Joining | Standing::Joined(_) => return Err(Violation::JoinedTwice),
+            Standing::Stranger | Standing::Left => {}
+        }
+        Ok(match self.join(namespace) {
+            Ok(key) => Incoming::Connect {
+                key,
+                namespace,
+                payload,
+            },
+            Err(why) => Incoming::Refused { namespace, why },
+        })
+    }
+
+    /// The namespace of a packet that only a member may send; nothing if the packet is ignored.
+    fn joined(&self, namespace: &str) -> Result<Option<Key>, Violation> {
+        match self.standing(namespace) {
+            Standing::Joined(key) => Ok(Some(key)),
+            Standing::Left => Ok(None),
+            Standing::Joining | Standing::Stranger => Err(Violation::NotJoined),
+        }
+    }
+}

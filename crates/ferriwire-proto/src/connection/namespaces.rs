@@ -1,0 +1,151 @@
+//! Which namespaces a client has joined, is joining, or has left.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+/// How many bytes a namespace's name may have.
+const MAX_NAME: usize = 255;
+
+/// A namespace on one connection. Small, and used again after the namespace was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(pub(super) u32);
+
+impl Key {
+    /// Its place in a table of the connection's namespaces.
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+/// Why a client may not even try to join a namespace. What it displays is the message for the
+/// client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It has joined as many as it may.
+    TooManyNamespaces {
+        /// How many that is.
+        limit: usize,
+    },
+    /// The name is longer than 255 bytes or contains control characters.
+    InvalidName,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooManyNamespaces { limit } => write!(f, "limit of {limit} namespaces reached"),
+            // What the reference says of every namespace that it does not have.
+            Self::InvalidName => f.write_str("Invalid namespace"),
+        }
+    }
+}
+
+/// All namespaces of one client. There are few, so they are searched one by one.
+#[derive(Debug)]
+pub(super) struct Namespaces {
+    /// By key.
+    members: Vec<Option<Member>>,
+    /// Names of the latest ones that were left and not joined again, the oldest first.
+    left: VecDeque<Box<str>>,
+    /// How many members there may be, and how many names are remembered.
+    limit: usize,
+}
+
+#[derive(Debug)]
+struct Member {
+    name: Box<str>,
+    accepted: bool,
+}
+
+/// How a client stands to a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Stranger,
+    Joining,
+    Joined(Key),
+    Left,
+}
+
+impl Namespaces {
+    pub(super) const fn new(limit: usize) -> Self {
+        Self {
+            members: Vec::new(),
+            left: VecDeque::new(),
+            limit,
+        }
+    }
+
+    /// Makes the client join a namespace to which it is a stranger, or which it has left.
+    pub(super) fn join(&mut self, name: &str) -> Result<Key, Refusal> {
+        if name.len() > MAX_NAME || name.chars().any(char::is_control) {
+            return Err(Refusal::InvalidName);
+        }
+        let limit = self.limit;
+        let joined = self.members.iter().flatten().count();
+        if joined >= limit {
+            return Err(Refusal::TooManyNamespaces { limit });
+        }
+        let free = self.members.iter().position(Option::is_none);
+        let index = free.unwrap_or(self.members.len());
+        let key = Key(u32::try_from(index).map_err(|_| Refusal::TooManyNamespaces { limit })?);
+        let member = Some(Member {
+            name: name.into(),
+            accepted: false,
+        });
+        match self.members.get_mut(index) {
+            Some(place) => *place = member,
+            None => self.members.push(member),
+        }
+        self.left.retain(|left| **left != *name);
+        Ok(key)
+    }
+
+    /// Says whether there was somebody to accept.
+    pub(super) fn accept(&mut self, key: Key) -> bool {
+        let member = self.members.get_mut(key.index()).and_then(Option::as_mut);
+        member.is_some_and(|member| {
+            member.accepted = true;
+            true
+        })
+    }
+
+    /// Makes the client a stranger again.
+    pub(super) fn forget(&mut self, key: Key) -> Option<Box<str>> {
+        let member = self.members.get_mut(key.index())?.take()?;
+        Some(member.name)
+    }
+
+    /// Takes the client out.
+    pub(super) fn leave(&mut self, key: Key) {
+        let Some(name) = self.forget(key) else {
+            return;
+        };
+        if self.left.len() >= self.limit {
+            self.left.pop_front();
+        }
+        self.left.push_back(name);
+    }
+
+    pub(super) fn standing(&self, name: &str) -> Standing {
+        for (index, member) in (0..).zip(&self.members) {
+            match member {
+                Some(member) if *member.name == *name && member.accepted => {
+                    return Standing::Joined(Key(index));
+                }
+                Some(member) if *member.name == *name => return Standing::Joining,
+                Some(_) | None => {}
+            }
+        }
+        if self.left.iter().any(|left| **left == *name) {
+            Standing::Left
+        } else {
+            Standing::Stranger
+        }
+    }
+
+    pub(super) fn name(&self, key: Key) -> Option<&str> {
+        let member = self.members.get(key.index())?.as_ref()?;
+        Some(&member.name)
+    }
+}
