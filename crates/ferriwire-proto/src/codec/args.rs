@@ -133,15 +133,25 @@ impl<'a> Arguments<'a> {
         let element = index.saturating_add(usize::from(self.has_name));
         let within = path::path_within(self.list, element, error.line(), error.column());
         let message = error.to_string();
-        let message = message
-            .rsplit_once(" at line ")
-            .map_or(message.as_str(), |(clause, _position)| clause);
+        let clause = message.rsplit_once(" at line ");
         ArgumentsError::Mismatch {
-            path: format!("[{index}]{within}"),
-            message: message.to_owned(),
+            path: clip(&format!("[{index}]{within}")),
+            message: clip(clause.map_or(&message, |(clause, _position)| clause)),
         }
     }
 }
+
+/// Shortens what quotes the peer: its names and values may be as long as a packet.
+fn clip(text: &str) -> String {
+    if text.len() <= MAX_QUOTE {
+        return text.to_owned();
+    }
+    let start = text.get(..text.floor_char_boundary(MAX_QUOTE));
+    format!("{}..", start.unwrap_or_default())
+}
+
+/// How many bytes of an error's path and message are kept.
+const MAX_QUOTE: usize = 256;
 
 /// Without the contents: they belong to users.
 impl fmt::Debug for Arguments<'_> {

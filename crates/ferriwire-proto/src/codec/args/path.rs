@@ -58,11 +58,7 @@ fn offset(text: &str, line: usize, column: usize) -> usize {
     let before = line.saturating_sub(1);
     let lines = text.split_inclusive('\n').take(before);
     let start = lines.map(str::len).fold(0, usize::saturating_add);
-    let mut end = start.saturating_add(column).min(text.len());
-    while !text.is_char_boundary(end) {
-        end = end.saturating_sub(1);
-    }
-    end
+    text.floor_char_boundary(start.saturating_add(column))
 }
 
 /// How long the contents of a string are that begins here.

@@ -295,6 +295,28 @@ fn a_mismatch_names_its_place() {
 }
 
 #[test]
+fn a_mismatch_quotes_only_so_much() {
+    let list = format!(
+        "[{{\"{}\":\"{}\"}}]",
+        "é".repeat(1_000),
+        "ü".repeat(100_000)
+    );
+    let outcome = decode::<BTreeMap<String, u8>>(&list, NONE).unwrap_err();
+    let ArgumentsError::Mismatch { path, message } = outcome else {
+        panic!("{outcome}")
+    };
+    assert!(
+        path.starts_with("[0].éé") && path.ends_with("é.."),
+        "{path}"
+    );
+    assert!(
+        message.starts_with("invalid type: string \"üü"),
+        "{message}"
+    );
+    assert!(path.len().max(message.len()) <= 258);
+}
+
+#[test]
 fn syntax_outweighs_a_mismatch_and_what_is_satisfied_early() {
     for list in [
         "[1],1]",
