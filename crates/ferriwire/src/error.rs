@@ -6,7 +6,6 @@ use std::time::Duration;
 
 pub use ferriwire_proto::codec::EncodeError;
 
-
 /// The result of starting or running a server.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

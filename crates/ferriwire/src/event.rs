@@ -225,7 +225,10 @@ pub struct HandlerError(Failure);
 #[derive(Debug)]
 enum Failure {
     Internal(Box<dyn std::error::Error + Send + Sync>),
-    Refused { message: String, data: Option<Value> },
+    Refused {
+        message: String,
+        data: Option<Value>,
+    },
 }
 
 /// An error acknowledgement on the wire: one argument, `{"error":{..}}`.
@@ -263,7 +266,12 @@ impl HandlerError {
     }
 
     /// What the client is told, and the error to log if it is not told everything.
-    pub(crate) fn into_answer(self) -> (ErrorAnswer, Option<Box<dyn std::error::Error + Send + Sync>>) {
+    pub(crate) fn into_answer(
+        self,
+    ) -> (
+        ErrorAnswer,
+        Option<Box<dyn std::error::Error + Send + Sync>>,
+    ) {
         match self.0 {
             Failure::Internal(error) => (ErrorAnswer::new("internal error"), Some(error)),
             Failure::Refused { message, data } => {

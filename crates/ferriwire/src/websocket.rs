@@ -35,7 +35,7 @@ pub use crate::engine::Message;
 ///
 /// async fn echo<B>(mut request: Request<B>) -> Response<Body> {
 ///     match websocket::accept(&mut request, Config::default()) {
-///         Err(refusal) => refusal,
+///         Err(refusal) => *refusal,
 ///         Ok((response, accepted)) => {
 ///             tokio::spawn(async move {
 ///                 let mut socket = accepted.open().await?;
@@ -52,7 +52,7 @@ pub use crate::engine::Message;
 pub fn accept<B>(
     request: &mut Request<B>,
     config: Config,
-) -> Result<(Response<Body>, Accepted), Response<Body>> {
+) -> Result<(Response<Body>, Accepted), Box<Response<Body>>> {
     let response = switching_protocols(request.headers())?;
     let upgrade = hyper::upgrade::on(request);
     Ok((response, Accepted { upgrade, config }))
@@ -216,7 +216,8 @@ impl WebSocket {
                 Ok(Step::Nothing) => {}
                 Ok(Step::Close(code)) => {
                     self.closed = true;
-                    self.farewell(code.as_ref().map_or(&[], |code| code)).await?;
+                    self.farewell(code.as_ref().map_or(&[], |code| code))
+                        .await?;
                     return Ok(None);
                 }
                 Err(violation) => {

@@ -1,7 +1,7 @@
 //! What all sessions of one server share.
 
-use std::sync::{Arc, Once};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use ferriwire_proto::encoded::Encoded;

@@ -103,12 +103,7 @@ impl SessionHandler for HandledSession {
         }
     }
 
-    fn handle_message(
-        &mut self,
-        message: engine::Message<'_>,
-        _: Instant,
-        cx: &mut Context<'_>,
-    ) {
+    fn handle_message(&mut self, message: engine::Message<'_>, _: Instant, cx: &mut Context<'_>) {
         let message = match message {
             engine::Message::Text(text) => Message::Text(text.into_owned()),
             engine::Message::Binary(data) => Message::Binary(data),

@@ -46,7 +46,11 @@ pub(crate) fn route<'a>(core: &Core, path: &'a str) -> Route<'a> {
     match rest.strip_prefix('/') {
         None if rest.is_empty() => Route::Engine,
         Some("") => Route::Engine,
-        Some(name) if core.bundle().is_some_and(|bundle| bundle.file(name).is_some()) => {
+        Some(name)
+            if core
+                .bundle()
+                .is_some_and(|bundle| bundle.file(name).is_some()) =>
+        {
             Route::Bundle(name)
         }
         Some(_) | None => Route::Foreign,
@@ -54,20 +58,23 @@ pub(crate) fn route<'a>(core: &Core, path: &'a str) -> Route<'a> {
 }
 
 /// Answers a request whose path is ours.
-pub(crate) async fn respond<B>(core: &Arc<Core>, mut request: http::Request<B>) -> Response<Body>
+pub(crate) async fn respond<B>(core: &Arc<Core>, request: http::Request<B>) -> Response<Body>
 where
     B: HttpBody<Data: Buf, Error: Display>,
 {
     let verdict = core.config().origins.judge(request.headers());
     let path = request.uri().path().to_owned();
-    let requested = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+    let requested = request
+        .headers()
+        .get(ACCESS_CONTROL_REQUEST_HEADERS)
+        .cloned();
     let mut response = match route(core, &path) {
         Route::Foreign => empty(StatusCode::NOT_FOUND),
         Route::Bundle(name) => bundle_file(core, name, request.method()),
         Route::Engine if is_preflight(request.method(), &verdict) => preflight(requested),
         Route::Engine => {
             let upgrades = is_upgrade(request.method(), request.headers());
-            match admit(core, &mut request, upgrades, &verdict) {
+            match admit(core, &request, upgrades, &verdict) {
                 Ok(admission) => proceed(core, request, admission).await,
                 Err(refused) => {
                     tracing::debug!(refusal = %refused.refusal, "request refused");
@@ -112,7 +119,7 @@ impl From<Refusal> for Refused {
 /// the order of the table in 1.1.4.
 fn admit<B>(
     core: &Core,
-    request: &mut http::Request<B>,
+    request: &http::Request<B>,
     upgrades: bool,
     verdict: &Verdict,
 ) -> Result<Admission, Refused> {
@@ -143,7 +150,9 @@ fn admit<B>(
         let session = core.sessions().get(id);
         let session = session.ok_or_else(|| Refusal::SessionUnknown(Some(id.clone())))?;
         if upgrades && !config.allow_upgrades {
-            return Err(Refusal::BadRequest(BadRequest::TransportHandshake(query.transport)).into());
+            return Err(
+                Refusal::BadRequest(BadRequest::TransportHandshake(query.transport)).into(),
+            );
         }
         query.check_session(session.transport(), session.request().revision, kind)?;
         return Ok(match *request.method() {
@@ -190,7 +199,7 @@ fn open<B>(core: &Arc<Core>, mut request: http::Request<B>, query: &Query) -> Re
     let switching = match query.transport {
         Transport::WebSocket => match switching_protocols(request.headers()) {
             Ok(response) => Some((response, hyper::upgrade::on(&mut request))),
-            Err(response) => return response,
+            Err(refusal) => return *refusal,
         },
         Transport::Polling | Transport::WebTransport => None,
     };
@@ -229,7 +238,6 @@ fn remember<B>(request: http::Request<B>, query: &Query) -> Request {
         transport: query.transport,
         revision: query.revision,
         issued: SystemTime::now(),
-        base64: query.base64,
     }
 }
 
@@ -241,7 +249,7 @@ fn upgrade<B>(mut request: http::Request<B>, session: &Session) -> Response<Body
             session.tell(Input::Candidate(hyper::upgrade::on(&mut request)));
             response
         }
-        Err(response) => response,
+        Err(refusal) => *refusal,
     }
 }
 
@@ -334,12 +342,18 @@ fn is_upgrade(method: &Method, headers: &HeaderMap) -> bool {
 }
 
 /// The 101 of RFC 6455 section 4.2.2, or the answer to a handshake that breaks 4.2.1.
-pub(crate) fn switching_protocols(headers: &HeaderMap) -> Result<Response<Body>, Response<Body>> {
-    if headers.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes) != Some(b"13") {
+pub(crate) fn switching_protocols(
+    headers: &HeaderMap,
+) -> Result<Response<Body>, Box<Response<Body>>> {
+    if headers
+        .get(SEC_WEBSOCKET_VERSION)
+        .map(HeaderValue::as_bytes)
+        != Some(b"13")
+    {
         let mut response = empty(StatusCode::UPGRADE_REQUIRED);
         let headers = response.headers_mut();
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        return Err(response);
+        return Err(Box::new(response));
     }
     let key = headers.get(SEC_WEBSOCKET_KEY);
     let accept = key
@@ -347,10 +361,9 @@ pub(crate) fn switching_protocols(headers: &HeaderMap) -> Result<Response<Body>,
         .and_then(accept_key)
         .and_then(|accept| HeaderValue::try_from(accept).ok());
     let Some(accept) = accept else {
-        return Err(Refused::from(Refusal::BadRequest(BadRequest::TransportHandshake(
-            Transport::WebSocket,
-        )))
-        .response(true));
+        let cause = BadRequest::TransportHandshake(Transport::WebSocket);
+        let refused = Refused::from(Refusal::BadRequest(cause));
+        return Err(Box::new(refused.response(true)));
     };
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

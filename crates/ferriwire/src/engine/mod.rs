@@ -2,7 +2,7 @@
 //!
 //! [`Server`] is for programs that want the transports and nothing else: every message is text or
 //! bytes, there are no events, namespaces or rooms. Socket.IO is its first user: `server` puts its
-//! own [`task::SessionHandler`] on top of the same sessions.
+//! own `task::SessionHandler` on top of the same sessions.
 //!
 //! | file | concept |
 //! |---|---|

@@ -137,7 +137,10 @@ mod tests {
             let headers = headers(&[("host", "localhost:3000"), ("origin", origin)]);
             assert_eq!(origins.judge(&headers), Verdict::Refused, "{origin}");
         }
-        let good = headers(&[("host", "localhost:3000"), ("origin", "https://good.example")]);
+        let good = headers(&[
+            ("host", "localhost:3000"),
+            ("origin", "https://good.example"),
+        ]);
         assert!(matches!(origins.judge(&good), Verdict::Foreign(_)));
     }
 

@@ -222,7 +222,11 @@ impl Outbox {
                 Written::Blocked => {
                     let wake = !state.blocked;
                     state.blocked = true;
-                    return if wake { Flushed::WakeTask } else { Flushed::Done };
+                    return if wake {
+                        Flushed::WakeTask
+                    } else {
+                        Flushed::Done
+                    };
                 }
                 Written::All if complete && state.queue.is_empty() => {
                     // A draining session is finished by its connection task.
@@ -282,10 +286,9 @@ impl Outbox {
         let state = self.state.lock();
         match &state.half {
             WriteHalf::Polling(Some(waiter)) => waiter.is_closed(),
-            WriteHalf::Polling(None)
-            | WriteHalf::Held
-            | WriteHalf::Socket(_)
-            | WriteHalf::Task => false,
+            WriteHalf::Polling(None) | WriteHalf::Held | WriteHalf::Socket(_) | WriteHalf::Task => {
+                false
+            }
         }
     }
 

@@ -20,7 +20,6 @@ pub struct Request {
     pub(crate) transport: Transport,
     pub(crate) revision: Revision,
     pub(crate) issued: SystemTime,
-    pub(crate) base64: bool,
 }
 
 /// Where the peer of a TCP connection is: put this into a request's extensions when you mount the

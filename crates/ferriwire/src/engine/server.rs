@@ -136,7 +136,11 @@ impl Server {
     }
 
     fn into_core(self) -> Result<Arc<Core>, Error> {
-        Core::new(self.config, Box::new(Arc::new(self.handlers)), shard_count())
+        Core::new(
+            self.config,
+            Box::new(Arc::new(self.handlers)),
+            shard_count(),
+        )
     }
 }
 

@@ -262,7 +262,7 @@ impl<A: DeserializeOwned> Answers<A> {
     }
 
     /// Who has not answered when the time is up.
-    fn overdue(&mut self) -> Option<SocketId> {
+    fn overdue(&self) -> Option<SocketId> {
         let mut pending = self.hub.broadcast_acks().pending.lock();
         pending.get_mut(&self.id)?.from.pop_first()
     }

@@ -137,11 +137,7 @@ impl Broadcast {
     /// }
     /// ```
     #[doc(alias = "emitWithAck")]
-    pub fn emit_with_ack<E, P>(
-        &self,
-        event: E,
-        payload: P,
-    ) -> Result<Answers<E::Answer>, EmitError>
+    pub fn emit_with_ack<E, P>(&self, event: E, payload: P) -> Result<Answers<E::Answer>, EmitError>
     where
         E: Accepts<P>,
         P: Serialize,

@@ -73,9 +73,7 @@ where
             id: ack,
             answer: PhantomData,
         };
-        Ok(Box::pin(
-            async move { handler(socket, payload, ack).await },
-        ))
+        Ok(Box::pin(async move { handler(socket, payload, ack).await }))
     })
 }
 

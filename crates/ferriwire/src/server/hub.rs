@@ -83,7 +83,10 @@ impl Hub {
         let Some(key) = membership.key() else {
             return false;
         };
-        self.shard(membership.session()).lock().remove(key).is_some()
+        self.shard(membership.session())
+            .lock()
+            .remove(key)
+            .is_some()
     }
 
     pub(crate) fn join(
@@ -100,8 +103,8 @@ impl Hub {
         if rooms.member(key).is_none() {
             return Err(JoinError::Disconnected);
         }
-        let joined = rooms.rooms(key);
-        if joined.len() >= max_rooms && !joined.iter().any(|joined| **joined == *room) {
+        let full = rooms.room_count(key) >= max_rooms;
+        if full && !rooms.rooms(key).iter().any(|joined| **joined == *room) {
             return Err(JoinError::TooManyRooms(max_rooms));
         }
         rooms.join(key, room);

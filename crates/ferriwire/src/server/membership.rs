@@ -34,7 +34,7 @@ pub(crate) struct Membership {
 enum Pending {
     #[default]
     None,
-    Some(Box<HashMap<AckId, oneshot::Sender<OwnedArguments>>>),
+    Some(HashMap<AckId, oneshot::Sender<OwnedArguments>>),
     /// The socket has left; nobody will answer.
     Closed,
 }
@@ -52,12 +52,7 @@ pub(crate) enum State {
 }
 
 impl Membership {
-    pub(crate) fn new(
-        id: SocketId,
-        hub: Arc<Hub>,
-        session: Session,
-        config: Arc<Config>,
-    ) -> Self {
+    pub(crate) fn new(id: SocketId, hub: Arc<Hub>, session: Session, config: Arc<Config>) -> Self {
         Self {
             id,
             hub,
@@ -165,7 +160,7 @@ impl Membership {
             }
             Pending::Some(acks) => drop(acks.insert(id, sender)),
             Pending::None => {
-                *pending = Pending::Some(Box::new(HashMap::from([(id, sender)])));
+                *pending = Pending::Some(HashMap::from([(id, sender)]));
             }
         }
         Ok(receiver)

@@ -2,7 +2,7 @@
 //!
 //! | file | concept |
 //! |---|---|
-//! | `server` | the builder, listening, mounting |
+//! | `builder` | the builder, listening, mounting |
 //! | `namespace`, `handler` | declaring what happens |
 //! | `connection`, `sockets` | one client: packets to sockets to handlers |
 //! | `socket`, `membership` | one client in one namespace, with and without its data's type |
@@ -11,6 +11,7 @@
 
 mod answers;
 mod broadcast;
+mod builder;
 mod connection;
 mod handle;
 mod handler;
@@ -20,15 +21,14 @@ mod namespace;
 mod namespaces;
 mod reason;
 mod rooms;
-mod server;
 mod socket;
 mod sockets;
 
 pub use answers::{Acknowledgement, Answer, Answers};
 pub use broadcast::{Broadcast, Target};
+pub use builder::{RunningServer, Server};
 pub use handle::NamespaceHandle;
 pub use handler::Ack;
 pub use namespace::{Declared, Fresh, Namespace};
 pub use reason::DisconnectReason;
-pub use server::{RunningServer, Server};
 pub use socket::{Modified, Socket};

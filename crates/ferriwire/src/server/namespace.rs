@@ -137,15 +137,15 @@ impl Namespace<(), Fresh> {
         F: FnOnce(Handshake<T>) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<D, ConnectError>> + Send + 'static,
     {
-        let authorize: Authorize<D> = Box::new(move |payload, request| {
-            match decode_connect_payload::<T>(payload) {
+        let authorize: Authorize<D> = Box::new(
+            move |payload, request| match decode_connect_payload::<T>(payload) {
                 Ok(auth) => {
                     let decide = decide.clone();
                     Box::pin(async move { decide(Handshake::new(auth, request)).await })
                 }
                 Err(error) => Box::pin(std::future::ready(Err(invalid_auth(error)))),
-            }
-        });
+            },
+        );
         Namespace {
             declaration: Declaration::new(self.declaration.name, authorize),
             stage: PhantomData,
@@ -185,11 +185,7 @@ impl<D: Send + Sync + 'static, S> Namespace<D, S> {
 
     /// Handles an event, and lets the handler answer early, later or never, through an [`Ack`].
     #[must_use]
-    pub fn on_with_ack<T, A, F, Fut>(
-        self,
-        event: Event<T, A>,
-        handler: F,
-    ) -> Namespace<D, Declared>
+    pub fn on_with_ack<T, A, F, Fut>(self, event: Event<T, A>, handler: F) -> Namespace<D, Declared>
     where
         T: DeserializeOwned + Send + 'static,
         A: Serialize + 'static,

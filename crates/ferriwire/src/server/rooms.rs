@@ -179,6 +179,7 @@ impl<M> Rooms<M> {
         self.find(key).map(|member| &member.value)
     }
 
+    #[cfg(test)]
     /// The member of that identifier.
     pub(crate) fn by_id(&self, id: &SocketId) -> Option<(MemberKey, &M)> {
         let index = *self.directory.ids.get(id)?;
@@ -192,6 +193,7 @@ impl<M> Rooms<M> {
         self.everyone.len()
     }
 
+    #[cfg(test)]
     /// Whether anybody is in the room.
     pub(crate) fn has_room(&self, room: &str) -> bool {
         self.directory.names.contains_key(room)

@@ -279,7 +279,10 @@ impl Modified<'_> {
             .map_err(EmitError::from)?;
         // Entered before the event is queued, so that no answer can come too early.
         let answer = self.membership.expect_ack(id)?;
-        let timeout = self.timeout.unwrap_or(self.membership.config().ack_timeout);
+        let timeout = match self.timeout {
+            Some(timeout) => timeout,
+            None => self.membership.config().ack_timeout,
+        };
         let membership = Arc::clone(self.membership);
         let acknowledgement = Acknowledgement::waiting(answer, membership, id, timeout);
         self.membership.push(message, self.volatile)?;

@@ -95,11 +95,7 @@ struct Accepted<'a> {
 }
 
 impl Sockets {
-    pub(crate) fn new(
-        session: Session,
-        config: Arc<Config>,
-        namespaces: Arc<Namespaces>,
-    ) -> Self {
+    pub(crate) fn new(session: Session, config: Arc<Config>, namespaces: Arc<Namespaces>) -> Self {
         Self {
             session,
             config,
@@ -222,10 +218,12 @@ impl Sockets {
         let membership = Arc::clone(occupant.socket.membership());
         let running = &mut self.running;
         let mut ended = Vec::new();
-        let result = occupant.socket.dispatch(name, arguments, ack, &mut |handler| {
-            let job = Job::Event(key, Arc::clone(&membership));
-            ended.extend(running.start(job, without_decision(handler), cx));
-        });
+        let result = occupant
+            .socket
+            .dispatch(name, arguments, ack, &mut |handler| {
+                let job = Job::Event(key, Arc::clone(&membership));
+                ended.extend(running.start(job, without_decision(handler), cx));
+            });
         for handler in ended {
             self.finish(handler, cx);
         }
@@ -239,7 +237,12 @@ impl Sockets {
             }
             Err(ArgumentsError::Syntax(violation)) => self.violate(&violation, false, cx),
             Err(ArgumentsError::Mismatch { path, message }) => {
-                tracing::warn!(event = name, path, message, "payload does not fit the handler");
+                tracing::warn!(
+                    event = name,
+                    path,
+                    message,
+                    "payload does not fit the handler"
+                );
                 if let Some(id) = ack {
                     answer_error(&membership, id, &ErrorAnswer::mismatch(path));
                 }
@@ -430,7 +433,10 @@ impl Sockets {
         }
         self.dispatch_held(cx);
         if self.grace_ends.is_some_and(|ends| now >= ends) && !self.running.is_empty() {
-            tracing::warn!(handlers = self.running.len(), "handlers ended after their grace");
+            tracing::warn!(
+                handlers = self.running.len(),
+                "handlers ended after their grace"
+            );
             self.running.clear();
         }
     }
