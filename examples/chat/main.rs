@@ -1,19 +1,20 @@
-//! A chat for browsers: `cargo run --bin chat`, then open the address in two windows.
-#![expect(clippy::print_stdout, reason = "it prints its address")]
-mod presence;
+//! A chat for browsers: `cargo xtask demo`, then open the address in two windows.
+mod page;
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::{collections::BTreeSet, sync::Mutex};
 
-use axum::{Router, http::header::CONTENT_TYPE, response::Html, routing::get};
-use ferriwire::{Config, ConnectError, Event, HandlerError, Handshake, Namespace, Server};
+use ferriwire::{Config, ConnectError, EmitError, Event, Handshake, Namespace, Server, Socket};
 
-const JOIN: Event<String> = Event::new("join"); // `presence` tells the room who is in it
+const JOIN: Event<String> = Event::new("join");
 const LEAVE: Event<String> = Event::new("leave");
+const HERE: Event<(String, BTreeSet<String>)> = Event::new("here"); // (room, names)
 const TYPE: Event<(String, bool)> = Event::new("type"); // (room, on)
-const SAY: Event<(String, String), u64> = Event::new("say"); // (room, text); acknowledged with an id
+const TYPING: Event<(String, String, bool)> = Event::new("typing"); // (room, name, on)
+const SAY: Event<(String, String), u64> = Event::new("say"); // (room, text); answered with an id
 const SAID: Event<(u64, String, String, String)> = Event::new("said"); // (id, room, from, text)
-const RTT: Event<()> = Event::new("rtt"); // the page measures how long the acknowledgement takes
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+static TURN: Mutex<()> = Mutex::new(()); // so that the last `here` that a page hears is the true one
 
 #[derive(serde::Deserialize)]
 struct SignIn {
@@ -21,43 +22,39 @@ struct SignIn {
     token: String,
 }
 
+fn tell_who_is_here(socket: &Socket<String>, room: &str) -> Result<(), EmitError> {
+    let _turn = TURN.lock();
+    let names: BTreeSet<_> = socket.sockets_in(room).iter().map(|s| s.data().clone()).collect();
+    socket.handle().to(room).emit(HERE, (room, &names))
+}
+
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> ferriwire::Result<()> {
     let chat = Namespace::new("/chat")
         .auth(async |handshake: Handshake<SignIn>| match handshake.auth {
-            SignIn { token, .. } if token != "ferriwire" => Err(ConnectError::new("unknown token")),
-            SignIn { name, .. } if (1..=96).contains(&name.len()) => Ok(name),
-            _ => Err(ConnectError::new("a name has 1 to 96 bytes")),
+            SignIn { name, token } if token == "ferriwire" => Ok(name),
+            _ => Err(ConnectError::new("unknown token")),
         })
-        .on(JOIN, async |socket, room| presence::enter(&socket, &room))
-        .on(LEAVE, async |socket, room| presence::leave(&socket, &room))
-        .on(TYPE, async |socket, state| presence::typing(&socket, state))
+        .on(JOIN, async |socket, room| {
+            socket.join(&room)?;
+            Ok(tell_who_is_here(&socket, &room)?)
+        })
+        .on(LEAVE, async |socket, room| {
+            socket.leave(&room);
+            Ok(tell_who_is_here(&socket, &room)?)
+        })
+        .on(TYPE, async |socket, (room, on)| {
+            Ok(socket.to(&room).volatile().emit(TYPING, (&room, socket.data(), on))?)
+        })
         .on(SAY, async |socket, (room, text)| {
-            presence::check(&socket, &room)?;
-            if text.len() > 8_000 {
-                return Err(HandlerError::refuse("longer than 8000 bytes"));
-            }
             let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-            let said = (id, &room, socket.data(), &text);
-            socket.to(&room).emit(SAID, said)?;
+            socket.to(&room).emit(SAID, (id, &room, socket.data(), &text))?;
             Ok(id)
         })
-        .on(RTT, async |_, ()| ())
-        .on_disconnect(async |socket, _| presence::leave_all(&socket));
-
-    let bundle = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/client-bundle");
-    let io = Server::new().config(Config::new().client_bundle(bundle));
-    let io = io.namespace(chat);
-    let css = [(CONTENT_TYPE, "text/css")];
-    let js = [(CONTENT_TYPE, "text/javascript")];
-    let app = Router::new()
-        .route("/", get(Html(include_str!("page/index.html"))))
-        .route("/style.css", get((css, include_str!("page/style.css"))))
-        .route("/chat.js", get((js, include_str!("page/chat.js"))))
-        .fallback_service(io.into_service()?);
-    let port = std::env::var("PORT").unwrap_or_else(|_| "3000".into());
-    let listener = tokio::net::TcpListener::bind(format!("0.0.0.0:{port}")).await?;
-    let port = listener.local_addr()?.port();
-    println!("The chat is at http://localhost:{port}");
-    Ok(axum::serve(listener, app).await?)
+        .on("rtt", async |_, ()| ())
+        .on_disconnecting(async |socket, _| {
+            socket.rooms().iter().for_each(|room| drop(tell_who_is_here(&socket, room)));
+        });
+    let io = Server::new().config(Config::new().client_bundle(page::CLIENT)).namespace(chat);
+    Ok(page::serve(io.into_service()?).await?)
 }

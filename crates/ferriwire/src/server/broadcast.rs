@@ -159,7 +159,9 @@ impl Broadcast {
     #[doc(alias = "disconnectSockets")]
     pub fn disconnect(&self) -> Result<(), EmitError> {
         let hub = self.namespace.hub()?;
-        hub.for_each(&self.to, &self.except, |socket| socket.disconnect(false));
+        for (socket, _) in hub.select(&self.to, &self.except) {
+            socket.disconnect(false);
+        }
         Ok(())
     }
 }

@@ -4,6 +4,8 @@
 //! receivers are selected and the ready packet is pushed into their outboxes, never while encoding,
 //! writing or waiting.
 
+use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,7 +23,6 @@ use crate::error::JoinError;
 /// The longest name of a room in bytes.
 const MAX_ROOM_NAME: usize = 256;
 
-#[derive(Debug)]
 pub(crate) struct Hub {
     name: Arc<str>,
     shards: Box<[Mutex<Rooms<Member>>]>,
@@ -30,11 +31,15 @@ pub(crate) struct Hub {
 }
 
 /// What a broadcast needs of a member.
-#[derive(Debug)]
 struct Member {
     session: Session,
     membership: Arc<Membership>,
+    /// The socket's data, for whoever knows its type.
+    data: Data,
 }
+
+/// The data of a socket, without its type.
+pub(crate) type Data = Arc<dyn Any + Send + Sync>;
 
 impl Hub {
     pub(crate) fn new(name: &str, shards: usize) -> Self {
@@ -63,13 +68,14 @@ impl Hub {
 
     /// Makes the socket a member, with its CONNECT packet in front of anything that a broadcast
     /// may send it.
-    pub(crate) fn admit(&self, membership: &Arc<Membership>, connect: &Arc<Encoded>) {
+    pub(crate) fn admit(&self, membership: &Arc<Membership>, data: Data, connect: &Arc<Encoded>) {
         let session = membership.session();
         let push = {
             let mut rooms = self.shard(session).lock();
             let member = Member {
                 session: session.clone(),
                 membership: Arc::clone(membership),
+                data,
             };
             let key = rooms.insert(membership.id().clone(), member);
             membership.set_key(key);
@@ -78,15 +84,11 @@ impl Hub {
         finish_push(session, push);
     }
 
-    /// Ends a membership; `false` when it had ended before.
-    pub(crate) fn remove(&self, membership: &Membership) -> bool {
-        let Some(key) = membership.key() else {
-            return false;
-        };
-        self.shard(membership.session())
-            .lock()
-            .remove(key)
-            .is_some()
+    /// Ends a membership, and returns the rooms that it was in; `None` when it had ended before.
+    pub(crate) fn remove(&self, membership: &Membership) -> Option<Vec<Arc<str>>> {
+        let key = membership.key()?;
+        let mut rooms = self.shard(membership.session()).lock();
+        rooms.remove(key).map(|(_, rooms)| rooms)
     }
 
     pub(crate) fn join(
@@ -157,26 +159,27 @@ impl Hub {
         }
     }
 
-    /// Runs `work` for every addressed socket, outside all locks.
-    pub(crate) fn for_each(
-        &self,
-        to: &[Target],
-        except: &[Target],
-        mut work: impl FnMut(&Arc<Membership>),
-    ) {
+    /// All addressed sockets with their data.
+    pub(crate) fn select(&self, to: &[Target], except: &[Target]) -> Vec<(Arc<Membership>, Data)> {
+        let mut selected = Vec::new();
         for shard in &self.shards {
-            let mut selected = Vec::new();
             shard.lock().select(to, except, |member| {
-                selected.push(Arc::clone(&member.membership));
+                selected.push((Arc::clone(&member.membership), Arc::clone(&member.data)));
             });
-            selected.iter().for_each(&mut work);
         }
+        selected
     }
 
     fn shard(&self, session: &Session) -> &Mutex<Rooms<Member>> {
         // Servers and their namespaces have the same number of shards; the remainder keeps a
         // difference harmless.
         &self.shards[session.shard().index() % self.shards.len()]
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Hub").field(&self.name).finish()
     }
 }
 

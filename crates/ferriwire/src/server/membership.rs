@@ -26,6 +26,8 @@ pub(crate) struct Membership {
     config: Arc<Config>,
     key: OnceLock<MemberKey>,
     state: AtomicU8,
+    /// The rooms that it was in when it left, until everybody has been told.
+    left: Mutex<Vec<Arc<str>>>,
     pending: Mutex<Pending>,
 }
 
@@ -60,6 +62,7 @@ impl Membership {
             config,
             key: OnceLock::new(),
             state: AtomicU8::new(State::Connected as u8),
+            left: Mutex::new(Vec::new()),
             pending: Mutex::new(Pending::None),
         }
     }
@@ -129,17 +132,35 @@ impl Membership {
         if changed.is_err() {
             return;
         }
-        self.hub.remove(self);
+        self.leave_rooms();
         let farewell = json::encode_disconnect(self.hub.name());
         // A client that has gone needs no farewell.
         let _ = self.session.push(&Arc::new(farewell), false);
         self.session.call_attention();
     }
 
-    /// The socket has left: out of all rooms, and everybody who waits for its answer is told.
+    /// Takes the socket out of all rooms, and remembers them until [`end`](Self::end).
+    pub(crate) fn leave_rooms(&self) {
+        if let Some(rooms) = self.hub.remove(self) {
+            *self.left.lock() = rooms;
+        }
+    }
+
+    /// The rooms that it is in, or was in when it began to leave.
+    pub(crate) fn rooms(&self) -> Vec<Arc<str>> {
+        let left = self.left.lock();
+        if left.is_empty() {
+            self.hub.rooms_of(self)
+        } else {
+            left.clone()
+        }
+    }
+
+    /// The socket has left, and everybody who waits for its answer is told.
     pub(crate) fn end(&self) {
         self.state.store(State::Gone as u8, Ordering::Release);
-        self.hub.remove(self);
+        self.leave_rooms();
+        self.left.lock().clear();
         // Dropping the senders tells those who wait.
         *self.pending.lock() = Pending::Closed;
         self.hub.broadcast_acks().forget(&self.id);

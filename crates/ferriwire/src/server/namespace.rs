@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::handler::{self, Ack, AnyHandler, EventHandler};
-use super::hub::Hub;
+use super::hub::{Data, Hub};
 use super::membership::Membership;
 use super::reason::DisconnectReason;
 use super::socket::Socket;
@@ -85,6 +85,7 @@ struct Declaration<D> {
     events: HashMap<&'static str, Vec<EventHandler<D>>>,
     any: Vec<AnyHandler<D>>,
     connect: Option<ConnectHook<D>>,
+    disconnecting: Option<DisconnectHook<D>>,
     disconnect: Option<DisconnectHook<D>>,
     /// The first reserved name that was given to `on`, reported when the server starts.
     reserved: Option<&'static str>,
@@ -98,6 +99,7 @@ impl<D> Declaration<D> {
             events: HashMap::new(),
             any: Vec::new(),
             connect: None,
+            disconnecting: None,
             disconnect: None,
             reserved: None,
         }
@@ -222,6 +224,23 @@ impl<D: Send + Sync + 'static, S> Namespace<D, S> {
         self.declared()
     }
 
+    /// Is called once when a client leaves, before [`on_disconnect`](Self::on_disconnect), while
+    /// [`Socket::rooms`](super::Socket::rooms) still tells which rooms it was in: up to the
+    /// handler's first `.await` that waits. Nothing is sent to it any more.
+    #[must_use]
+    #[doc(alias = "disconnecting")]
+    pub fn on_disconnecting<F, Fut>(mut self, handler: F) -> Namespace<D, Declared>
+    where
+        F: FnOnce(Socket<D>, DisconnectReason) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.declaration.disconnecting = Some(Box::new(move |socket, reason| {
+            let handler = handler.clone();
+            Box::pin(async move { handler(socket, reason).await })
+        }));
+        self.declared()
+    }
+
     /// Is called once when a client has left, whatever the reason. It is in no room any more.
     #[must_use]
     pub fn on_disconnect<F, Fut>(mut self, handler: F) -> Namespace<D, Declared>
@@ -301,6 +320,11 @@ pub(crate) trait Joined: Send + Sync {
     /// The hook for its beginning.
     fn connected(&self) -> Option<BoxFuture<()>>;
 
+    fn data(&self) -> Data;
+
+    /// The hook for its end, while its rooms are still known.
+    fn disconnecting(&self, reason: DisconnectReason) -> Option<BoxFuture<()>>;
+
     /// The hook for its end.
     fn disconnected(&self, reason: DisconnectReason) -> Option<BoxFuture<()>>;
 
@@ -358,6 +382,15 @@ impl<D: Send + Sync + 'static> Joined for JoinedSocket<D> {
     fn connected(&self) -> Option<BoxFuture<()>> {
         let hook = self.declaration.connect.as_ref()?;
         Some(hook(self.socket.clone()))
+    }
+
+    fn data(&self) -> Data {
+        self.socket.shared_data()
+    }
+
+    fn disconnecting(&self, reason: DisconnectReason) -> Option<BoxFuture<()>> {
+        let hook = self.declaration.disconnecting.as_ref()?;
+        Some(hook(self.socket.clone(), reason))
     }
 
     fn disconnected(&self, reason: DisconnectReason) -> Option<BoxFuture<()>> {

@@ -8,7 +8,8 @@ use ferriwire_proto::codec::json;
 use serde::Serialize;
 
 use super::answers::Acknowledgement;
-use super::broadcast::{Broadcast, Target};
+use super::broadcast::{Addressed, Broadcast, Target};
+use super::handle::NamespaceHandle;
 use super::membership::Membership;
 use crate::engine::Request;
 use crate::error::{AckError, EmitError, JoinError};
@@ -37,6 +38,10 @@ impl<D> Socket<D> {
     #[must_use]
     pub fn id(&self) -> &SocketId {
         self.membership.id()
+    }
+
+    pub(crate) fn shared_data(&self) -> Arc<D> {
+        Arc::clone(&self.data)
     }
 
     /// What `auth` made of its handshake.
@@ -178,7 +183,14 @@ impl<D> Socket<D> {
     /// The rooms that it is in, without the private one that every socket has.
     #[must_use]
     pub fn rooms(&self) -> Vec<Arc<str>> {
-        self.membership.hub().rooms_of(&self.membership)
+        self.membership.rooms()
+    }
+
+    /// The namespace as seen from outside: this socket is not left out there.
+    #[must_use]
+    pub fn handle(&self) -> NamespaceHandle {
+        let hub = Arc::clone(self.membership.hub());
+        NamespaceHandle::new(Addressed::Hub(hub), self.membership.config().ack_timeout)
     }
 
     /// Takes the client out of this namespace; its other namespaces live on.
@@ -190,6 +202,32 @@ impl<D> Socket<D> {
     /// (`socket.disconnect(true)`).
     pub fn disconnect_connection(&self) {
         self.membership.disconnect(true);
+    }
+}
+
+impl<D: Send + Sync + 'static> Socket<D> {
+    /// The sockets of this node in a room, or with an id; this one as well if it is there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::Socket;
+    ///
+    /// fn names(socket: &Socket<String>, room: &str) -> Vec<String> {
+    ///     let sockets = socket.sockets_in(room);
+    ///     sockets.iter().map(|socket| socket.data().clone()).collect()
+    /// }
+    /// ```
+    #[must_use]
+    #[doc(alias = "fetchSockets")]
+    pub fn sockets_in(&self, target: impl Into<Target>) -> Vec<Self> {
+        let selected = self.membership.hub().select(&[target.into()], &[]);
+        let typed = selected.into_iter().filter_map(|(membership, data)| {
+            // All sockets of one namespace have data of one type.
+            let data = data.downcast().ok()?;
+            Some(Self { membership, data })
+        });
+        typed.collect()
     }
 }
 

@@ -151,9 +151,9 @@ impl Sockets {
         };
         let (session, config) = (self.session.clone(), Arc::clone(&self.config));
         let membership = Arc::new(Membership::new(id, Arc::clone(hub), session, config));
-        hub.admit(&membership, &connect);
-        self.verdicts.push(Verdict::Accepted(key));
         let socket = admit(Arc::clone(&membership));
+        hub.admit(&membership, socket.data(), &connect);
+        self.verdicts.push(Verdict::Accepted(key));
         let hook = socket.connected();
         *self.slot(key) = Slot::Joined(Occupant {
             key,
@@ -371,6 +371,10 @@ impl Sockets {
         };
         let held = occupant.held.iter().map(|held| held.bytes).sum();
         self.held_bytes = self.held_bytes.saturating_sub(held);
+        occupant.socket.membership().leave_rooms();
+        if let Some(hook) = occupant.socket.disconnecting(reason) {
+            self.start(Job::Disconnect, without_decision(hook), cx);
+        }
         occupant.socket.membership().end();
         if let Some(hook) = occupant.socket.disconnected(reason) {
             self.start(Job::Disconnect, without_decision(hook), cx);
