@@ -1,6 +1,6 @@
 // The official server with the same events as src/bin/interop-server.rs: the oracle that says
-// whether a scenario asks for the right thing. Environment: PORT, and in milliseconds PING_INTERVAL,
-// PING_TIMEOUT, UPGRADE_TIMEOUT.
+// whether a scenario asks for the right thing. Environment: PORT, and in milliseconds
+// PING_INTERVAL, PING_TIMEOUT, UPGRADE_TIMEOUT.
 import { createServer } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Server } from "socket.io";
@@ -33,10 +33,11 @@ io.on("connection", (socket) => {
   });
   socket.on("header", (name, answer) => answer(socket.handshake.headers[name] ?? null));
 
-  // Rooms. Without a target, `send` goes to all but the sender.
+  // Rooms. A target is `{ room }` or `{ socket }`; without one, `send` goes to all but the sender.
+  const names = (targets) => targets.map(({ room, socket }) => room ?? socket);
   socket.on("join", async (room, answer) => answer(await socket.join(room)));
   socket.on("send", (targets, except, text, answer) => {
-    socket.to(targets).except(except).emit("news", text);
+    socket.to(names(targets)).except(names(except)).emit("news", text);
     answer();
   });
 

@@ -2,7 +2,8 @@
 // against the official server:
 //
 //   node run.mjs                                 everything
-//   node run.mjs SCENARIO [TRANSPORT [AMOUNT]]   AMOUNT: how often, where a scenario repeats something
+//   node run.mjs list                            the scenarios with their transports
+//   node run.mjs SCENARIO [TRANSPORT [AMOUNT]]   AMOUNT: how often, for what is repeated
 import assert from "node:assert/strict";
 import { client, connected, Server, upgraded, waiting } from "./harness.mjs";
 import * as acknowledgements from "./scenarios/acknowledgements.mjs";
@@ -28,31 +29,40 @@ const SCENARIOS = {
   ...upgrades.scenarios,
 };
 
+const RUNS = Object.entries(SCENARIOS).flatMap(([name, scenario]) => {
+  const transports = scenario.transports ?? ["polling", "websocket", "upgrade"];
+  return transports.map((transport) => ({ name, transport, scenario }));
+});
+
 const [wantedScenario, wantedTransport, amount] = process.argv.slice(2);
-if (wantedScenario && !SCENARIOS[wantedScenario]) {
-  console.error(`no scenario ${wantedScenario}; there are: ${Object.keys(SCENARIOS).join(" ")}`);
+if (wantedScenario === "list") {
+  for (const { name, transport } of RUNS) console.log(name, transport);
+  process.exit(0);
+}
+const wanted = RUNS.filter(({ name, transport }) => {
+  return name === (wantedScenario ?? name) && transport === (wantedTransport ?? transport);
+});
+if (wanted.length === 0) {
+  console.error("no such scenario or transport: see `node run.mjs list`");
   process.exit(2);
 }
 
 let failures = 0;
-for (const [name, scenario] of Object.entries(SCENARIOS)) {
-  if (wantedScenario && wantedScenario !== name) continue;
-  for (const transport of scenario.transports ?? ["polling", "websocket", "upgrade"]) {
-    if (wantedTransport && wantedTransport !== transport) continue;
-    const begin = Date.now();
-    try {
-      await run(scenario, transport);
-      console.log(`ok ${name} ${transport} (${Date.now() - begin} ms)`);
-    } catch (error) {
-      failures += 1;
-      console.error(`FAILED ${name} ${transport}\n`, error);
-    }
+for (const { name, transport, scenario } of wanted) {
+  const begin = Date.now();
+  try {
+    await run(scenario, transport);
+    console.log(`ok ${name} ${transport} (${Date.now() - begin} ms)`);
+  } catch (error) {
+    failures += 1;
+    console.error(`FAILED ${name} ${transport}\n`, error);
   }
 }
 process.exit(failures === 0 ? 0 : 1);
 
-// A scenario is `{ run, transports, server }`; the last two may be absent. `run` gets the server, the
-// transport, and `open`, which gives a connected client and sees to its end.
+// A scenario is `{ run, transports, server }`; the last two may be absent. `run` gets the server,
+// the transport, and `open`, which gives a connected client. In the end every client that is still
+// connected must have arrived at its transport.
 async function run(scenario, transport) {
   const server = await Server.start(scenario.server);
   const sockets = [];

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { accessSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
 
 const DIST = new URL("../../node_modules/socket.io-client/dist/", import.meta.url);
 const BUNDLE = fileURLToPath(new URL("socket.io.min.js", DIST));
@@ -41,6 +40,8 @@ async function talk(transports) {
 export const scenarios = {
   a_page_whose_host_has_set_a_cookie: {
     async run({ server, transport }) {
+      // Loaded when it is needed, because it takes its time.
+      const { chromium } = await import("playwright-core");
       const executablePath = browserOnPath();
       const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
       try {

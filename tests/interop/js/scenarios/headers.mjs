@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-// Both headers make a browser or a server suspicious in other places; here they only have to arrive.
+// What a Node.js client adds to its requests has to arrive, and must not disturb anything.
 const arrives = (name, value) => ({
   async run({ open }) {
     const socket = await open({ extraHeaders: { [name]: value } });

@@ -33,8 +33,8 @@ export const scenarios = {
       if (transport !== "polling") await fromTheClient(socket, 200);
     },
   },
-  // While it is polling, a client cannot take 10,000 times 200 bytes at once: that is more than what may
-  // wait for one connection.
+  // While it is polling, 10,000 times 200 bytes at once would be more than what may wait for one
+  // connection.
   ten_thousand_from_the_server: {
     async run({ transport, open }) {
       const socket = await open();

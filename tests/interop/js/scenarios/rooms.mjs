@@ -23,18 +23,23 @@ export const scenarios = {
       const blue = await member(open, "blue", "loud");
       const none = await member(open);
       const members = { sender, both, red, blue, none };
+      const [inRed, inBlue, isLoud, isNobody] = ["red", "blue", "loud", "nobody is here"].map(
+        (room) => ({ room }),
+      );
+      const id = ({ socket }) => ({ socket: socket.id });
 
       // (targets, except, who gets it): each of them exactly once, the sender never.
       const cases = [
-        [["red"], [], ["both", "red"]],
-        [["red", "blue"], [], ["both", "red", "blue"]],
-        [["red", "blue"], ["loud"], ["both", "red"]],
-        [["red"], ["blue"], ["red"]],
-        [[none.socket.id], [], ["none"]],
-        [["red", both.socket.id], [red.socket.id], ["both"]],
-        [["nobody is here"], [], []],
+        [[inRed], [], ["both", "red"]],
+        [[inRed, inBlue], [], ["both", "red", "blue"]],
+        [[inRed, inBlue], [isLoud], ["both", "red"]],
+        [[inRed], [inBlue], ["red"]],
+        [[id(none)], [], ["none"]],
+        [[inRed, id(both)], [id(red)], ["both"]],
+        [[id(sender)], [], []],
+        [[isNobody], [], []],
         [[], [], ["both", "red", "blue", "none"]],
-        [[], ["red"], ["blue", "none"]],
+        [[], [inRed], ["blue", "none"]],
       ];
       for (const [targets, except, receivers] of cases) {
         const text = JSON.stringify([targets, except]);
