@@ -1,14 +1,12 @@
 //! A chat for browsers: `cargo xtask demo`, then open the address in two windows.
 mod page;
+use std::sync::{Mutex, atomic::AtomicU64, atomic::Ordering};
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::{collections::BTreeSet, sync::Mutex};
-
-use ferriwire::{Config, ConnectError, EmitError, Event, Handshake, Namespace, Server, Socket};
+use ferriwire::{ConnectError, Event, HandlerError, Handshake, Namespace, Server, Socket};
 
 const JOIN: Event<String> = Event::new("join");
 const LEAVE: Event<String> = Event::new("leave");
-const HERE: Event<(String, BTreeSet<String>)> = Event::new("here"); // (room, names)
+const HERE: Event<(String, Vec<String>)> = Event::new("here"); // (room, names)
 const TYPE: Event<(String, bool)> = Event::new("type"); // (room, on)
 const TYPING: Event<(String, String, bool)> = Event::new("typing"); // (room, name, on)
 const SAY: Event<(String, String), u64> = Event::new("say"); // (room, text); answered with an id
@@ -22,10 +20,10 @@ struct SignIn {
     token: String,
 }
 
-fn tell_who_is_here(socket: &Socket<String>, room: &str) -> Result<(), EmitError> {
+fn tell_who_is_here(socket: &Socket<String>, room: &str) -> Result<(), HandlerError> {
     let _turn = TURN.lock();
-    let names: BTreeSet<_> = socket.sockets_in(room).iter().map(|s| s.data().clone()).collect();
-    socket.handle().to(room).emit(HERE, (room, &names))
+    let names: Vec<_> = socket.sockets_in(room).iter().map(|s| s.data().clone()).collect();
+    Ok(socket.handle().to(room).emit(HERE, (room, &names))?)
 }
 
 #[tokio::main]
@@ -37,16 +35,19 @@ async fn main() -> ferriwire::Result<()> {
         })
         .on(JOIN, async |socket, room| {
             socket.join(&room)?;
-            Ok(tell_who_is_here(&socket, &room)?)
+            tell_who_is_here(&socket, &room)
         })
         .on(LEAVE, async |socket, room| {
             socket.leave(&room);
-            Ok(tell_who_is_here(&socket, &room)?)
+            tell_who_is_here(&socket, &room)
         })
         .on(TYPE, async |socket, (room, on)| {
             Ok(socket.to(&room).volatile().emit(TYPING, (&room, socket.data(), on))?)
         })
         .on(SAY, async |socket, (room, text)| {
+            if text.len() > 8_000 {
+                return Err(HandlerError::refuse("longer than 8000 bytes"));
+            }
             let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
             socket.to(&room).emit(SAID, (id, &room, socket.data(), &text))?;
             Ok(id)
@@ -55,6 +56,5 @@ async fn main() -> ferriwire::Result<()> {
         .on_disconnecting(async |socket, _| {
             socket.rooms().iter().for_each(|room| drop(tell_who_is_here(&socket, room)));
         });
-    let io = Server::new().config(Config::new().client_bundle(page::CLIENT)).namespace(chat);
-    Ok(page::serve(io.into_service()?).await?)
+    page::serve(Server::new().namespace(chat)).await
 }

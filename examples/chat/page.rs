@@ -4,13 +4,14 @@
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use ferriwire::Service;
+use ferriwire::{Config, Server};
 
 /// Where `cargo xtask setup` puts the official browser client.
-pub(crate) const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/client-bundle");
+const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/client-bundle");
 
-/// Serves the page beside the chat, at the port of the environment.
-pub(crate) async fn serve(chat: Service) -> std::io::Result<()> {
+/// Serves the page and the browser client beside the chat, at the port of the environment.
+pub(crate) async fn serve(chat: Server) -> ferriwire::Result<()> {
+    let chat = chat.config(Config::new().client_bundle(CLIENT)).into_service()?;
     let file = |kind, text: &'static str| get(async move || ([(CONTENT_TYPE, kind)], text));
     let app = Router::new()
         .route("/", file("text/html; charset=utf-8", include_str!("page/index.html")))
@@ -20,5 +21,5 @@ pub(crate) async fn serve(chat: Service) -> std::io::Result<()> {
     let port = std::env::var("PORT").unwrap_or_else(|_| "3000".into());
     let listener = tokio::net::TcpListener::bind(format!("0.0.0.0:{port}")).await?;
     println!("The chat is at http://localhost:{}", listener.local_addr()?.port());
-    axum::serve(listener, app).await
+    Ok(axum::serve(listener, app).await?)
 }

@@ -51,3 +51,8 @@ pub use server::{
     Namespace, NamespaceHandle, RunningServer, Server, Socket, Target,
 };
 pub use socket_id::{InvalidSocketId, SocketId};
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -240,8 +240,10 @@ class Room {
     this.typing.forEach(clearTimeout);
   }
 
-  setNames(names) {
+  setNames(listed) {
     if (!this.joined) return;
+    // Somebody may be here with two windows.
+    const names = [...new Set(listed)].sort();
     if (this.ready) {
       names.filter((name) => !this.names.includes(name)).forEach((name) => this.notice(`${name} joined`));
       this.names.filter((name) => !names.includes(name)).forEach((name) => {
