@@ -132,6 +132,9 @@ impl SessionTask {
         }
         self.machine.handle_timeout(now);
         let deadline = self.drain_machine(now, cx);
+        // In front of the mailbox, because a client that has sent `5` may poll once more right
+        // behind it, and that poll belongs to an upgraded session.
+        self.poll_candidate(now, cx);
         for input in self.session.take_inputs() {
             self.handle_input(input, now, cx);
         }
