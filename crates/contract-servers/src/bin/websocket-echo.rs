@@ -54,7 +54,7 @@ async fn respond(mut request: Request<Incoming>) -> Result<Response<Body>, Infal
             tokio::spawn(async move { drop(echo(accepted).await) });
             Ok(response)
         }
-        Err(refusal) => Ok(refusal),
+        Err(refusal) => Ok(*refusal),
     }
 }
 
