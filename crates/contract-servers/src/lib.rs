@@ -1,1 +1,74 @@
-//! Small servers by which others measure Ferriwire.
+//! What the contract servers share: where they listen, how they say so, and how they end.
+//!
+//! Each binary is a plain program on the public face of `ferriwire`, and does what one section of the
+//! contracts asks for. All listen on loopback at `PORT`, print `READY <url>` when they accept
+//! connections, and end on SIGTERM with status 0.
+
+use std::error::Error;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long clients may take to be told that the server ends: those who measure kill it after a
+/// second.
+pub const GRACE: Duration = Duration::from_millis(500);
+
+/// Variations of the contracts that `ferriwire` does not offer yet.
+const UNSUPPORTED: [(&str, &str); 3] = [("EIO3", "1"), ("CODEC", "msgpack"), ("DEFLATE", "1")];
+
+/// What a server returns: an error ends the program with status 1.
+pub type Outcome = Result<(), Box<dyn Error>>;
+
+/// Runs a server at the address that the environment names. Status 2 means that the environment
+/// asks for something that cannot be done.
+pub fn run(default_port: u16, serve: impl AsyncFnOnce(SocketAddr) -> Outcome) -> ExitCode {
+    let address = match address(default_port) {
+        Ok(address) => address,
+        Err(reason) => return fail(2, reason),
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, error),
+    };
+    match runtime.block_on(serve(address)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, error),
+    }
+}
+
+/// Says where the server accepts connections, and waits for SIGTERM.
+///
+/// # Errors
+///
+/// The signal cannot be listened for, or nobody reads the standard output.
+pub async fn ready(url: impl Display) -> io::Result<()> {
+    // Before the line is printed, so that whoever reads it may end the program at once.
+    let mut terminate = signal(SignalKind::terminate())?;
+    writeln!(io::stdout(), "READY {url}")?;
+    terminate.recv().await;
+    Ok(())
+}
+
+fn address(default_port: u16) -> Result<SocketAddr, String> {
+    let is_set = |(name, value): &&(&str, &str)| std::env::var(name).is_ok_and(|set| set == *value);
+    if let Some((name, value)) = UNSUPPORTED.iter().find(is_set) {
+        return Err(format!("{name}={value} is not supported yet"));
+    }
+    let port = match std::env::var("PORT") {
+        Ok(port) => port
+            .parse()
+            .map_err(|_| format!("PORT={port} is not a port"))?,
+        Err(_) => default_port,
+    };
+    Ok((Ipv4Addr::LOCALHOST, port).into())
+}
+
+fn fail(status: u8, reason: impl Display) -> ExitCode {
+    // There is nobody left to tell when this fails.
+    drop(writeln!(io::stderr(), "error: {reason}"));
+    ExitCode::from(status)
+}

@@ -263,12 +263,16 @@ impl Outbox {
         }
     }
 
-    /// A GET waits from now on. Refused when one waits already, or this is not polling.
+    /// A GET waits from now on. Refused when one waits already, the session is over, or this is not
+    /// polling.
     pub(crate) fn attach_poll(
         &self,
         waiter: oneshot::Sender<Vec<u8>>,
     ) -> Result<(), oneshot::Sender<Vec<u8>>> {
         let mut state = self.state.lock();
+        if state.phase == Phase::Closed {
+            return Err(waiter);
+        }
         match &mut state.half {
             WriteHalf::Polling(slot @ None) => {
                 *slot = Some(waiter);
@@ -404,5 +408,22 @@ impl State {
                 None
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A GET that arrived in the turn in which its session ran into the ping timeout was answered
+    /// with 200 and a close packet, when the outbox was dropped.
+    #[test]
+    fn a_poll_of_a_session_that_is_over_is_refused() {
+        let outbox = Outbox::new(1024);
+        outbox.use_polling();
+        outbox.close();
+        let (waiter, _answer) = oneshot::channel();
+        assert!(outbox.attach_poll(waiter).is_err());
+        assert!(!outbox.has_waiting_poll());
     }
 }

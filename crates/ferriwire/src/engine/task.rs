@@ -132,6 +132,9 @@ impl SessionTask {
         }
         self.machine.handle_timeout(now);
         let deadline = self.drain_machine(now, cx);
+        // In front of the mailbox, because a client that has sent `5` may poll once more right
+        // behind it, and that poll belongs to an upgraded session.
+        self.poll_candidate(now, cx);
         for input in self.session.take_inputs() {
             self.handle_input(input, now, cx);
         }
@@ -259,7 +262,7 @@ impl SessionTask {
                     }
                 }
                 Output::ReleasePoll => self.session.outbox().release_poll(),
-                Output::Switch => self.switch(),
+                Output::Switch => self.switch(cx),
                 Output::DropCandidate => {
                     if let Some(candidate) = self.candidate.take() {
                         self.refuse(candidate, cx);
@@ -277,9 +280,14 @@ impl SessionTask {
     }
 
     /// The candidate becomes the transport, and what is queued leaves there first.
-    fn switch(&mut self) {
+    fn switch(&mut self, cx: &mut Context<'_>) {
         match self.candidate.take() {
-            Some(Candidate::WebSocket(io)) => {
+            Some(Candidate::WebSocket(mut io)) => {
+                // The answer to a probe still waits here when `5` came in the same read; a peer
+                // that does not even take that is no transport.
+                if !matches!(io.poll_flush_aside(cx), Poll::Ready(Ok(()))) {
+                    self.machine.abort(CloseReason::TransportError);
+                }
                 self.session.set_upgraded();
                 io.attach(self.session.outbox());
                 self.wire = Wire::WebSocket(io);

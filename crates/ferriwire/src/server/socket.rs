@@ -162,8 +162,15 @@ impl<D> Socket<D> {
 
     /// Everybody in the namespace but this socket.
     pub fn broadcast(&self) -> Broadcast {
+        self.all().except(self.id())
+    }
+
+    /// Everybody in the namespace, this socket included: `socket.all().to(room)` reaches all members
+    /// of a room (`io.to(room)`).
+    #[doc(alias = "nsp")]
+    pub fn all(&self) -> Broadcast {
         let hub = Arc::clone(self.membership.hub());
-        Broadcast::new(hub, self.membership.config().ack_timeout).except(self.id())
+        Broadcast::new(hub, self.membership.config().ack_timeout)
     }
 
     /// Joins a room. Joining one twice is the same as once.

@@ -1,0 +1,38 @@
+//! The server that the load generator measures. Payloads are decoded to values and encoded again.
+
+use std::process::ExitCode;
+
+use contract_servers::{GRACE, Outcome, ready, run};
+use ferriwire::{Args, Config, Event, Namespace, Server, Value};
+
+const JOIN: Event<String> = Event::new("join");
+const LEAVE: Event<String> = Event::new("leave");
+const BCAST: Event<(String, Value)> = Event::new("bcast");
+
+fn main() -> ExitCode {
+    run(3000, async |address| {
+        let server = Server::new()
+            .config(Config::new().max_payload(4 * 1024 * 1024))
+            .namespace(namespace())
+            .bind(address)
+            .await?;
+        ready(format_args!("http://{}", server.local_addr())).await?;
+        server.shutdown(GRACE).await;
+        Outcome::Ok(())
+    })
+}
+
+fn namespace() -> Namespace {
+    Namespace::new("/")
+        .on("echo", async |_, args: Args| args)
+        .on(JOIN, async |socket, room| {
+            socket.join(room)?;
+            Ok(())
+        })
+        .on(LEAVE, async |socket, room| socket.leave(room))
+        .on(BCAST, async |socket, (room, payload)| {
+            socket.all().to(room).emit("bcast", payload)?;
+            Ok(())
+        })
+        .on("sink", async |_, _: Value| ())
+}

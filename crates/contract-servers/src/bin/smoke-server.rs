@@ -1,0 +1,77 @@
+//! A server for real clients of every language.
+//!
+//! Engine.IO 3 and WebTransport follow when `ferriwire` speaks them.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use contract_servers::{GRACE, Outcome, ready, run};
+use ferriwire::{
+    Args, Config, ConnectError, Event, HandlerError, Handshake, Namespace, Origins, Server, Value,
+};
+use serde_json::json;
+
+const ECHO: Event<Args> = Event::new("echo");
+const ASK: Event<Args> = Event::new("ask");
+const JOIN: Event<String> = Event::new("join");
+const ROOM: Event<Args> = Event::new("room");
+
+fn main() -> ExitCode {
+    run(3000, async |address| {
+        let config = Config::new()
+            .ping_interval(Duration::from_secs(2))
+            .ping_timeout(Duration::from_millis(1500))
+            .connect_timeout(Duration::from_secs(3))
+            .max_payload(1_000_000)
+            .origins(Origins::any());
+        let server = Server::new()
+            .config(config)
+            .namespace(namespace("/"))
+            .namespace(namespace("/chat"))
+            .bind(address)
+            .await?;
+        ready(format_args!("http://{}", server.local_addr())).await?;
+        server.shutdown(GRACE).await;
+        Outcome::Ok(())
+    })
+}
+
+fn namespace(name: &str) -> Namespace {
+    Namespace::new(name)
+        .auth(async |handshake: Handshake| check(&handshake))
+        .on(ECHO, async |socket, args| {
+            socket.emit("echo", args)?;
+            Ok(())
+        })
+        .on("ack", async |_, args: Args| args)
+        .on(ASK, async |socket, args| {
+            let answer = socket.emit_with_ack("question", args).await?;
+            socket.emit("answer", answer)?;
+            Ok(())
+        })
+        .on(JOIN, async |socket, room| {
+            socket.join(room)?;
+            Ok(())
+        })
+        .on(ROOM, async |socket, Args(mut args)| {
+            if !args.first().is_some_and(|room| room.as_str().is_some()) {
+                return Err(HandlerError::refuse("the first argument is the room"));
+            }
+            let room = args.remove(0);
+            let room = room.as_str().unwrap_or_default();
+            socket.all().to(room).emit("room", Args(args))?;
+            Ok(())
+        })
+        .on("bye", async |socket, ()| socket.disconnect())
+}
+
+fn check(handshake: &Handshake) -> Result<(), ConnectError> {
+    let token = match handshake.auth.get("token") {
+        Some(token) => token.as_str().map(str::to_owned),
+        None => handshake.query("token"),
+    };
+    if token.as_deref() == Some("good") {
+        return Ok(());
+    }
+    Err(ConnectError::new("not authorized").data(Value::from(json!({"code": 401}))))
+}
