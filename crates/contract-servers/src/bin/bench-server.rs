@@ -31,7 +31,7 @@ fn namespace() -> Namespace {
         })
         .on(LEAVE, async |socket, room| socket.leave(room))
         .on(BCAST, async |socket, (room, payload)| {
-            socket.all().to(room).emit("bcast", payload)?;
+            socket.handle().to(room).emit("bcast", payload)?;
             Ok(())
         })
         .on("sink", async |_, _: Value| ())

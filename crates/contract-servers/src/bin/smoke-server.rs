@@ -54,12 +54,12 @@ fn namespace(name: &str) -> Namespace {
             Ok(())
         })
         .on(ROOM, async |socket, Args(mut args)| {
-            if !args.first().is_some_and(|room| room.as_str().is_some()) {
+            if args.first().is_none_or(|room| room.as_str().is_none()) {
                 return Err(HandlerError::refuse("the first argument is the room"));
             }
             let room = args.remove(0);
             let room = room.as_str().unwrap_or_default();
-            socket.all().to(room).emit("room", Args(args))?;
+            socket.handle().to(room).emit("room", Args(args))?;
             Ok(())
         })
         .on("bye", async |socket, ()| socket.disconnect())

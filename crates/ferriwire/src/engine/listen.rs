@@ -12,8 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
-use tokio::sync::{Mutex, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
 
 use super::core::Core;
 use super::http::respond;
@@ -39,21 +38,27 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Listening {
     core: Arc<Core>,
     local_addr: SocketAddr,
-    stop: watch::Sender<bool>,
-    accepting: Mutex<Option<JoinHandle<()>>>,
+    phase: watch::Sender<Phase>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    Stopping,
+    /// The sessions have ended, or were given up.
+    Ended,
 }
 
 impl Listening {
     pub(crate) async fn bind(core: Arc<Core>, address: impl ToSocketAddrs) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let local_addr = listener.local_addr()?;
-        let (stop, stopped) = watch::channel(false);
-        let accepting = tokio::spawn(accept(Arc::clone(&core), listener, stopped));
+        let (phase, stopped) = watch::channel(Phase::Serving);
+        tokio::spawn(accept(Arc::clone(&core), listener, stopped));
         Ok(Self {
             core,
             local_addr,
-            stop,
-            accepting: Mutex::new(Some(accepting)),
+            phase,
         })
     }
 
@@ -71,28 +76,26 @@ impl Listening {
 
     /// Stops accepting, ends the sessions, and waits for them for at most `grace`.
     pub(crate) async fn shut_down(&self, grace: Duration) {
-        self.stop.send_replace(true);
+        self.phase.send_replace(Phase::Stopping);
         self.core.shut_down(grace).await;
+        self.phase.send_replace(Phase::Ended);
     }
 
-    /// Waits until the listener is closed.
+    /// Waits until [`shut_down`](Self::shut_down) has done its work.
     pub(crate) async fn ended(&self) {
-        let mut accepting = self.accepting.lock().await;
-        if let Some(task) = accepting.as_mut() {
-            // The loop neither panics nor is it aborted; either would end it as well.
-            let _ = task.await;
-            *accepting = None;
-        }
+        let mut phase = self.phase.subscribe();
+        // The sender lives as long as `self`.
+        drop(phase.wait_for(|phase| *phase == Phase::Ended).await);
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        self.stop.send_replace(true);
+        self.phase.send_replace(Phase::Stopping);
     }
 }
 
-async fn accept(core: Arc<Core>, listener: TcpListener, mut stopped: watch::Receiver<bool>) {
+async fn accept(core: Arc<Core>, listener: TcpListener, mut stopped: watch::Receiver<Phase>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -112,9 +115,9 @@ async fn accept(core: Arc<Core>, listener: TcpListener, mut stopped: watch::Rece
     }
 }
 
-async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
+async fn until_stopped(stopped: &mut watch::Receiver<Phase>) {
     // The other end is dropped with the listener, which ends it as well.
-    drop(stopped.wait_for(|stopped| *stopped).await);
+    drop(stopped.wait_for(|phase| *phase != Phase::Serving).await);
 }
 
 /// Whether the error concerns the connection that was to be accepted, not the listener.
@@ -138,7 +141,7 @@ async fn serve(
     core: Arc<Core>,
     stream: TcpStream,
     peer: SocketAddr,
-    mut stopped: watch::Receiver<bool>,
+    mut stopped: watch::Receiver<Phase>,
 ) {
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(PeerAddress(peer));

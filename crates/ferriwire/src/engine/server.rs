@@ -103,7 +103,7 @@ impl Server {
     ///
     /// The address cannot be listened at, or the configuration names files that are not there.
     pub async fn bind(self, address: impl ToSocketAddrs) -> Result<RunningServer, Error> {
-        let listening = Listening::bind(self.into_core()?, address).await?;
+        let listening = Arc::new(Listening::bind(self.into_core()?, address).await?);
         Ok(RunningServer { listening })
     }
 
@@ -144,10 +144,11 @@ impl Server {
     }
 }
 
-/// A server that listens. Dropping it stops accepting connections.
-#[derive(Debug)]
+/// A server that listens. Clones are handles to the same server; dropping the last one stops
+/// accepting connections.
+#[derive(Clone, Debug)]
 pub struct RunningServer {
-    listening: Listening,
+    listening: Arc<Listening>,
 }
 
 impl RunningServer {

@@ -55,11 +55,7 @@ impl Addressed {
 }
 
 impl Broadcast {
-    pub(crate) fn new(hub: Arc<Hub>, timeout: Duration) -> Self {
-        Self::addressed(Addressed::Hub(hub), timeout)
-    }
-
-    pub(crate) fn addressed(namespace: Addressed, timeout: Duration) -> Self {
+    pub(crate) fn new(namespace: Addressed, timeout: Duration) -> Self {
         Self {
             namespace,
             to: Vec::new(),

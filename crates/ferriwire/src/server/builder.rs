@@ -94,7 +94,7 @@ impl Server {
     pub async fn bind(self, address: impl ToSocketAddrs) -> Result<RunningServer, Error> {
         let namespaces = Arc::clone(&self.namespaces);
         let ack_timeout = self.config.ack_timeout;
-        let listening = Listening::bind(self.into_core()?, address).await?;
+        let listening = Arc::new(Listening::bind(self.into_core()?, address).await?);
         Ok(RunningServer {
             listening,
             namespaces,
@@ -187,10 +187,11 @@ impl Application for SocketIo {
     }
 }
 
-/// A server that listens. Await it to wait for its end; dropping it stops accepting connections.
-#[derive(Debug)]
+/// A server that listens. Await it to wait for its end. Clones are handles to the same server;
+/// dropping the last one stops accepting connections.
+#[derive(Clone, Debug)]
 pub struct RunningServer {
-    listening: Listening,
+    listening: Arc<Listening>,
     namespaces: Arc<Namespaces>,
     ack_timeout: Duration,
 }

@@ -42,7 +42,7 @@ impl NamespaceHandle {
 
     /// All sockets of the namespace.
     pub fn all(&self) -> Broadcast {
-        Broadcast::addressed(self.namespace.clone(), self.ack_timeout)
+        Broadcast::new(self.namespace.clone(), self.ack_timeout)
     }
 
     /// The sockets in a room, or one socket by its id.

@@ -162,15 +162,7 @@ impl<D> Socket<D> {
 
     /// Everybody in the namespace but this socket.
     pub fn broadcast(&self) -> Broadcast {
-        self.all().except(self.id())
-    }
-
-    /// Everybody in the namespace, this socket included: `socket.all().to(room)` reaches all members
-    /// of a room (`io.to(room)`).
-    #[doc(alias = "nsp")]
-    pub fn all(&self) -> Broadcast {
-        let hub = Arc::clone(self.membership.hub());
-        Broadcast::new(hub, self.membership.config().ack_timeout)
+        self.handle().all().except(self.id())
     }
 
     /// Joins a room. Joining one twice is the same as once.
@@ -193,8 +185,10 @@ impl<D> Socket<D> {
         self.membership.rooms()
     }
 
-    /// The namespace as seen from outside: this socket is not left out there.
+    /// The namespace as seen from outside: `socket.handle().to(room)` reaches all members of a room,
+    /// this socket included (`io.to(room)`).
     #[must_use]
+    #[doc(alias = "nsp")]
     pub fn handle(&self) -> NamespaceHandle {
         let hub = Arc::clone(self.membership.hub());
         NamespaceHandle::new(Addressed::Hub(hub), self.membership.config().ack_timeout)
