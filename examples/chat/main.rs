@@ -22,7 +22,7 @@ struct SignIn {
 
 fn tell_who_is_here(socket: &Socket<String>, room: &str) -> Result<(), HandlerError> {
     let _turn = TURN.lock();
-    let names: Vec<_> = socket.sockets_in(room).iter().map(|s| s.data().clone()).collect();
+    let names: Vec<_> = socket.handle().sockets_in(room).iter().map(|s| s.data().clone()).collect();
     Ok(socket.handle().to(room).emit(HERE, (room, &names))?)
 }
 

@@ -48,7 +48,7 @@ pub use ferriwire_proto::value::{Args, Value};
 pub use handshake::{ConnectError, Handshake};
 pub use server::{
     Ack, Acknowledgement, Answer, Answers, Broadcast, Declared, DisconnectReason, Fresh, Modified,
-    Namespace, NamespaceHandle, RunningServer, Server, Socket, Target,
+    Namespace, NamespaceHandle, RunningServer, Server, Socket, Target, Untyped,
 };
 pub use socket_id::{InvalidSocketId, SocketId};
 

@@ -66,15 +66,27 @@ impl Server {
     /// Serves a namespace.
     #[must_use]
     pub fn namespace<D: Send + Sync + 'static, S>(mut self, namespace: Namespace<D, S>) -> Self {
+        self.add(namespace);
+        self
+    }
+
+    /// Serves a namespace, and returns the handle that knows the type of its sockets' data. It
+    /// takes the acknowledgement timeout that is configured by now.
+    pub fn add<D: Send + Sync + 'static, S>(
+        &mut self,
+        namespace: Namespace<D, S>,
+    ) -> NamespaceHandle<D> {
         if let Some(name) = namespace.reserved_event() {
             self.mistake
                 .get_or_insert_with(|| Error::ReservedEvent(name.to_owned()));
         }
-        let name = namespace.name().to_owned();
-        if !self.namespaces.add(namespace.serve(self.shards)) {
+        let serving = namespace.serve(self.shards);
+        let hub = Arc::clone(serving.hub());
+        if !self.namespaces.add(serving) {
+            let name = hub.name().as_ref().to_owned();
             self.mistake.get_or_insert(Error::DuplicateNamespace(name));
         }
-        self
+        NamespaceHandle::new(Addressed::Hub(hub), self.config.ack_timeout)
     }
 
     /// A handle to a namespace, for emitting from anywhere. It works before the server starts, and

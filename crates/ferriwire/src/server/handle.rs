@@ -1,12 +1,14 @@
 //! Emitting from anywhere.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::broadcast::{Addressed, Broadcast, Target};
+use super::socket::Socket;
 use crate::error::EmitError;
 use crate::event::Accepts;
 
@@ -26,18 +28,33 @@ use crate::event::Accepts;
 /// # }
 /// # run().unwrap();
 /// ```
-#[derive(Clone)]
-pub struct NamespaceHandle {
+///
+/// `D` is the type of its sockets' data, if the handle knows it: those that
+/// [`Server::add`](super::Server::add) and [`Socket::handle`](super::Socket::handle) return do, and
+/// they can list the sockets themselves.
+pub struct NamespaceHandle<D = Untyped> {
     namespace: Addressed,
     ack_timeout: Duration,
+    data: PhantomData<fn() -> D>,
 }
 
-impl NamespaceHandle {
+/// The type of the data that an untyped [`NamespaceHandle`] knows: none.
+#[derive(Debug)]
+pub enum Untyped {}
+
+impl<D> NamespaceHandle<D> {
     pub(crate) fn new(namespace: Addressed, ack_timeout: Duration) -> Self {
         Self {
             namespace,
             ack_timeout,
+            data: PhantomData,
         }
+    }
+
+    /// The same without the type of the data, to be kept beside others.
+    #[must_use]
+    pub fn untyped(&self) -> NamespaceHandle {
+        NamespaceHandle::new(self.namespace.clone(), self.ack_timeout)
     }
 
     /// All sockets of the namespace.
@@ -76,7 +93,46 @@ impl NamespaceHandle {
     }
 }
 
-impl fmt::Debug for NamespaceHandle {
+impl<D: Send + Sync + 'static> NamespaceHandle<D> {
+    /// The sockets of this node in a room, or the one with an id.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{ConnectError, Handshake, Namespace, Server};
+    ///
+    /// let mut server = Server::new();
+    /// let chat = server.add(
+    ///     Namespace::new("/chat").auth(async |handshake: Handshake<String>| {
+    ///         Ok::<_, ConnectError>(handshake.auth)
+    ///     }),
+    /// );
+    /// let sockets = chat.sockets_in("lobby");
+    /// let names: Vec<&String> = sockets.iter().map(|socket| socket.data()).collect();
+    /// assert!(names.is_empty());
+    /// ```
+    #[must_use]
+    #[doc(alias = "fetchSockets")]
+    pub fn sockets_in(&self, target: impl Into<Target>) -> Vec<Socket<D>> {
+        let Ok(hub) = self.namespace.hub() else {
+            return Vec::new();
+        };
+        let selected = hub.select(&[target.into()], &[]);
+        let typed = selected.into_iter().filter_map(|(membership, data)| {
+            // All sockets of one namespace have data of one type.
+            Some(Socket::new(membership, data.downcast().ok()?))
+        });
+        typed.collect()
+    }
+}
+
+impl<D> Clone for NamespaceHandle<D> {
+    fn clone(&self) -> Self {
+        Self::new(self.namespace.clone(), self.ack_timeout)
+    }
+}
+
+impl<D> fmt::Debug for NamespaceHandle<D> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name: &Arc<str> = match &self.namespace {
             Addressed::Hub(hub) => hub.name(),

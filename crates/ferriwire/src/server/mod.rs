@@ -27,7 +27,7 @@ mod sockets;
 pub use answers::{Acknowledgement, Answer, Answers};
 pub use broadcast::{Broadcast, Target};
 pub use builder::{RunningServer, Server};
-pub use handle::NamespaceHandle;
+pub use handle::{NamespaceHandle, Untyped};
 pub use handler::Ack;
 pub use namespace::{Declared, Fresh, Namespace};
 pub use reason::DisconnectReason;

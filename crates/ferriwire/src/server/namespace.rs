@@ -271,10 +271,6 @@ impl<D: Send + Sync + 'static, S> Namespace<D, S> {
         }
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.declaration.name
-    }
-
     pub(crate) fn reserved_event(&self) -> Option<&'static str> {
         self.declaration.reserved
     }

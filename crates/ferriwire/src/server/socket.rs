@@ -189,7 +189,7 @@ impl<D> Socket<D> {
     /// this socket included (`io.to(room)`).
     #[must_use]
     #[doc(alias = "nsp")]
-    pub fn handle(&self) -> NamespaceHandle {
+    pub fn handle(&self) -> NamespaceHandle<D> {
         let hub = Arc::clone(self.membership.hub());
         NamespaceHandle::new(Addressed::Hub(hub), self.membership.config().ack_timeout)
     }
@@ -203,32 +203,6 @@ impl<D> Socket<D> {
     /// (`socket.disconnect(true)`).
     pub fn disconnect_connection(&self) {
         self.membership.disconnect(true);
-    }
-}
-
-impl<D: Send + Sync + 'static> Socket<D> {
-    /// The sockets of this node in a room, or with an id; this one as well if it is there.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use ferriwire::Socket;
-    ///
-    /// fn names(socket: &Socket<String>, room: &str) -> Vec<String> {
-    ///     let sockets = socket.sockets_in(room);
-    ///     sockets.iter().map(|socket| socket.data().clone()).collect()
-    /// }
-    /// ```
-    #[must_use]
-    #[doc(alias = "fetchSockets")]
-    pub fn sockets_in(&self, target: impl Into<Target>) -> Vec<Self> {
-        let selected = self.membership.hub().select(&[target.into()], &[]);
-        let typed = selected.into_iter().filter_map(|(membership, data)| {
-            // All sockets of one namespace have data of one type.
-            let data = data.downcast().ok()?;
-            Some(Self { membership, data })
-        });
-        typed.collect()
     }
 }
 
