@@ -285,17 +285,6 @@ impl Outbox {
         }
     }
 
-    /// Whether the waiting GET was given up by its client.
-    pub(crate) fn poll_was_aborted(&self) -> bool {
-        let state = self.state.lock();
-        match &state.half {
-            WriteHalf::Polling(Some(waiter)) => waiter.is_closed(),
-            WriteHalf::Polling(None) | WriteHalf::Held | WriteHalf::Socket(_) | WriteHalf::Task => {
-                false
-            }
-        }
-    }
-
     /// Whether a GET waits for packets.
     pub(crate) fn has_waiting_poll(&self) -> bool {
         matches!(self.state.lock().half, WriteHalf::Polling(Some(_)))

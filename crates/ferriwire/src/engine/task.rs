@@ -175,16 +175,13 @@ impl SessionTask {
     fn handle_input(&mut self, input: Input, now: Instant, cx: &mut Context<'_>) {
         match input {
             Input::Poll(waiter) => self.handle_poll(waiter, now, cx),
-            Input::PollAborted => {
-                if self.session.outbox().poll_was_aborted() {
-                    self.machine.handle_transport_lost(Lost::Error);
-                }
-            }
+            // Also when the GET was answered in the same instant: the answer did not arrive.
+            Input::PollAborted => self.lose_polling(),
             Input::Post { body, handed_on } => {
                 self.handle_payload(&body, now, cx);
                 self.posts.push(handed_on);
             }
-            Input::PostFailed => self.machine.handle_transport_lost(Lost::Error),
+            Input::PostFailed => self.lose_polling(),
             Input::Candidate(upgrade) => {
                 if self.machine.handle_candidate(now) {
                     self.candidate = Some(Candidate::Arriving(upgrade));
@@ -215,6 +212,13 @@ impl SessionTask {
         self.machine.handle_poll();
         self.drain_machine(now, cx);
         self.session.flush();
+    }
+
+    /// A polling request broke off, which does not concern a session that has left polling.
+    fn lose_polling(&mut self) {
+        if self.machine.transport() == Transport::Polling {
+            self.machine.handle_transport_lost(Lost::Error);
+        }
     }
 
     fn handle_payload(&mut self, body: &Bytes, now: Instant, cx: &mut Context<'_>) {
@@ -315,7 +319,7 @@ impl SessionTask {
         }
         self.wire = match std::mem::replace(&mut self.wire, Wire::Gone) {
             Wire::WebSocket(mut io) if reason_says_farewell(reason) => {
-                if reason != CloseReason::ForcedClose {
+                if !self.closing {
                     let farewell = Encoded::control_frame(OpCode::Close, &[]);
                     io.send_aside(farewell.websocket_pieces().flatten().copied());
                 }
