@@ -126,6 +126,17 @@ impl WebSocket {
         }
     }
 
+    /// The bytes that come until the connection ends, which a decoder would not show behind a
+    /// close frame.
+    pub(crate) async fn raw_rest(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.received);
+        within("the end", async {
+            while self.stream.read_buf(&mut bytes).await.unwrap_or(0) > 0 {}
+        })
+        .await;
+        bytes
+    }
+
     /// Ends the connection with a RST.
     pub(crate) fn reset(self) {
         self.stream.reset();
