@@ -72,6 +72,8 @@ impl Listening {
     /// Stops accepting, ends the sessions, and waits for them for at most `grace`.
     pub(crate) async fn shut_down(&self, grace: Duration) {
         self.stop.send_replace(true);
+        // The port is free when this returns; the loop has nothing to wait for.
+        self.ended().await;
         self.core.shut_down(grace).await;
     }
 
