@@ -42,7 +42,7 @@ async fn listed_origins_and_everybody_may_read_answers_errors_and_preflights() {
         let response = http.request("GET", POLLING, &[PAGE], "").await;
         assert_eq!(response.status, 200);
         check(&response, origin, credentials);
-        let target = format!("{POLLING}&sid={}", response.text().get(8..28).unwrap());
+        let target = format!("{POLLING}&sid={}", response.text().get(9..29).unwrap());
         let response = http.request("POST", &target, &[PAGE], "4hi").await;
         assert_eq!(response.text(), "ok");
         check(&response, origin, credentials);

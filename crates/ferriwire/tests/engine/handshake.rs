@@ -188,7 +188,7 @@ async fn handshake_data_are_five_typed_values_in_the_order_of_the_reference() {
     let echo = Echo::start(config()).await;
     let mut http = Http::connect(echo.addr()).await;
     let response = http.get(POLLING).await;
-    let sid = response.text().get(8..28).unwrap();
+    let sid = response.text().get(9..29).unwrap();
     assert!(
         sid.chars()
             .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
@@ -352,7 +352,7 @@ async fn the_program_is_asked_once_per_session_and_its_reason_is_told() {
     let signed_in = [("Authorization", "Bearer x")];
     let mut http = Http::connect(echo.addr()).await;
     let response = http.request("GET", POLLING, &signed_in, "").await;
-    let sid = response.text().get(8..28).unwrap();
+    let sid = response.text().get(9..29).unwrap();
     let target = format!("{POLLING}&sid={sid}");
     assert_eq!(http.post(&target, "4hi").await.text(), "ok");
     assert_eq!(http.get(&target).await.text(), "4hi");

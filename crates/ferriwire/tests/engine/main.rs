@@ -69,7 +69,7 @@ fn echo(
             drop(receive.send(message.clone()));
             drop(session.send(message));
         })
-        .on_close(async move |_, reason| drop(close.send(reason)));
+        .on_close(async move |_, reason| close.send(reason).unwrap_or_default());
     (server, sessions, received, closed)
 }
 

@@ -269,7 +269,7 @@ async fn a_websocket_for_a_session_that_began_on_a_websocket_is_closed() {
     let connected = WebSocket::connect(echo.addr(), crate::WEBSOCKET, &[]).await;
     let mut websocket = connected.ok().unwrap();
     let open = websocket.text().await;
-    let target = format!("{}&sid={}", crate::WEBSOCKET, open.get(8..28).unwrap());
+    let target = format!("{}&sid={}", crate::WEBSOCKET, open.get(9..29).unwrap());
     let second = WebSocket::connect(echo.addr(), &target, &[]).await;
     assert_eq!(second.ok().unwrap().rest().await, [Frame::Close(None)]);
     websocket.send_text("4mine").await;
