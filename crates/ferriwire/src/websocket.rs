@@ -98,7 +98,7 @@ impl Accepted {
             max_message: self.config.max_message,
             max_fragments: self.config.max_fragments,
         };
-        let io = WebSocketIo::new(upgraded, limits);
+        let mut io = WebSocketIo::new(upgraded, limits);
         // The bound is kept by `send` waiting, so that nothing is ever refused.
         let outbox = Outbox::new(usize::MAX);
         io.attach(&outbox);

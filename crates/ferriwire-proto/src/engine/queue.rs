@@ -129,6 +129,12 @@ impl Queue {
         self.entries.is_empty()
     }
 
+    /// Whether a part of the first entry is on the wire already.
+    #[must_use]
+    pub fn is_within_entry(&self) -> bool {
+        self.written > 0
+    }
+
     fn take_within(&mut self, limit: usize, taken: usize, written: usize) -> Option<Entry> {
         let next = self.entries.front()?.len();
         if taken > 0 && taken.saturating_add(next) > limit {
@@ -409,7 +415,9 @@ mod tests {
                 let count = bytes.len().min(*writes.next().unwrap());
                 seen.extend_from_slice(&bytes[..count]);
                 batch.advance(count);
+                let is_within_entry = batch.written > 0;
                 queue.restore(batch);
+                prop_assert_eq!(queue.is_within_entry(), is_within_entry);
                 prop_assert_eq!(queue.bytes(), expected.len() - seen.len());
             }
             prop_assert_eq!(seen, expected);

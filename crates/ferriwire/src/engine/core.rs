@@ -122,6 +122,10 @@ impl Core {
             let _ = session.push(&Arc::new(Encoded::engine_packet(&open)), false);
         }
         self.sessions.insert(session.clone());
+        if !self.is_accepting() {
+            // The server began to shut down in this instant, and may not have seen this session.
+            session.tell(Input::Close(CloseReason::ServerShuttingDown));
+        }
         self.counters.session_opened();
         self.tasks.fetch_add(1, Ordering::AcqRel);
         let now = tokio::time::Instant::now().into_std();

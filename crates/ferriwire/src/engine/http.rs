@@ -27,6 +27,9 @@ use super::origins::Verdict;
 use super::request::{PeerAddress, Request};
 use super::session::{Input, Session};
 
+/// The longest target of a request, in bytes.
+const MAX_TARGET: usize = 8 * 1024;
+
 /// What a path asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route<'a> {
@@ -62,6 +65,10 @@ pub(crate) async fn respond<B>(core: &Arc<Core>, request: http::Request<B>) -> R
 where
     B: HttpBody<Data: Buf, Error: Display>,
 {
+    let target = request.uri().path_and_query();
+    if target.is_some_and(|target| target.as_str().len() > MAX_TARGET) {
+        return empty(StatusCode::URI_TOO_LONG);
+    }
     let verdict = core.config().origins.judge(request.headers());
     let path = request.uri().path().to_owned();
     let requested = request

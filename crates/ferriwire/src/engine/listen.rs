@@ -10,9 +10,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::core::Core;
 use super::http::respond;
@@ -39,6 +41,7 @@ pub(crate) struct Listening {
     core: Arc<Core>,
     local_addr: SocketAddr,
     phase: watch::Sender<Phase>,
+    accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +57,12 @@ impl Listening {
         let listener = TcpListener::bind(address).await?;
         let local_addr = listener.local_addr()?;
         let (phase, stopped) = watch::channel(Phase::Serving);
-        tokio::spawn(accept(Arc::clone(&core), listener, stopped));
+        let accepting = tokio::spawn(accept(Arc::clone(&core), listener, stopped));
         Ok(Self {
             core,
             local_addr,
             phase,
+            accepting: Mutex::new(Some(accepting)),
         })
     }
 
@@ -77,6 +81,11 @@ impl Listening {
     /// Stops accepting, ends the sessions, and waits for them for at most `grace`.
     pub(crate) async fn shut_down(&self, grace: Duration) {
         self.phase.send_replace(Phase::Stopping);
+        // The port is free when this returns; the loop has nothing to wait for.
+        let accepting = self.accepting.lock().take();
+        if let Some(accepting) = accepting {
+            let _ = accepting.await;
+        }
         self.core.shut_down(grace).await;
         self.phase.send_replace(Phase::Ended);
     }

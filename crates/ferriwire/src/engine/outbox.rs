@@ -45,6 +45,8 @@ struct State {
     /// The kernel takes nothing more; the connection task waits for writability.
     blocked: bool,
     trouble: Option<Trouble>,
+    /// When it was closed, a frame may have been on the wire in part: nothing can follow it.
+    torn: bool,
 }
 
 /// Where the bytes go.
@@ -114,6 +116,7 @@ impl Outbox {
                 writing: false,
                 blocked: false,
                 trouble: None,
+                torn: false,
             }),
             max_buffered,
         }
@@ -131,12 +134,12 @@ impl Outbox {
         let waiting = state.queue.bytes();
         // At or below the eager mark no write was tried since the last one, so nothing is known
         // about the reader's speed; a single message of any size passes.
-        if waiting > EAGER && waiting.saturating_add(message.len()) > self.max_buffered {
+        if waiting > self.eager() && waiting.saturating_add(message.len()) > self.max_buffered {
             state.close(Some(Trouble::SlowConsumer));
             return Push::Overflow;
         }
         state.queue.push(Entry::Message(Arc::clone(message)));
-        state.after_push()
+        state.after_push(self.eager())
     }
 
     /// Queues a packet of Engine.IO itself, also while draining.
@@ -146,7 +149,7 @@ impl Outbox {
             return Push::Disconnected;
         }
         state.queue.push(Entry::Control(control));
-        state.after_push()
+        state.after_push(self.eager())
     }
 
     /// Queues the close packet; nothing is accepted behind it.
@@ -164,16 +167,18 @@ impl Outbox {
         state.queue.push(Entry::Control(Control::Close));
     }
 
-    /// Forgets what waits and refuses what comes.
-    pub(crate) fn close(&self) {
-        let waiter = {
+    /// Forgets what waits and refuses what comes. Says whether the bytes on the wire end with a
+    /// whole frame, so that a last one may follow.
+    pub(crate) fn close(&self) -> bool {
+        let (waiter, whole) = {
             let mut state = self.state.lock();
-            state.close(None)
+            (state.close(None), !state.torn)
         };
         if let Some(waiter) = waiter {
             // The session ends while a GET waits: the client learns it by a close packet.
             let _ = waiter.send(b"1".to_vec());
         }
+        whole
     }
 
     /// Writes what waits, as far as the kernel takes it.
@@ -194,10 +199,20 @@ impl Outbox {
                     WriteHalf::Held => return Flushed::Done,
                     WriteHalf::Task => return Flushed::WakeTask,
                     WriteHalf::Polling(None) => return Flushed::Done,
-                    WriteHalf::Polling(waiter) => {
-                        let waiter = waiter.take();
+                    WriteHalf::Polling(Some(_)) => {
+                        let answer = state.answer_poll();
+                        let draining = state.phase == Phase::Draining;
                         drop(state);
-                        return self.answer_poll(waiter);
+                        if let Some((waiter, body)) = answer {
+                            // A GET that its client gave up in this instant ends its session, so
+                            // that nothing is missed.
+                            let _ = waiter.send(body);
+                        }
+                        return if draining {
+                            Flushed::WakeTask
+                        } else {
+                            Flushed::Done
+                        };
                     }
                     WriteHalf::Socket(stream) => {
                         let stream = Arc::clone(stream);
@@ -240,31 +255,8 @@ impl Outbox {
         }
     }
 
-    fn answer_poll(&self, waiter: Option<oneshot::Sender<Vec<u8>>>) -> Flushed {
-        let mut state = self.state.lock();
-        let body = state.queue.take_payload(PAYLOAD);
-        let draining = state.phase == Phase::Draining;
-        match (waiter, body) {
-            (Some(waiter), Some(body)) => {
-                drop(state);
-                // A GET that was aborted in this instant ends its session, so nothing is missed.
-                let _ = waiter.send(body);
-            }
-            (waiter, _) => {
-                if let WriteHalf::Polling(slot) = &mut state.half {
-                    *slot = waiter;
-                }
-            }
-        }
-        if draining {
-            Flushed::WakeTask
-        } else {
-            Flushed::Done
-        }
-    }
-
-    /// A GET waits from now on. Refused when one waits already, the session is over, or this is not
-    /// polling.
+    /// A GET waits from now on. Refused when one waits already, when this is not polling, and when
+    /// the session is over: nothing would ever answer it.
     pub(crate) fn attach_poll(
         &self,
         waiter: oneshot::Sender<Vec<u8>>,
@@ -302,6 +294,11 @@ impl Outbox {
             (waiter, body)
         };
         let _ = waiter.send(body.unwrap_or_else(|| b"6".to_vec()));
+    }
+
+    /// The session changes its transport: what comes waits for the next one.
+    pub(crate) fn hold(&self) {
+        self.state.lock().half = WriteHalf::Held;
     }
 
     /// The session uses long-polling.
@@ -364,11 +361,25 @@ impl Outbox {
     pub(crate) fn buffered_bytes(&self) -> usize {
         self.state.lock().queue.bytes()
     }
+
+    /// Above this much a push writes at once, so that a bound below [`EAGER`] holds as well.
+    fn eager(&self) -> usize {
+        EAGER.min(self.max_buffered)
+    }
 }
 
 impl State {
-    fn after_push(&mut self) -> Push {
-        if self.queue.bytes() > EAGER {
+    /// The waiting GET and its answer, if there is something to say.
+    fn answer_poll(&mut self) -> Option<(oneshot::Sender<Vec<u8>>, Vec<u8>)> {
+        let WriteHalf::Polling(slot) = &mut self.half else {
+            return None;
+        };
+        let body = self.queue.take_payload(PAYLOAD)?;
+        slot.take().map(|waiter| (waiter, body))
+    }
+
+    fn after_push(&mut self, eager: usize) -> Push {
+        if self.queue.bytes() > eager {
             return Push::NeedsFlushNow;
         }
         if std::mem::replace(&mut self.listed, true) {
@@ -388,6 +399,7 @@ impl State {
 
     fn close(&mut self, trouble: Option<Trouble>) -> Option<oneshot::Sender<Vec<u8>>> {
         self.phase = Phase::Closed;
+        self.torn |= self.writing || self.queue.is_within_entry();
         self.queue.clear();
         self.trouble = self.trouble.or(trouble);
         match &mut self.half {

@@ -261,12 +261,15 @@ impl Session {
 
     /// Has the shard wake the connection task when `deadline` has passed.
     pub(crate) fn arm(&self, deadline: Instant) {
+        let tick = self.shared.shard.tick_of(deadline);
         let armed = self.shared.armed.load(Ordering::Acquire);
-        if armed != UNARMED && armed <= self.shared.shard.tick_of(deadline) {
+        if armed != UNARMED && armed <= tick {
             return;
         }
-        let tick = self.shared.shard.arm(deadline, &self.shared);
+        // Before the shard knows of it: the tick may be due at once, and the shard must find the
+        // deadline armed when it disarms it.
         self.shared.armed.store(tick, Ordering::Release);
+        self.shared.shard.arm(tick, &self.shared);
     }
 }
 

@@ -55,18 +55,16 @@ impl Shard {
         }
     }
 
-    /// Wakes the session's connection task at the deadline or, by at most a tick, later.
-    /// Returns the tick, by which the caller knows whether an earlier one is armed already.
-    pub(crate) fn arm(&self, deadline: Instant, session: &Arc<Shared>) -> u64 {
+    /// Wakes the session's connection task when that tick is over.
+    pub(crate) fn arm(&self, tick: u64, session: &Arc<Shared>) {
         let mut wheel = self.wheel.lock();
         let earlier = wheel.next();
-        let tick = wheel.insert(deadline, Arc::downgrade(session));
+        wheel.insert(tick, Arc::downgrade(session));
         let is_first = earlier.is_none_or(|next| tick < next);
         drop(wheel);
         if is_first {
             self.changed.notify_one();
         }
-        tick
     }
 
     /// The tick in which a deadline falls.
@@ -94,20 +92,14 @@ impl Shard {
         self.changed.notify_one();
     }
 
+    /// One round; what came meanwhile has called for the next, after the deadlines were looked at.
     async fn flush_dirty(&self) {
-        let mut writes = 0_usize;
-        loop {
-            let dirty = std::mem::take(&mut *self.dirty.lock());
-            if dirty.is_empty() {
-                return;
+        let dirty = std::mem::take(&mut *self.dirty.lock());
+        for (index, session) in dirty.into_iter().enumerate() {
+            if index > 0 && index.is_multiple_of(WRITES_PER_YIELD) {
+                tokio::task::yield_now().await;
             }
-            for session in dirty {
-                session.flush();
-                writes += 1;
-                if writes.is_multiple_of(WRITES_PER_YIELD) {
-                    tokio::task::yield_now().await;
-                }
-            }
+            session.flush();
         }
     }
 
@@ -157,10 +149,8 @@ impl Wheel {
         self.start.checked_add(offset).unwrap_or(self.start)
     }
 
-    fn insert(&mut self, deadline: Instant, session: Weak<Shared>) -> u64 {
-        let tick = self.tick_of(deadline);
+    fn insert(&mut self, tick: u64, session: Weak<Shared>) {
         self.due.entry(tick).or_default().push(session);
-        tick
     }
 
     fn next(&self) -> Option<u64> {

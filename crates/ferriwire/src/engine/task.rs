@@ -71,6 +71,8 @@ pub(crate) struct SessionTask {
     opened: bool,
     /// The close packet is queued.
     closing: bool,
+    /// What a WebSocket is told at its end, when there is more to say than that it is the end.
+    farewell: Option<Encoded>,
     closed: bool,
 }
 
@@ -119,6 +121,7 @@ impl SessionTask {
             refused: Running::new(),
             opened: false,
             closing: false,
+            farewell: None,
             closed: false,
         }
     }
@@ -186,7 +189,7 @@ impl SessionTask {
                 if self.machine.handle_candidate(now) {
                     self.candidate = Some(Candidate::Arriving(upgrade));
                 } else {
-                    self.refuse(Candidate::Arriving(upgrade), cx);
+                    self.refuse(Candidate::Arriving(upgrade), close_frame(&[]), cx);
                 }
             }
             Input::Close(reason) => self.machine.close(reason, now),
@@ -266,10 +269,10 @@ impl SessionTask {
                     }
                 }
                 Output::ReleasePoll => self.session.outbox().release_poll(),
-                Output::Switch => self.switch(cx),
+                Output::Switch => self.switch(),
                 Output::DropCandidate => {
                     if let Some(candidate) = self.candidate.take() {
-                        self.refuse(candidate, cx);
+                        self.refuse(candidate, close_frame(&[]), cx);
                     }
                 }
                 Output::BeginClose => {
@@ -283,19 +286,14 @@ impl SessionTask {
         }
     }
 
-    /// The candidate becomes the transport, and what is queued leaves there first.
-    fn switch(&mut self, cx: &mut Context<'_>) {
+    /// The candidate becomes the transport, and what is queued leaves there first: as soon as the
+    /// answer to the probe is written.
+    fn switch(&mut self) {
         match self.candidate.take() {
-            Some(Candidate::WebSocket(mut io)) => {
-                // The answer to a probe still waits here when `5` came in the same read; a peer
-                // that does not even take that is no transport.
-                if !matches!(io.poll_flush_aside(cx), Poll::Ready(Ok(()))) {
-                    self.machine.abort(CloseReason::TransportError);
-                }
+            Some(Candidate::WebSocket(io)) => {
                 self.session.set_upgraded();
-                io.attach(self.session.outbox());
+                self.session.outbox().hold();
                 self.wire = Wire::WebSocket(io);
-                self.session.flush();
             }
             // The machine asks for a switch only after a packet from the candidate.
             Some(Candidate::Arriving(_)) | None => self.machine.abort(CloseReason::TransportError),
@@ -313,14 +311,19 @@ impl SessionTask {
         self.closed = true;
         tracing::debug!(session = ?self.session.id(), %reason, "session closed");
         self.core.session_closed(&self.session, reason);
-        self.session.outbox().close();
+        // A graceful close has written its frame with the rest.
+        let told = self.closing && self.session.outbox().is_drained();
+        let whole = self.session.outbox().close();
         if let Some(candidate) = self.candidate.take() {
-            self.refuse(candidate, cx);
+            self.refuse(candidate, close_frame(&[]), cx);
         }
+        let farewell = self.farewell.take();
         self.wire = match std::mem::replace(&mut self.wire, Wire::Gone) {
-            Wire::WebSocket(mut io) if reason_says_farewell(reason) => {
-                if !self.closing {
-                    let farewell = Encoded::control_frame(OpCode::Close, &[]);
+            Wire::WebSocket(mut io)
+                if whole && (farewell.is_some() || reason_says_farewell(reason)) =>
+            {
+                if !told {
+                    let farewell = farewell.unwrap_or_else(|| close_frame(&[]));
                     io.send_aside(farewell.websocket_pieces().flatten().copied());
                 }
                 if io.poll_flush_aside(cx).is_ready() {
@@ -328,16 +331,19 @@ impl SessionTask {
                 }
                 Wire::Lingering(io, now + LINGER)
             }
-            Wire::WebSocket(_) | Wire::Polling | Wire::Arriving(_) | Wire::Gone => Wire::Gone,
-            lingering @ Wire::Lingering(..) => lingering,
+            Wire::WebSocket(_)
+            | Wire::Polling
+            | Wire::Arriving(_)
+            | Wire::Lingering(..)
+            | Wire::Gone => Wire::Gone,
         };
         self.handler.closed(reason, now, cx);
     }
 
     /// Closes a WebSocket that may not become the transport, without waiting for it here.
-    fn refuse(&mut self, candidate: Candidate, cx: &mut Context<'_>) {
+    fn refuse(&mut self, candidate: Candidate, farewell: Encoded, cx: &mut Context<'_>) {
         let limits = self.core.config().websocket_limits();
-        let farewell: BoxFuture<()> = Box::pin(async move {
+        let goodbye: BoxFuture<()> = Box::pin(async move {
             let mut io = match candidate {
                 Candidate::WebSocket(io) => io,
                 Candidate::Arriving(upgrade) => match upgrade.await {
@@ -345,8 +351,7 @@ impl SessionTask {
                     Err(_) => return,
                 },
             };
-            let frame = Encoded::control_frame(OpCode::Close, &[]);
-            io.send_aside(frame.websocket_pieces().flatten().copied());
+            io.send_aside(farewell.websocket_pieces().flatten().copied());
             let goodbye = std::future::poll_fn(|cx| {
                 if io.poll_flush_aside(cx)?.is_pending() {
                     return Poll::Pending;
@@ -356,7 +361,7 @@ impl SessionTask {
             });
             let _ = tokio::time::timeout(LINGER, goodbye).await;
         });
-        self.refused.start((), farewell, cx);
+        self.refused.start((), goodbye, cx);
     }
 
     fn answer_posts(&mut self) {
@@ -398,7 +403,7 @@ impl SessionTask {
             match Pin::new(upgrade).poll(cx) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(upgraded)) => {
-                    let io = WebSocketIo::new(upgraded, self.core.config().websocket_limits());
+                    let mut io = WebSocketIo::new(upgraded, self.core.config().websocket_limits());
                     io.attach(self.session.outbox());
                     self.wire = Wire::WebSocket(Box::new(io));
                     self.session.flush();
@@ -459,6 +464,11 @@ impl Drop for SessionTask {
         self.session.outbox().close();
         self.core.session_ended(&self.session);
     }
+}
+
+/// Ends a WebSocket; the payload is a code, or nothing.
+fn close_frame(code: &[u8]) -> Encoded {
+    Encoded::control_frame(OpCode::Close, code)
 }
 
 /// Whether the peer is told by a close frame. One that is gone, or does not read, is not.

@@ -11,7 +11,7 @@ use ferriwire_proto::engine::session::Lost;
 use ferriwire_proto::engine::{Message, Transport};
 use ferriwire_proto::websocket::{Item, frame::OpCode};
 
-use super::{Candidate, LINGER, SessionTask, Wire};
+use super::{Candidate, SessionTask, Wire, close_frame};
 use crate::engine::transport::websocket::{WebSocketIo, with_read_buffer};
 
 /// After this many reads of a full buffer the task lets others run.
@@ -126,34 +126,26 @@ impl SessionTask {
 
     /// The peer broke the WebSocket protocol: tell it which rule, then part.
     fn violate(&mut self, origin: Origin, code: u16, cx: &mut Context<'_>) {
-        let farewell = Encoded::control_frame(OpCode::Close, &code.to_be_bytes());
-        if let Some(io) = self.io(origin) {
-            io.send_aside(farewell.websocket_pieces().flatten().copied());
-        }
+        self.part(origin, close_frame(&code.to_be_bytes()), Lost::Error, cx);
+    }
+
+    /// Ends a WebSocket with this frame.
+    fn part(&mut self, origin: Origin, farewell: Encoded, how: Lost, cx: &mut Context<'_>) {
         match origin {
-            Origin::Candidate => self.part_from_candidate(cx),
+            Origin::Candidate => self.part_from_candidate(farewell, cx),
             Origin::Current => {
-                self.linger();
-                self.machine.handle_transport_lost(Lost::Error);
+                self.farewell = Some(farewell);
+                self.machine.handle_transport_lost(how);
             }
         }
     }
 
     /// The upgrade has failed; long-polling goes on.
-    pub(super) fn part_from_candidate(&mut self, cx: &mut Context<'_>) {
+    fn part_from_candidate(&mut self, farewell: Encoded, cx: &mut Context<'_>) {
         if let Some(candidate) = self.candidate.take() {
-            self.refuse(candidate, cx);
+            self.refuse(candidate, farewell, cx);
         }
         self.machine.handle_candidate_lost();
-    }
-
-    /// Nothing more is read from or sent to the WebSocket but a farewell that is queued beside.
-    pub(super) fn linger(&mut self) {
-        let until = tokio::time::Instant::now().into_std() + LINGER;
-        self.wire = match std::mem::replace(&mut self.wire, Wire::Gone) {
-            Wire::WebSocket(io) => Wire::Lingering(io, until),
-            other @ (Wire::Polling | Wire::Arriving(_) | Wire::Lingering(..) | Wire::Gone) => other,
-        };
     }
 
     fn handle_item(&mut self, origin: Origin, item: Item<'_>, now: Instant, cx: &mut Context<'_>) {
@@ -165,7 +157,7 @@ impl SessionTask {
                         tracing::debug!(session = ?self.session.id(), %error, "unreadable packet");
                         match origin {
                             Origin::Current => self.machine.handle_parse_error(),
-                            Origin::Candidate => self.part_from_candidate(cx),
+                            Origin::Candidate => self.part_from_candidate(close_frame(&[]), cx),
                         }
                     }
                 };
@@ -186,22 +178,25 @@ impl SessionTask {
             Item::Pong(_) => return,
             Item::Close(close) => {
                 let code = close.map(|close| close.code.to_be_bytes());
-                let echo =
-                    Encoded::control_frame(OpCode::Close, code.as_ref().map_or(&[], |code| code));
-                if let Some(io) = self.io(origin) {
-                    io.send_aside(echo.websocket_pieces().flatten().copied());
+                let echo = close_frame(code.as_ref().map_or(&[], |code| code));
+                if origin == Origin::Current {
+                    self.write_owed(cx);
                 }
-                match origin {
-                    Origin::Current => {
-                        self.linger();
-                        self.machine.handle_transport_lost(Lost::Closed);
-                    }
-                    Origin::Candidate => self.part_from_candidate(cx),
-                }
+                self.part(origin, echo, Lost::Closed, cx);
                 return;
             }
         };
         self.handle_websocket_packet(origin, packet, now, cx);
+    }
+
+    /// Writes what was sent so far, as far as the peer takes it: answers to messages that came in
+    /// the same segment as the close frame.
+    fn write_owed(&mut self, cx: &mut Context<'_>) {
+        self.session.flush();
+        if let Wire::WebSocket(io) = &mut self.wire {
+            // An error shows again when the close frame is written.
+            let _ = io.poll_write(cx, self.session.outbox());
+        }
     }
 
     fn handle_websocket_packet(

@@ -50,6 +50,8 @@ pub(crate) struct WebSocketIo {
     early: Bytes,
     /// Frames that do not go through the outbox: the answer to a probe, a farewell.
     pending: Vec<u8>,
+    /// The outbox writes here.
+    attached: bool,
 }
 
 enum Stream {
@@ -76,11 +78,13 @@ impl WebSocketIo {
             decoder: Some(Decoder::new(Role::Server, limits)),
             early,
             pending: Vec::new(),
+            attached: false,
         }
     }
 
     /// Lets the outbox write to this WebSocket.
-    pub(crate) fn attach(&self, outbox: &Outbox) {
+    pub(crate) fn attach(&mut self, outbox: &Outbox) {
+        self.attached = true;
         match &self.stream {
             Stream::Tcp(stream) => outbox.use_socket(Arc::clone(stream)),
             Stream::Other(_) => outbox.use_task(),
@@ -148,12 +152,18 @@ impl WebSocketIo {
     }
 
     /// Does the connection task's part of writing: waits for writability after the kernel took
-    /// nothing more, and drains the outbox of a stream that only this task may write.
+    /// nothing more, and drains the outbox of a stream that only this task may write. An outbox
+    /// that does not write here yet does so behind what was queued beside it.
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         outbox: &Outbox,
     ) -> Poll<io::Result<()>> {
+        if !self.attached {
+            ready!(self.poll_flush_aside(cx))?;
+            self.attach(outbox);
+            outbox.flush(false);
+        }
         match &mut self.stream {
             Stream::Tcp(stream) => {
                 while outbox.is_blocked() {

@@ -1,0 +1,251 @@
+//! How sessions end (protocol 1.1.5, 1.1.11; 1.5 cases 35, 36, 38, 39).
+
+use std::time::Duration;
+
+use ferriwire::engine::{CloseReason, Message, Server};
+use ferriwire_proto::websocket::frame::OpCode;
+
+use crate::support::http::Http;
+use crate::support::websocket::Frame;
+use crate::support::within;
+use crate::{Echo, PATH, config};
+
+#[tokio::test]
+async fn a_close_packet_answers_the_waiting_get_with_a_noop() {
+    let mut echo = Echo::start(config()).await;
+    let mut polling = echo.polling().await;
+    polling.start_get().await;
+    echo.settled().await;
+    assert_eq!(polling.post("1").await.text(), "ok");
+    assert_eq!(polling.finish_get().await.text(), "6");
+    assert_eq!(echo.closed().await, CloseReason::TransportClose);
+    assert_eq!(polling.get().await.status, 400);
+}
+
+#[tokio::test]
+async fn a_close_packet_closes_a_websocket() {
+    let mut echo = Echo::start(config()).await;
+    let mut websocket = echo.websocket().await;
+    websocket.send_text("1").await;
+    websocket.rest().await;
+    assert_eq!(echo.closed().await, CloseReason::TransportClose);
+    echo.is_empty_and_alive().await;
+}
+
+#[tokio::test]
+async fn a_close_frame_is_echoed_behind_what_was_owed() {
+    let mut echo = Echo::start(config()).await;
+    for code in [None, Some(1000_u16), Some(1001), Some(4321)] {
+        let mut websocket = echo.websocket().await;
+        let payload = code
+            .map(|code| code.to_be_bytes().to_vec())
+            .unwrap_or_default();
+        let mut last = crate::support::websocket::frame(OpCode::Text, "4last");
+        last.extend(crate::support::websocket::frame(OpCode::Close, payload));
+        websocket.send_raw(&last).await;
+        let expected = [Frame::Text("4last".to_owned()), Frame::Close(code)];
+        assert_eq!(websocket.rest().await, expected);
+        assert_eq!(echo.closed().await, CloseReason::TransportClose);
+    }
+    echo.is_empty_and_alive().await;
+}
+
+#[tokio::test]
+async fn pings_are_answered_with_their_payload() {
+    let echo = Echo::start(config()).await;
+    let mut websocket = echo.websocket().await;
+    for payload in [&b""[..], b"x", &[7; 125]] {
+        websocket.send_frame(OpCode::Ping, payload).await;
+        assert_eq!(websocket.next().await, Frame::Pong(payload.to_vec()));
+        websocket.send_frame(OpCode::Pong, payload).await;
+    }
+    websocket.send_text("4hi").await;
+    assert_eq!(websocket.text().await, "4hi");
+}
+
+#[tokio::test]
+async fn the_server_closes_a_websocket_by_one_plain_close_frame_behind_what_waits() {
+    let mut echo = Echo::start(config()).await;
+    let mut websocket = echo.websocket().await;
+    let session = echo.session().await;
+    session.send("one").unwrap();
+    session.send("two").unwrap();
+    session.close();
+    let expected = ["4one", "4two"].map(|text| Frame::Text(text.to_owned()));
+    assert_eq!(websocket.next().await, expected[0]);
+    assert_eq!(websocket.next().await, expected[1]);
+    // The bytes themselves: a decoder stops at the first close frame.
+    assert_eq!(websocket.raw_rest().await, [0x88, 0]);
+    assert_eq!(echo.closed().await, CloseReason::ForcedClose);
+    assert!(session.send("three").is_err());
+}
+
+#[tokio::test]
+async fn the_server_closes_polling_by_what_waits_and_1() {
+    let mut echo = Echo::start(config()).await;
+    // Nothing waits, and no GET either: the next one is told.
+    let mut polling = echo.polling().await;
+    echo.session().await.close();
+    assert_eq!(polling.get().await.text(), "6\x1e1");
+    assert_eq!(echo.closed().await, CloseReason::ForcedClose);
+
+    let mut polling = echo.polling().await;
+    let session = echo.session().await;
+    session.send("data").unwrap();
+    session.close();
+    assert_eq!(polling.get().await.text(), "4data\x1e1");
+    assert_eq!(echo.closed().await, CloseReason::ForcedClose);
+
+    let mut polling = echo.polling().await;
+    polling.start_get().await;
+    echo.settled().await;
+    echo.session().await.close();
+    assert_eq!(polling.finish_get().await.text(), "1");
+    assert_eq!(echo.closed().await, CloseReason::ForcedClose);
+    assert_eq!(polling.get().await.status, 400);
+}
+
+#[tokio::test]
+async fn a_handler_may_close_within_a_payload() {
+    let server = Server::new().on_message(async |session, message| {
+        drop(session.send(message));
+        session.close();
+    });
+    let server = server.bind("127.0.0.1:0").await.unwrap();
+    let mut polling = crate::support::polling::Polling::handshake(server.local_addr(), PATH).await;
+    assert_eq!(polling.post("4a\x1e4b\x1e4c").await.text(), "ok");
+    let packets = polling.get().await;
+    assert_eq!(packets.packets().last(), Some(&"1"));
+    assert_eq!(packets.packets().first(), Some(&"4a"));
+    assert_eq!(polling.get().await.status, 400);
+}
+
+#[tokio::test]
+async fn a_handler_may_close_before_the_client_has_heard_anything() {
+    let server = Server::new().on_connect(async |session| session.close());
+    let server = server.bind("127.0.0.1:0").await.unwrap();
+    let mut polling = crate::support::polling::Polling::handshake(server.local_addr(), PATH).await;
+    assert_eq!(polling.get().await.text(), "6\x1e1");
+    let websocket =
+        crate::support::websocket::WebSocket::connect(server.local_addr(), crate::WEBSOCKET, &[]);
+    let frames = websocket.await.ok().unwrap().rest().await;
+    assert!(
+        matches!(&frames[..], [Frame::Text(open), Frame::Close(None)] if open.starts_with('0'))
+    );
+}
+
+#[tokio::test]
+async fn connection_close_from_the_client_is_no_error() {
+    let mut echo = Echo::start(config()).await;
+    let polling = echo.polling().await;
+    let close = [("Connection", "close")];
+    let target = polling.target();
+    for _ in 0..3 {
+        let mut http = Http::connect(echo.addr()).await;
+        assert_eq!(
+            http.request("POST", &target, &close, "4hi").await.text(),
+            "ok"
+        );
+        assert_eq!(http.rest().await, b"");
+        let mut http = Http::connect(echo.addr()).await;
+        assert_eq!(http.request("GET", &target, &close, "").await.text(), "4hi");
+        assert_eq!(http.rest().await, b"");
+    }
+    assert!(echo.closed.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn giving_up_a_get_or_a_post_ends_the_session() {
+    for reset in [false, true] {
+        let mut echo = Echo::start(config()).await;
+        let mut polling = echo.polling().await;
+        polling.start_get().await;
+        echo.settled().await;
+        if reset {
+            polling.gets.reset();
+        } else {
+            drop(polling.gets);
+        }
+        assert_eq!(echo.closed().await, CloseReason::TransportError);
+
+        let mut polling = echo.polling().await;
+        let target = polling.target();
+        let head = crate::support::http::head("POST", &target, &[("Content-Length", "10")]);
+        polling.posts.send(&head).await;
+        polling.posts.send(b"4abc").await;
+        echo.settled().await;
+        if reset {
+            polling.posts.reset();
+        } else {
+            drop(polling.posts);
+        }
+        assert_eq!(echo.closed().await, CloseReason::TransportError);
+        assert!(echo.received.try_recv().is_err());
+        echo.is_empty_and_alive().await;
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_that_breaks_off_closes_its_session_and_invalid_frames_are_errors() {
+    let mut echo = Echo::start(config()).await;
+    drop(echo.websocket().await);
+    assert_eq!(echo.closed().await, CloseReason::TransportClose);
+    echo.websocket().await.reset();
+    assert_eq!(echo.closed().await, CloseReason::TransportError);
+    for (bytes, code) in [
+        (&[0x81, 0x01, b'4'][..], 1002),
+        (b"test", 1002),
+        (&[0x83, 0x80, 0, 0, 0, 0], 1002),
+        (&[0x80, 0x80, 0, 0, 0, 0], 1002),
+        (&[0x81, 0x82, 0, 0, 0, 0, b'4', 0xff], 1007),
+    ] {
+        let mut websocket = echo.websocket().await;
+        websocket.send_raw(bytes).await;
+        assert_eq!(
+            websocket.rest().await,
+            [Frame::Close(Some(code))],
+            "{bytes:?}"
+        );
+        assert_eq!(echo.closed().await, CloseReason::TransportError);
+    }
+    let mut websocket = echo.websocket().await;
+    websocket.send_text("abc").await;
+    assert_eq!(websocket.rest().await, [Frame::Close(None)]);
+    assert_eq!(echo.closed().await, CloseReason::ParseError);
+    echo.is_empty_and_alive().await;
+}
+
+#[tokio::test]
+async fn a_get_that_comes_too_late_is_refused_while_handlers_still_run() {
+    // The session is over but its last handler is not: a GET that was admitted before must not
+    // wait for what never comes.
+    let (release, released) = tokio::sync::watch::channel(false);
+    let server = Server::new().on_message(async move |_, _: Message| {
+        let mut released = released.clone();
+        drop(released.wait_for(|released| *released).await);
+    });
+    let server = server.bind("127.0.0.1:0").await.unwrap();
+    let mut polling = crate::support::polling::Polling::handshake(server.local_addr(), PATH).await;
+    assert_eq!(polling.post("4wait").await.text(), "ok");
+    // Both are there before the server looks.
+    let target = polling.target();
+    polling.posts.start("POST", &target, &[], "1").await;
+    polling.start_get().await;
+    assert_eq!(polling.posts.response().await.text(), "ok");
+    let answer = within("an answer", polling.finish_get()).await;
+    assert!(answer.status == 400 || answer.text() == "6", "{answer:?}");
+    release.send_replace(true);
+}
+
+#[tokio::test]
+async fn a_closing_session_delivers_nothing_more() {
+    let mut echo = Echo::start(config()).await;
+    let mut polling = echo.polling().await;
+    echo.session().await.close();
+    echo.settled().await;
+    assert_eq!(polling.post("4late").await.text(), "ok");
+    assert_eq!(polling.get().await.text(), "6\x1e1");
+    assert_eq!(echo.closed().await, CloseReason::ForcedClose);
+    assert!(echo.received.try_recv().is_err());
+    echo.server.shutdown(Duration::from_secs(1)).await;
+}

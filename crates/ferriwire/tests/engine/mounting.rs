@@ -1,0 +1,220 @@
+//! The same server inside axum, inside plain hyper, and on streams that are no sockets.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use ferriwire::engine::{CloseReason, Message, Service};
+use ferriwire_proto::websocket::frame::OpCode;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+
+use crate::support::Endpoint;
+use crate::support::http::Http;
+use crate::support::polling::Polling;
+use crate::support::websocket::{Frame, WebSocket, frame};
+use crate::support::within;
+use crate::{PATH, POLLING, WEBSOCKET, config, echo, quick};
+
+/// Everything a client does, on whatever the server stands on.
+async fn works(endpoint: &Endpoint) {
+    let mut polling = Polling::handshake(endpoint, PATH).await;
+    assert_eq!(polling.post("4one\x1ebAQI=").await.text(), "ok");
+    assert_eq!(polling.get().await.text(), "4one\x1ebAQI=");
+    let mut abandoned = polling.probe().await;
+    abandoned.send_text("garbage").await;
+    assert_eq!(abandoned.rest().await, [Frame::Close(None)]);
+    assert_eq!(polling.post("4two").await.text(), "ok");
+    let mut websocket = polling.probe().await;
+    let frames = [frame(OpCode::Text, "5"), frame(OpCode::Text, "4three")].concat();
+    websocket.send_raw(&frames).await;
+    assert_eq!(websocket.text().await, "4two");
+    assert_eq!(websocket.text().await, "4three");
+    assert_eq!(polling.get().await.status, 400);
+
+    let early = frame(OpCode::Text, "4early");
+    let connected = WebSocket::connect_and_send(endpoint, WEBSOCKET, &[], &early).await;
+    let mut websocket = connected.ok().unwrap();
+    assert!(websocket.text().await.starts_with('0'));
+    assert_eq!(websocket.text().await, "4early");
+    let large = vec![7; 900_000];
+    websocket.send_binary(&large).await;
+    assert_eq!(websocket.next().await, Frame::Binary(large));
+    websocket.send_frame(OpCode::Ping, b"x").await;
+    assert_eq!(websocket.next().await, Frame::Pong(b"x".to_vec()));
+    websocket
+        .send_frame(OpCode::Close, &1000_u16.to_be_bytes())
+        .await;
+    assert_eq!(websocket.rest().await, [Frame::Close(Some(1000))]);
+
+    let connected = WebSocket::connect(endpoint, WEBSOCKET, &[]).await;
+    let mut websocket = connected.ok().unwrap();
+    assert!(websocket.text().await.starts_with('0'));
+    websocket.send_raw(b"test").await;
+    assert_eq!(websocket.rest().await, [Frame::Close(Some(1002))]);
+    let response = Http::connect(endpoint).await.get("/engine.io/?EIO=4").await;
+    assert_eq!(response.status, 400);
+}
+
+async fn serve_axum(app: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+fn serve_hyper(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, service: Service) {
+    let connection = http1::Builder::new()
+        .serve_connection(TokioIo::new(io), service)
+        .with_upgrades();
+    tokio::spawn(connection);
+}
+
+/// A server on pipes that hold little, as a TLS stream would be to us.
+fn pipes(service: Service) -> Endpoint {
+    Endpoint::Pipe(Arc::new(move || {
+        let (client, server) = tokio::io::duplex(1_000);
+        serve_hyper(server, service.clone());
+        client
+    }))
+}
+
+#[tokio::test]
+async fn as_the_fallback_of_an_axum_router() {
+    let (server, ..) = echo(config());
+    let app = Router::new()
+        .route("/", get(async || "the page"))
+        .fallback_service(server.into_service().unwrap());
+    let address = serve_axum(app).await;
+    works(&address.into()).await;
+    let mut http = Http::connect(address).await;
+    assert_eq!(http.get("/").await.text(), "the page");
+    assert_eq!(http.get("/other").await.status, 404);
+}
+
+#[tokio::test]
+async fn as_a_layer_around_an_axum_router() {
+    let (server, ..) = echo(config());
+    let app = Router::new()
+        .route("/", get(async || "the page"))
+        .fallback(async || "somebody else")
+        .layer(server.into_layer().unwrap());
+    let address = serve_axum(app).await;
+    works(&address.into()).await;
+    let mut http = Http::connect(address).await;
+    assert_eq!(http.get("/").await.text(), "the page");
+    assert_eq!(
+        http.get("/engine.io/default/").await.text(),
+        "somebody else"
+    );
+}
+
+#[tokio::test]
+async fn on_plain_hyper() {
+    let (server, ..) = echo(config());
+    let service = server.into_service().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            serve_hyper(stream, service.clone());
+        }
+    });
+    works(&address.into()).await;
+}
+
+#[tokio::test]
+async fn on_a_stream_that_is_no_socket() {
+    let (server, ..) = echo(config());
+    works(&pipes(server.into_service().unwrap())).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_no_socket_keeps_its_heartbeat_and_its_close() {
+    let (server, mut sessions, _, mut closed) = echo(quick());
+    let endpoint = pipes(server.into_service().unwrap());
+    let connected = WebSocket::connect(&endpoint, WEBSOCKET, &[]).await;
+    let mut websocket = connected.ok().unwrap();
+    assert!(websocket.text().await.starts_with('0'));
+    assert_eq!(websocket.text().await, "2");
+    websocket.send_text("3").await;
+    let session = within("a session", sessions.recv()).await.unwrap();
+    session.send("last").unwrap();
+    session.close();
+    assert_eq!(websocket.text().await, "4last");
+    assert_eq!(websocket.raw_rest().await, [0x88, 0]);
+    assert_eq!(
+        within("a close", closed.recv()).await,
+        Some(CloseReason::ForcedClose)
+    );
+
+    let connected = WebSocket::connect(&endpoint, WEBSOCKET, &[]).await;
+    let mut websocket = connected.ok().unwrap();
+    let frames = websocket.rest().await;
+    assert_eq!(
+        frames[1..],
+        [Frame::Text("2".to_owned()), Frame::Close(None)]
+    );
+    assert_eq!(
+        within("a close", closed.recv()).await,
+        Some(CloseReason::PingTimeout)
+    );
+}
+
+#[tokio::test]
+async fn on_a_stream_that_is_no_socket_nothing_is_lost_while_the_reader_is_slow() {
+    let (server, mut sessions, ..) = echo(config());
+    let endpoint = pipes(server.into_service().unwrap());
+    let connected = WebSocket::connect(&endpoint, WEBSOCKET, &[]).await;
+    let mut websocket = connected.ok().unwrap();
+    assert!(websocket.text().await.starts_with('0'));
+    let session = within("a session", sessions.recv()).await.unwrap();
+    for number in 0..500 {
+        session
+            .send(format!("{number} {}", "x".repeat(1_000)))
+            .unwrap();
+    }
+    session
+        .send(Message::Binary(vec![1; 300_000].into()))
+        .unwrap();
+    for number in 0..500 {
+        assert!(websocket.text().await.starts_with(&format!("4{number} ")));
+    }
+    assert_eq!(websocket.next().await, Frame::Binary(vec![1; 300_000]));
+}
+
+#[tokio::test]
+async fn on_a_stream_that_is_no_socket_a_slow_reader_is_closed() {
+    let (server, mut sessions, _, mut closed) = echo(config());
+    let endpoint = pipes(server.into_service().unwrap());
+    let connected = WebSocket::connect(&endpoint, WEBSOCKET, &[]).await;
+    let mut websocket = connected.ok().unwrap();
+    assert!(websocket.text().await.starts_with('0'));
+    let session = within("a session", sessions.recv()).await.unwrap();
+    let message = "x".repeat(10_000);
+    let mut sent = 0;
+    while session.send(message.as_str()).is_ok() {
+        sent += message.len();
+        assert!(sent < 2 * 1024 * 1024, "the bound is 1 MiB");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        within("a close", closed.recv()).await,
+        Some(CloseReason::SlowConsumer)
+    );
+    assert_eq!(session.buffered_bytes(), 0);
+}
+
+#[tokio::test]
+async fn a_mounted_service_without_an_address_serves_as_well() {
+    let (server, mut sessions, ..) = echo(config().ping_interval(Duration::from_secs(1)));
+    let endpoint = pipes(server.into_service().unwrap());
+    let response = Http::connect(&endpoint).await.get(POLLING).await;
+    assert_eq!(response.status, 200);
+    let session = within("a session", sessions.recv()).await.unwrap();
+    assert_eq!(session.request().address(), None);
+}

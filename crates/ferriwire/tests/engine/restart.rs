@@ -1,0 +1,121 @@
+//! Shutting down with a deadline, and starting again (protocol 1.5 case 38).
+
+use std::time::Duration;
+
+use ferriwire::engine::CloseReason;
+
+use crate::support::http::Http;
+use crate::support::websocket::{Frame, WebSocket};
+use crate::support::within;
+use crate::{Echo, POLLING, config, echo};
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn what_waits_is_written_and_then_the_transports_close() {
+    let mut echo = Echo::start(config()).await;
+    let mut websocket = echo.websocket().await;
+    echo.session().await.send("last").unwrap();
+    let mut waiting = echo.polling().await;
+    waiting.start_get().await;
+    echo.settled().await;
+    let mut upgraded = {
+        let polling = echo.polling().await;
+        polling.upgrade().await
+    };
+    upgraded.send_text("4hi").await;
+    assert_eq!(upgraded.text().await, "4hi");
+
+    let client = async {
+        // Engine.IO says nothing more than that the transport closes.
+        assert_eq!(
+            websocket.rest().await,
+            [Frame::Text("4last".to_owned()), Frame::Close(None)]
+        );
+        drop(websocket);
+        assert_eq!(upgraded.raw_rest().await, [0x88, 0]);
+        drop(upgraded);
+        assert_eq!(waiting.finish_get().await.text(), "1");
+    };
+    tokio::join!(within("the shutdown", echo.server.shutdown(LONG)), client);
+    for _ in 0..3 {
+        assert_eq!(echo.closed().await, CloseReason::ServerShuttingDown);
+    }
+    assert_eq!(echo.server.stats().sessions(), 0);
+    assert!(!echo.server.is_ready());
+}
+
+#[tokio::test]
+async fn the_deadline_holds_with_a_client_that_never_reads() {
+    let mut echo = Echo::start(config().max_buffered(64 * 1024 * 1024)).await;
+    let _deaf = echo.websocket().await;
+    let session = echo.session().await;
+    let message = "x".repeat(1_000_000);
+    for _ in 0..30 {
+        session.send(message.as_str()).unwrap();
+    }
+    assert!(
+        session.buffered_bytes() > 0,
+        "the kernel does not take 30 MB"
+    );
+    // And one that waits on polling for a GET that never comes.
+    let _absent = echo.polling().await;
+    let grace = Duration::from_millis(300);
+    within("the shutdown", echo.server.shutdown(grace)).await;
+    for _ in 0..2 {
+        assert_eq!(echo.closed().await, CloseReason::ServerShuttingDown);
+    }
+    assert_eq!(echo.server.stats().sessions(), 0);
+}
+
+#[tokio::test]
+async fn a_server_on_the_same_port_takes_over_at_once() {
+    let mut address = None;
+    let mut kept = Vec::new();
+    for round in 0..5 {
+        let (server, ..) = echo(config());
+        let server = server.bind(address.unwrap_or_else(|| "127.0.0.1:0".parse().unwrap()));
+        let server = server
+            .await
+            .unwrap_or_else(|error| crate::support::fail(&format!("round {round}: {error}")));
+        let bound = *address.get_or_insert(server.local_addr());
+        let connected = WebSocket::connect(bound, crate::WEBSOCKET, &[]).await;
+        let mut websocket = connected.ok().unwrap();
+        assert!(websocket.text().await.starts_with('0'));
+        websocket.send_text("4hi").await;
+        assert_eq!(websocket.text().await, "4hi");
+        // An idle connection does not hold the port, nor does a session.
+        let mut idle = Http::connect(bound).await;
+        assert_eq!(idle.get("/nothing").await.status, 404);
+        within("the shutdown", server.shutdown(Duration::from_millis(50))).await;
+        assert_eq!(websocket.next().await, Frame::Close(None));
+        assert_eq!(idle.rest().await, b"");
+        kept.push((websocket, idle));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_goes_down_takes_no_new_sessions() {
+    let echo = Echo::start(config()).await;
+    let mut websocket = echo.websocket().await;
+    let mut http = Http::connect(echo.addr()).await;
+    http.send(&crate::support::http::head("GET", POLLING, &[])[..20])
+        .await;
+    echo.settled().await;
+    let late = async {
+        assert_eq!(websocket.next().await, Frame::Close(None));
+        // Whoever is within a request is told to come back; others find nobody.
+        let rest = &crate::support::http::head("GET", POLLING, &[])[20..];
+        if http.try_send(rest).await.is_ok() {
+            let answer = http.rest().await;
+            assert!(
+                answer.is_empty() || answer.starts_with(b"HTTP/1.1 503"),
+                "{}",
+                String::from_utf8_lossy(&answer)
+            );
+        }
+        drop(websocket);
+    };
+    tokio::join!(within("the shutdown", echo.server.shutdown(LONG)), late);
+    within("the end", echo.server.ended()).await;
+}
