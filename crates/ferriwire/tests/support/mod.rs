@@ -1,0 +1,93 @@
+//! Raw clients: they send exactly what a test says, also what no proper client would.
+//!
+//! Every wait is bounded by [`within`]; nothing sleeps.
+
+#![allow(dead_code, reason = "each test program uses another part")]
+
+pub(crate) mod http;
+pub(crate) mod polling;
+pub(crate) mod websocket;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::net::TcpStream;
+
+/// Much longer than anything takes that works.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for what must happen.
+pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(output) => output,
+        Err(_) => fail(&format!("{what} did not happen within {PATIENCE:?}")),
+    }
+}
+
+/// Waits until something holds that nobody announces, giving others their turn.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    within(what, async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[expect(clippy::panic, reason = "tests fail by panicking")]
+pub(crate) fn fail(why: &str) -> ! {
+    panic!("{why}")
+}
+
+/// Where a server answers.
+#[derive(Clone)]
+pub(crate) enum Endpoint {
+    Tcp(SocketAddr),
+    /// A server on streams that are no sockets: gives the client's end of a new one.
+    Pipe(Arc<dyn Fn() -> DuplexStream + Send + Sync>),
+}
+
+impl Endpoint {
+    pub(crate) async fn open(&self) -> Box<dyn Stream> {
+        match self {
+            Self::Tcp(address) => {
+                let stream = within("connecting", TcpStream::connect(address)).await;
+                let stream = stream.expect("the server listens");
+                stream.set_nodelay(true).expect("a connected socket");
+                Box::new(stream)
+            }
+            Self::Pipe(open) => Box::new(open()),
+        }
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address)
+    }
+}
+
+impl From<&Self> for Endpoint {
+    fn from(endpoint: &Self) -> Self {
+        endpoint.clone()
+    }
+}
+
+/// A client's end of a connection.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Ends the connection the hard way: RST where there is such a thing.
+    fn reset(self: Box<Self>);
+}
+
+impl Stream for TcpStream {
+    fn reset(self: Box<Self>) {
+        self.set_zero_linger().expect("a connected socket");
+    }
+}
+
+impl Stream for DuplexStream {
+    fn reset(self: Box<Self>) {}
+}
