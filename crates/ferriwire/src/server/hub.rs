@@ -75,7 +75,8 @@ impl Hub {
             membership.set_key(key);
             session.push_quietly(connect, false)
         };
-        finish_push(session, push);
+        // A client that has gone is dealt with by its own task.
+        let _ = session.complete_push(push);
     }
 
     /// Ends a membership; `false` when it had ended before.
@@ -178,12 +179,4 @@ impl Hub {
         // difference harmless.
         &self.shards[session.shard().index() % self.shards.len()]
     }
-}
-
-/// Flushes, or leaves that to the turn, once no lock is held.
-fn finish_push(session: &Session, push: Push) {
-    if push == Push::NeedsFlushNow {
-        session.flush_now();
-    }
-    let _ = session.after_push(push);
 }
