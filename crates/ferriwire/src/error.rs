@@ -113,7 +113,11 @@ impl std::error::Error for EmitError {}
 
 impl From<EncodeError> for EmitError {
     fn from(error: EncodeError) -> Self {
-        Self::Encode(error)
+        if let EncodeError::ReservedName(name) = error {
+            Self::Reserved(name)
+        } else {
+            Self::Encode(error)
+        }
     }
 }
 

@@ -133,10 +133,12 @@ impl Membership {
             return;
         }
         self.leave_rooms();
-        let farewell = json::encode_disconnect(self.hub.name());
-        // A client that has gone needs no farewell.
-        let _ = self.session.push(&Arc::new(farewell), false);
+        let farewell = Arc::new(json::encode_disconnect(self.hub.name()));
+        let push = self.session.push_quietly(&farewell, false);
+        // Before it is written, because the client may come back as soon as it has read it.
         self.session.call_attention();
+        // A client that has gone needs no farewell.
+        let _ = self.session.complete_push(push);
     }
 
     /// Takes the socket out of all rooms, and remembers them until [`end`](Self::end).
@@ -175,6 +177,7 @@ impl Membership {
         let (sender, receiver) = oneshot::channel();
         let mut pending = self.pending.lock();
         match &mut *pending {
+            Pending::None if limit == 0 => return Err(AckError::TooManyPending(limit)),
             Pending::Closed => return Err(AckError::Disconnected),
             Pending::Some(acks) if acks.len() >= limit => {
                 return Err(AckError::TooManyPending(limit));
