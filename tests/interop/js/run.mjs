@@ -16,7 +16,7 @@ import * as payloads from "./scenarios/payloads.mjs";
 import * as rooms from "./scenarios/rooms.mjs";
 import * as upgrades from "./scenarios/upgrades.mjs";
 
-const DEADLINE = 100_000;
+const DEADLINE = 150_000;
 const SCENARIOS = {
   ...payloads.scenarios,
   ...acknowledgements.scenarios,

@@ -50,6 +50,7 @@ class AsyncClient:
         self.transport = transport
         self._client = socketio.AsyncClient(reconnection=False)
         self._received = {}
+        self._ended = False
 
     async def connect(self, url, namespaces=("/",), auth=None):
         loop = asyncio.get_running_loop()
@@ -57,7 +58,8 @@ class AsyncClient:
         for event, namespace in events.items():
             queue = self._received[event] = asyncio.Queue()
 
-            def receive(*args, queue=queue):
+            def receive(*args, event=event, queue=queue):
+                self._ended |= event == "disconnect"
                 # The synchronous client calls from a thread of its own.
                 loop.call_soon_threadsafe(queue.put_nowait, args)
 
@@ -98,6 +100,12 @@ class AsyncClient:
 
     async def disconnect(self):
         await self._call(self._client.disconnect)
+
+    async def close(self):
+        """Leaves, unless the connection has ended or is just ending: then the threads of the
+        synchronous client would wait for each other."""
+        if self._client.connected and not self._ended:
+            await self.disconnect()
 
     async def _call(self, function, *args, **named):
         return await function(*args, **named)

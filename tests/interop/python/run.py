@@ -129,12 +129,18 @@ SCENARIOS = [
 
 
 async def run(scenario, form, transport):
-    def client():
-        return FORMS[form](transport)
+    clients = []
 
-    # Clients that are still connected in the end lose their server.
+    def client():
+        clients.append(FORMS[form](transport))
+        return clients[-1]
+
     async with Server() as server:
-        await asyncio.wait_for(scenario(server, client), 3 * TIMEOUT)
+        try:
+            await asyncio.wait_for(scenario(server, client), 3 * TIMEOUT)
+        finally:
+            for each in clients:
+                await each.close()
 
 
 def main(wanted_scenario=None, wanted_form=None, wanted_transport=None):
