@@ -10,11 +10,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use parking_lot::Mutex;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::core::Core;
 use super::http::respond;
@@ -41,7 +39,8 @@ pub(crate) struct Listening {
     core: Arc<Core>,
     local_addr: SocketAddr,
     phase: watch::Sender<Phase>,
-    accepting: Mutex<Option<JoinHandle<()>>>,
+    /// Its sender lives in the accept loop, and is never used.
+    listener: watch::Receiver<()>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,12 +56,17 @@ impl Listening {
         let listener = TcpListener::bind(address).await?;
         let local_addr = listener.local_addr()?;
         let (phase, stopped) = watch::channel(Phase::Serving);
-        let accepting = tokio::spawn(accept(Arc::clone(&core), listener, stopped));
+        let (listening, listener_ends) = watch::channel(());
+        let accepting = accept(Arc::clone(&core), listener, stopped);
+        tokio::spawn(async move {
+            accepting.await;
+            drop(listening);
+        });
         Ok(Self {
             core,
             local_addr,
             phase,
-            accepting: Mutex::new(Some(accepting)),
+            listener: listener_ends,
         })
     }
 
@@ -81,13 +85,11 @@ impl Listening {
     /// Stops accepting, ends the sessions, and waits for them for at most `grace`.
     pub(crate) async fn shut_down(&self, grace: Duration) {
         self.phase.send_replace(Phase::Stopping);
-        // The port is free when this returns; the loop has nothing to wait for.
-        let accepting = self.accepting.lock().take();
-        if let Some(accepting) = accepting {
-            let _ = accepting.await;
-        }
+        let _end = End(&self.phase);
+        // The port is free when this returns. The loop has nothing to wait for, and ends the
+        // channel with itself.
+        drop(self.listener.clone().changed().await);
         self.core.shut_down(grace).await;
-        self.phase.send_replace(Phase::Ended);
     }
 
     /// Waits until [`shut_down`](Self::shut_down) has done its work.
@@ -95,6 +97,15 @@ impl Listening {
         let mut phase = self.phase.subscribe();
         // The sender lives as long as `self`.
         drop(phase.wait_for(|phase| *phase == Phase::Ended).await);
+    }
+}
+
+/// Ends the shutdown, also when its caller gives it up.
+struct End<'a>(&'a watch::Sender<Phase>);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(Phase::Ended);
     }
 }
 

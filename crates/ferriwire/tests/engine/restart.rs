@@ -1,10 +1,12 @@
 //! Shutting down with a deadline, and starting again (protocol 1.5 case 38).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferriwire::engine::CloseReason;
 
 use crate::support::http::Http;
+use crate::support::polling::Polling;
 use crate::support::websocket::{Frame, WebSocket};
 use crate::support::within;
 use crate::{Echo, POLLING, config, echo};
@@ -84,6 +86,11 @@ async fn a_server_on_the_same_port_takes_over_at_once() {
         assert!(websocket.text().await.starts_with('0'));
         websocket.send_text("4hi").await;
         assert_eq!(websocket.text().await, "4hi");
+        if round % 2 == 0 {
+            // Nobody to wait for: the port is free all the same when this returns.
+            within("the shutdown", server.shutdown(Duration::ZERO)).await;
+            continue;
+        }
         // An idle connection does not hold the port, nor does a session.
         let mut idle = Http::connect(bound).await;
         assert_eq!(idle.get("/nothing").await.status, 404);
@@ -118,4 +125,62 @@ async fn a_server_that_goes_down_takes_no_new_sessions() {
     };
     tokio::join!(within("the shutdown", echo.server.shutdown(LONG)), late);
     within("the end", echo.server.ended()).await;
+}
+
+#[tokio::test]
+async fn the_server_has_ended_when_its_sessions_have() {
+    let (server, ..) = echo(config());
+    let server = Arc::new(server.bind("127.0.0.1:0").await.unwrap());
+    let connected = WebSocket::connect(server.local_addr(), crate::WEBSOCKET, &[]).await;
+    let mut websocket = connected.ok().unwrap();
+    assert!(websocket.text().await.starts_with('0'));
+    let main = tokio::spawn({
+        let server = Arc::clone(&server);
+        async move { server.ended().await }
+    });
+    let stop = tokio::spawn(async move { server.shutdown(LONG).await });
+    assert_eq!(websocket.next().await, Frame::Close(None));
+    assert!(!main.is_finished(), "the client has not answered yet");
+    drop(websocket);
+    within("the shutdown", stop).await.unwrap();
+    within("the end", main).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_disconnect_packet_is_sent_so_that_clients_come_back() {
+    let (left, mut reasons) = tokio::sync::mpsc::unbounded_channel();
+    let namespace = ferriwire::Namespace::new("/").on_disconnect(async move |_, reason| {
+        left.send(reason).unwrap_or_default();
+    });
+    let server = ferriwire::Server::new().namespace(namespace);
+    let everybody = server.handle("/");
+    let server = server.bind("127.0.0.1:0").await.unwrap();
+    let target = "/socket.io/?EIO=4&transport=websocket";
+    let connected = WebSocket::connect(server.local_addr(), target, &[]).await;
+    let mut websocket = connected.ok().unwrap();
+    assert!(websocket.text().await.starts_with('0'));
+    websocket.send_text("40").await;
+    assert!(websocket.text().await.starts_with("40{"));
+    let mut polling = Polling::handshake(server.local_addr(), "/socket.io/").await;
+    polling.post("40").await;
+    assert!(polling.get().await.text().starts_with("40{"));
+    polling.start_get().await;
+    // The GET has been taken when a later request on a new connection is answered.
+    let mut http = Http::connect(server.local_addr()).await;
+    assert_eq!(http.get("/nothing").await.status, 404);
+    everybody.emit("last", "word").unwrap();
+    let clients = async {
+        let last = "42[\"last\",\"word\"]";
+        assert_eq!(
+            websocket.rest().await,
+            [Frame::Text(last.to_owned()), Frame::Close(None)]
+        );
+        drop(websocket);
+        assert_eq!(polling.finish_get().await.text(), last);
+    };
+    tokio::join!(server.shutdown(Duration::from_millis(500)), clients);
+    for _ in 0..2 {
+        let reason = within("a reason", reasons.recv()).await.unwrap();
+        assert_eq!(reason.as_str(), "server shutting down");
+    }
 }

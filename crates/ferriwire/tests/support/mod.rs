@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// Much longer than anything takes that works.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -46,6 +46,8 @@ pub(crate) fn fail(why: &str) -> ! {
 #[derive(Clone)]
 pub(crate) enum Endpoint {
     Tcp(SocketAddr),
+    /// The same for a client that can hold next to nothing of what it does not read.
+    Narrow(SocketAddr),
     /// A server on streams that are no sockets: gives the client's end of a new one.
     Pipe(Arc<dyn Fn() -> DuplexStream + Send + Sync>),
 }
@@ -58,6 +60,12 @@ impl Endpoint {
                 let stream = stream.expect("the server listens");
                 stream.set_nodelay(true).expect("a connected socket");
                 Box::new(stream)
+            }
+            Self::Narrow(address) => {
+                let socket = TcpSocket::new_v4().expect("a socket");
+                socket.set_recv_buffer_size(4_096).expect("a new socket");
+                let stream = within("connecting", socket.connect(*address)).await;
+                Box::new(stream.expect("the server listens"))
             }
             Self::Pipe(open) => Box::new(open()),
         }
