@@ -113,7 +113,10 @@ impl std::error::Error for EmitError {}
 
 impl From<EncodeError> for EmitError {
     fn from(error: EncodeError) -> Self {
-        Self::Encode(error)
+        match error {
+            EncodeError::ReservedName(name) => Self::Reserved(name),
+            error => Self::Encode(error),
+        }
     }
 }
 
