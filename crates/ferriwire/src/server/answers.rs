@@ -43,7 +43,8 @@ enum State {
 /// A timeout that counts from its creation, and needs a runtime only when it is polled.
 struct Timer {
     timeout: Duration,
-    deadline: Instant,
+    /// Absent when it lies beyond what the clock can tell.
+    deadline: Option<Instant>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -51,13 +52,15 @@ impl Timer {
     fn new(timeout: Duration) -> Self {
         Self {
             timeout,
-            deadline: Instant::now() + timeout,
+            deadline: Instant::now().checked_add(timeout),
             sleep: None,
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = self.deadline;
+        let Some(deadline) = self.deadline else {
+            return Poll::Pending;
+        };
         let sleep = self
             .sleep
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
@@ -275,20 +278,25 @@ impl<A: DeserializeOwned> Stream for Answers<A> {
         if self.missing == 0 {
             return Poll::Ready(None);
         }
-        if let Poll::Ready(Some((socket, answer))) = self.incoming.poll_recv(cx) {
-            self.missing -= 1;
-            let result = answer.and_then(|arguments| decode(&arguments));
-            return Poll::Ready(Some(Answer { socket, result }));
+        let mut incoming = self.incoming.poll_recv(cx);
+        if incoming.is_pending() {
+            if self.timer.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if let Some(socket) = self.overdue() {
+                self.missing -= 1;
+                let result = Err(AckError::Timeout(self.timer.timeout));
+                return Poll::Ready(Some(Answer { socket, result }));
+            }
+            // Nobody owes an answer, so those that are missing have arrived in this instant.
+            incoming = self.incoming.poll_recv(cx);
         }
-        if self.timer.poll(cx).is_pending() {
-            return Poll::Pending;
-        }
-        let Some(socket) = self.overdue() else {
+        let Poll::Ready(Some((socket, answer))) = incoming else {
             self.missing = 0;
             return Poll::Ready(None);
         };
         self.missing -= 1;
-        let result = Err(AckError::Timeout(self.timer.timeout));
+        let result = answer.and_then(|arguments| decode(&arguments));
         Poll::Ready(Some(Answer { socket, result }))
     }
 }
