@@ -175,6 +175,7 @@ impl Membership {
         let (sender, receiver) = oneshot::channel();
         let mut pending = self.pending.lock();
         match &mut *pending {
+            Pending::None if limit == 0 => return Err(AckError::TooManyPending(limit)),
             Pending::Closed => return Err(AckError::Disconnected),
             Pending::Some(acks) if acks.len() >= limit => {
                 return Err(AckError::TooManyPending(limit));
