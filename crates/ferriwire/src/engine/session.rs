@@ -155,16 +155,21 @@ impl Session {
     /// Queues a message and sees to it that it is written.
     pub(crate) fn push(&self, message: &Arc<Encoded>, volatile: bool) -> Result<(), EmitError> {
         let push = self.shared.outbox.push(message, volatile);
+        self.complete_push(push)
+    }
+
+    /// Queues a message without writing, for a caller that holds a lock: it must call
+    /// [`complete_push`](Self::complete_push), or its two parts, when it has let it go.
+    pub(crate) fn push_quietly(&self, message: &Arc<Encoded>, volatile: bool) -> Push {
+        self.shared.outbox.push(message, volatile)
+    }
+
+    /// Writes at once what has to be, and leaves the rest to the turn.
+    pub(crate) fn complete_push(&self, push: Push) -> Result<(), EmitError> {
         if push == Push::NeedsFlushNow {
             self.flush_now();
         }
         self.after_push(push)
-    }
-
-    /// Queues a message without writing, for a caller that holds a lock: it must call
-    /// [`after_push`](Self::after_push), or [`flush_now`](Self::flush_now), when it has let it go.
-    pub(crate) fn push_quietly(&self, message: &Arc<Encoded>, volatile: bool) -> Push {
-        self.shared.outbox.push(message, volatile)
     }
 
     pub(crate) fn after_push(&self, push: Push) -> Result<(), EmitError> {

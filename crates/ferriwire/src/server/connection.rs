@@ -74,6 +74,9 @@ impl SessionHandler for Connection {
         if self.sockets.is_over() {
             return;
         }
+        // Whoever was told to leave may already have read that, and come back.
+        self.sockets.end_leaving(cx);
+        self.drain(cx);
         let sockets = &mut self.sockets;
         match self.protocol.handle_message(message, now) {
             Ok(None) => {}

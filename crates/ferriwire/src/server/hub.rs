@@ -81,7 +81,8 @@ impl Hub {
             membership.set_key(key);
             session.push_quietly(connect, false)
         };
-        finish_push(session, push);
+        // A client that has gone is dealt with by its own task.
+        let _ = session.complete_push(push);
     }
 
     /// Ends a membership, and returns the rooms that it was in; `None` when it had ended before.
@@ -181,12 +182,4 @@ impl fmt::Debug for Hub {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_tuple("Hub").field(&self.name).finish()
     }
-}
-
-/// Flushes, or leaves that to the turn, once no lock is held.
-fn finish_push(session: &Session, push: Push) {
-    if push == Push::NeedsFlushNow {
-        session.flush_now();
-    }
-    let _ = session.after_push(push);
 }

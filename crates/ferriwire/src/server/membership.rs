@@ -133,10 +133,12 @@ impl Membership {
             return;
         }
         self.leave_rooms();
-        let farewell = json::encode_disconnect(self.hub.name());
-        // A client that has gone needs no farewell.
-        let _ = self.session.push(&Arc::new(farewell), false);
+        let farewell = Arc::new(json::encode_disconnect(self.hub.name()));
+        let push = self.session.push_quietly(&farewell, false);
+        // Before it is written, because the client may come back as soon as it has read it.
         self.session.call_attention();
+        // A client that has gone needs no farewell.
+        let _ = self.session.complete_push(push);
     }
 
     /// Takes the socket out of all rooms, and remembers them until [`end`](Self::end).

@@ -260,7 +260,8 @@ impl Sockets {
                 let Some(Slot::Joined(occupant)) = self.slots.get_mut(index) else {
                     break;
                 };
-                if occupant.starting {
+                // Who has left is not heard any more.
+                if occupant.starting || !occupant.socket.membership().is_connected() {
                     break;
                 }
                 let Some(held) = occupant.held.pop_front() else {
@@ -338,8 +339,11 @@ impl Sockets {
         }
     }
 
-    /// Looks after the sockets that somebody took out from outside this task.
-    fn end_leaving(&mut self, cx: &mut Context<'_>) {
+    /// Looks after the sockets that somebody took out, in a handler or from outside this task.
+    pub(crate) fn end_leaving(&mut self, cx: &mut Context<'_>) {
+        if !self.session.take_attention() {
+            return;
+        }
         let mut close_connection = false;
         for index in 0..self.slots.len() {
             let Some(Slot::Joined(occupant)) = self.slots.get(index) else {
@@ -360,7 +364,7 @@ impl Sockets {
                 }
             }
             self.end_all(DisconnectReason::ServerNamespaceDisconnect, cx);
-            self.session.tell(Input::Close(CloseReason::ForcedClose));
+            self.close(CloseReason::ForcedClose, cx);
         }
     }
 
@@ -429,9 +433,7 @@ impl Sockets {
 
     /// Runs handlers, and looks after sockets that were taken out from outside this task.
     pub(crate) fn poll(&mut self, now: Instant, cx: &mut Context<'_>) {
-        if self.session.take_attention() {
-            self.end_leaving(cx);
-        }
+        self.end_leaving(cx);
         while let Some(ended) = self.running.poll_next(cx) {
             self.finish(ended, cx);
         }
