@@ -116,7 +116,26 @@ fn answer_failure(membership: &Membership, name: &str, ack: Option<AckId>, error
     }
 }
 
-pub(crate) fn answer_error(membership: &Membership, id: AckId, answer: &ErrorAnswer) {
+/// The payload is correct, but not what the handler takes.
+pub(crate) fn answer_mismatch(
+    membership: &Membership,
+    name: &str,
+    ack: Option<AckId>,
+    path: String,
+    message: &str,
+) {
+    tracing::warn!(
+        event = name,
+        path,
+        message,
+        "payload does not fit the handler"
+    );
+    if let Some(id) = ack {
+        answer_error(membership, id, &ErrorAnswer::mismatch(path));
+    }
+}
+
+fn answer_error(membership: &Membership, id: AckId, answer: &ErrorAnswer) {
     match json::encode_ack(membership.hub().name(), id, answer) {
         Ok(message) => drop(membership.push(message, false)),
         Err(error) => tracing::error!(%error, "an error acknowledgement cannot be written"),

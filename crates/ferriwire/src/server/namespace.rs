@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use ferriwire_proto::codec::args::decode_connect_payload;
-use ferriwire_proto::codec::{Arguments, ArgumentsError};
+use ferriwire_proto::codec::{Arguments, ArgumentsError, Violation};
 use ferriwire_proto::packet::{AckId, is_reserved};
 use ferriwire_proto::value::{Args, Value};
 use serde::Serialize;
@@ -325,14 +325,15 @@ pub(crate) trait Joined: Send + Sync {
     fn disconnected(&self, reason: DisconnectReason) -> Option<BoxFuture<()>>;
 
     /// Hands the handlers of an event to `start`, in their order, and returns whether there are
-    /// any. `Err` when the arguments do not fit one of them; those before it have started.
+    /// any. One that the arguments do not fit is left out, and the client told if that one was to
+    /// answer. `Err` when the arguments break the protocol.
     fn dispatch(
         &self,
         name: &str,
         arguments: Arguments<'_>,
         ack: Option<AckId>,
         start: &mut dyn FnMut(BoxFuture<()>),
-    ) -> Result<bool, ArgumentsError>;
+    ) -> Result<bool, Violation>;
 }
 
 struct Served<D> {
@@ -400,9 +401,20 @@ impl<D: Send + Sync + 'static> Joined for JoinedSocket<D> {
         arguments: Arguments<'_>,
         ack: Option<AckId>,
         start: &mut dyn FnMut(BoxFuture<()>),
-    ) -> Result<bool, ArgumentsError> {
+    ) -> Result<bool, Violation> {
+        let mut begin = |handler: Result<_, ArgumentsError>, ack| match handler {
+            Ok(handler) => {
+                start(handler);
+                Ok(())
+            }
+            Err(ArgumentsError::Syntax(violation)) => Err(violation),
+            Err(ArgumentsError::Mismatch { path, message }) => {
+                handler::answer_mismatch(self.membership(), name, ack, path, &message);
+                Ok(())
+            }
+        };
         for handler in &self.declaration.any {
-            start(handler(&self.socket, name, arguments)?);
+            begin(handler(&self.socket, name, arguments), None)?;
         }
         let Some(handlers) = self.declaration.events.get(name) else {
             return Ok(false);
@@ -410,7 +422,8 @@ impl<D: Send + Sync + 'static> Joined for JoinedSocket<D> {
         // Of several handlers the first one answers.
         let mut ack = ack;
         for handler in handlers {
-            start(handler(&self.socket, arguments, ack.take())?);
+            let ack = ack.take();
+            begin(handler(&self.socket, arguments, ack), ack)?;
         }
         Ok(true)
     }

@@ -1,18 +1,18 @@
 //! All sockets of one client: who may join, which handlers run, and what waits for them.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Context;
 use std::time::Instant;
 
 use ferriwire_proto::codec::json;
-use ferriwire_proto::codec::{Arguments, ArgumentsError, OwnedArguments};
+use ferriwire_proto::codec::{Arguments, OwnedArguments};
 use ferriwire_proto::connection::Key;
 use ferriwire_proto::engine::{CloseReason, Transport};
 use ferriwire_proto::packet::AckId;
 use serde::Serialize;
 
-use super::handler::answer_error;
 use super::hub::Hub;
 use super::membership::{Membership, State};
 use super::namespace::{Admit, Joined};
@@ -20,9 +20,8 @@ use super::namespaces::Namespaces;
 use super::reason::DisconnectReason;
 use crate::config::Config;
 use crate::engine::Session;
-use crate::engine::running::{BoxFuture, Ended, Running};
+use crate::engine::running::{BoxFuture, Ended, Running, panic_message};
 use crate::engine::session::Input;
-use crate::event::ErrorAnswer;
 use crate::handshake::ConnectError;
 use crate::socket_id::SocketId;
 
@@ -123,7 +122,11 @@ impl Sockets {
         };
         *self.slot(key) = Slot::Joining;
         let request = Arc::clone(self.session.request());
-        let decision = serving.authorize(payload, request);
+        let decision = catch_unwind(AssertUnwindSafe(|| serving.authorize(payload, request)));
+        let decision = match decision {
+            Ok(decision) => decision,
+            Err(panic) => return self.auth_panicked(key, serving.hub(), &panic_message(&*panic)),
+        };
         let timeout = self.config.auth_timeout;
         let decision: BoxFuture<Option<Decision>> = Box::pin(async move {
             let decided = tokio::time::timeout(timeout, decision).await;
@@ -137,7 +140,7 @@ impl Sockets {
         let mut random = [0; 15];
         if let Err(error) = getrandom::fill(&mut random) {
             tracing::error!(%error, "no random bytes for a socket id");
-            self.verdicts.push(Verdict::Refused(key));
+            self.end_joining(key);
             return self.refuse(hub.name(), &ConnectError::new("internal error"));
         }
         let id = SocketId::from_random(random);
@@ -146,7 +149,7 @@ impl Sockets {
             Ok(connect) => Arc::new(connect),
             Err(error) => {
                 tracing::error!(%error, "a CONNECT packet cannot be written");
-                return;
+                return self.end_joining(key);
             }
         };
         let (session, config) = (self.session.clone(), Arc::clone(&self.config));
@@ -218,35 +221,27 @@ impl Sockets {
         let membership = Arc::clone(occupant.socket.membership());
         let running = &mut self.running;
         let mut ended = Vec::new();
-        let result = occupant
-            .socket
-            .dispatch(name, arguments, ack, &mut |handler| {
-                let job = Job::Event(key, Arc::clone(&membership));
-                ended.extend(running.start(job, without_decision(handler), cx));
-            });
+        let mut start = |handler| {
+            let job = Job::Event(key, Arc::clone(&membership));
+            ended.extend(running.start(job, without_decision(handler), cx));
+        };
+        // The program's own decoding runs in there, and a panic of that is one of its handler.
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            occupant.socket.dispatch(name, arguments, ack, &mut start)
+        }));
         for handler in ended {
             self.finish(handler, cx);
         }
         match result {
-            Ok(true) => {}
-            Ok(false) => {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => {
                 tracing::debug!(event = name, namespace = %membership.hub().name(), "no handler");
                 if let Err(violation) = arguments.validate() {
                     self.violate(&violation, false, cx);
                 }
             }
-            Err(ArgumentsError::Syntax(violation)) => self.violate(&violation, false, cx),
-            Err(ArgumentsError::Mismatch { path, message }) => {
-                tracing::warn!(
-                    event = name,
-                    path,
-                    message,
-                    "payload does not fit the handler"
-                );
-                if let Some(id) = ack {
-                    answer_error(&membership, id, &ErrorAnswer::mismatch(path));
-                }
-            }
+            Ok(Err(violation)) => self.violate(&violation, false, cx),
+            Err(panic) => self.panicked(key, &membership, &panic_message(&*panic), cx),
         }
     }
 
@@ -291,10 +286,7 @@ impl Sockets {
                 self.refuse(hub.name(), &refusal);
             }
             (Job::Authorize(key, hub), result) => {
-                let panic = result.err().unwrap_or_default();
-                tracing::error!(namespace = %hub.name(), panic, "auth panicked");
-                self.end_joining(key);
-                self.refuse(hub.name(), &ConnectError::new("internal error"));
+                self.auth_panicked(key, &hub, &result.err().unwrap_or_default());
             }
             (Job::Connect(key, membership), Ok(_)) => {
                 if let Slot::Joined(occupant) = self.slot(key)
@@ -305,15 +297,33 @@ impl Sockets {
             }
             (Job::Event(..) | Job::Disconnect, Ok(_)) => {}
             (Job::Connect(key, membership) | Job::Event(key, membership), Err(panic)) => {
-                tracing::error!(socket = %membership.id(), panic, "a handler panicked");
-                self.namespaces.handler_panicked();
-                self.expel(key, &membership, DisconnectReason::ServerError, cx);
+                self.panicked(key, &membership, &panic, cx);
             }
             (Job::Disconnect, Err(panic)) => {
                 tracing::error!(panic, "a disconnect handler panicked");
                 self.namespaces.handler_panicked();
             }
         }
+    }
+
+    fn auth_panicked(&mut self, key: Key, hub: &Hub, panic: &str) {
+        tracing::error!(namespace = %hub.name(), panic, "auth panicked");
+        self.namespaces.handler_panicked();
+        self.end_joining(key);
+        self.refuse(hub.name(), &ConnectError::new("internal error"));
+    }
+
+    /// One of a socket's handlers has panicked, which costs it its membership and nothing else.
+    fn panicked(
+        &mut self,
+        key: Key,
+        membership: &Arc<Membership>,
+        panic: &str,
+        cx: &mut Context<'_>,
+    ) {
+        tracing::error!(socket = %membership.id(), panic, "a handler panicked");
+        self.namespaces.handler_panicked();
+        self.expel(key, membership, DisconnectReason::ServerError, cx);
     }
 
     fn end_joining(&mut self, key: Key) {
