@@ -7,9 +7,19 @@
 mod support;
 
 mod acknowledgements;
+mod answers;
+mod auth;
 mod client;
 mod events;
+mod lifecycle;
+mod namespaces;
+mod panics;
 mod protocol;
+mod reasons;
+mod rooms;
+mod volatile;
+
+use std::time::Duration;
 
 use ferriwire::{Config, Namespace, RunningServer, Server};
 use tokio::sync::mpsc;
@@ -64,4 +74,18 @@ impl<T> Entries<T> {
         let entry = within("a log entry", self.0.recv()).await;
         entry.expect("somebody can still write")
     }
+
+    /// Everything else, when nobody can write any more.
+    pub(crate) async fn rest(mut self) -> Vec<T> {
+        let mut rest = Vec::new();
+        while let Some(entry) = within("the last log entry", self.0.recv()).await {
+            rest.push(entry);
+        }
+        rest
+    }
+}
+
+/// Ends a server with all that its handlers hold.
+pub(crate) async fn stop(server: RunningServer) {
+    server.shutdown(Duration::ZERO).await;
 }
