@@ -13,10 +13,12 @@ mod client;
 mod events;
 mod lifecycle;
 mod namespaces;
+mod order;
 mod panics;
 mod protocol;
 mod reasons;
 mod rooms;
+mod upgrades;
 mod volatile;
 
 use std::time::Duration;

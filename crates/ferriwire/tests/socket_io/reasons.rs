@@ -162,7 +162,11 @@ async fn the_server_shuts_down_without_a_disconnect_packet() {
         assert_eq!(polling.post("3").await.text(), "ok");
     }
     let (frames, response, ()) = tokio::join!(
-        websocket.rest(),
+        async {
+            let frames = websocket.rest().await;
+            drop(websocket);
+            frames
+        },
         polling.finish_get(),
         server.shutdown(PATIENCE)
     );
