@@ -212,12 +212,7 @@ impl SessionTask {
             return;
         }
         for waiter in std::mem::take(&mut self.early_polls) {
-            if waiter.is_closed() {
-                self.machine.handle_transport_lost(Lost::Error);
-                self.drain_machine(now, cx);
-            } else {
-                self.handle_poll(waiter, now, cx);
-            }
+            self.handle_poll(waiter, now, cx);
         }
     }
 
