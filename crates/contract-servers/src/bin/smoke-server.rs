@@ -54,11 +54,13 @@ fn namespace(name: &str) -> Namespace {
             Ok(())
         })
         .on(ROOM, async |socket, Args(mut args)| {
-            if args.first().is_none_or(|room| room.as_str().is_none()) {
+            if args.is_empty() {
                 return Err(HandlerError::refuse("the first argument is the room"));
             }
             let room = args.remove(0);
-            let room = room.as_str().unwrap_or_default();
+            let room = room
+                .as_str()
+                .ok_or_else(|| HandlerError::refuse("a room is a string"))?;
             socket.handle().to(room).emit("room", Args(args))?;
             Ok(())
         })

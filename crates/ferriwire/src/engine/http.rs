@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use super::body::{Body, ReadError, read_body};
 use super::core::Core;
 use super::origins::Verdict;
-use super::request::{PeerAddress, Request};
+use super::request::{PeerAddress, Request, detached};
 use super::session::{Input, Session};
 
 /// The longest target of a request, in bytes.
@@ -238,8 +238,8 @@ fn remember<B>(request: http::Request<B>, query: &Query) -> Request {
     let address: Option<SocketAddr> = parts.extensions.get().map(|PeerAddress(peer)| *peer);
     Request {
         method: parts.method,
-        uri: parts.uri,
-        headers: parts.headers,
+        uri: parts.uri.to_string().parse().unwrap_or(parts.uri),
+        headers: detached(&parts.headers),
         extensions: parts.extensions,
         address,
         transport: query.transport,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use ferriwire_proto::engine::{Revision, Transport};
-use http::{Extensions, HeaderMap, Method, Uri};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 /// The first request of a session: headers, query, address and extensions.
 ///
@@ -90,5 +90,44 @@ impl Request {
     #[must_use]
     pub fn revision(&self) -> Revision {
         self.revision
+    }
+}
+
+/// The headers in memory of their own. Those that hyper parsed are slices of its read buffer, and
+/// would keep all its 8 KiB for as long as the session lives.
+pub(super) fn detached(headers: &HeaderMap) -> HeaderMap {
+    let mut copies = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes());
+        let copy = HeaderValue::from_bytes(value.as_bytes());
+        // Neither can fail, because both were valid before.
+        if let (Ok(name), Ok(mut copy)) = (name, copy) {
+            copy.set_sensitive(value.is_sensitive());
+            copies.append(name, copy);
+        }
+    }
+    copies
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn detached_headers_are_the_same_and_share_no_memory() {
+        let buffer = Bytes::from("x-forwarded-for: 10.0.0.1, cookie: a=1, cookie: b=2".to_owned());
+        let mut parsed = HeaderMap::new();
+        for (name, value) in [(0..15, 17..25), (27..33, 35..38), (27..33, 48..51)] {
+            let name = HeaderName::from_bytes(&buffer[name]).unwrap();
+            let value = HeaderValue::from_maybe_shared(buffer.slice(value)).unwrap();
+            parsed.append(name, value);
+        }
+        let copies = detached(&parsed);
+        assert_eq!(copies, parsed);
+        assert_eq!(copies.get_all("cookie").iter().count(), 2);
+        drop(parsed);
+        assert!(buffer.is_unique());
     }
 }

@@ -64,6 +64,8 @@ pub(crate) struct SessionTask {
     handler: Box<dyn SessionHandler>,
     wire: Wire,
     candidate: Option<Candidate>,
+    /// GETs that came while the candidate was on its way, and may stand behind its `5`.
+    early_polls: Vec<oneshot::Sender<Vec<u8>>>,
     /// POSTs whose packets were handed on, answered when the handler wants to read again.
     posts: Vec<oneshot::Sender<()>>,
     /// WebSockets that were refused, on their way out.
@@ -117,6 +119,7 @@ impl SessionTask {
             handler,
             wire,
             candidate: None,
+            early_polls: Vec::new(),
             posts: Vec::new(),
             refused: Running::new(),
             opened: false,
@@ -145,6 +148,7 @@ impl SessionTask {
         self.handler.poll(now, cx);
         while self.refused.poll_next(cx).is_some() {}
         self.poll_candidate(now, cx);
+        self.handle_early_polls(now, cx);
         self.poll_wire(now, cx);
         self.handler.poll(now, cx);
         self.answer_posts();
@@ -177,6 +181,7 @@ impl SessionTask {
 
     fn handle_input(&mut self, input: Input, now: Instant, cx: &mut Context<'_>) {
         match input {
+            Input::Poll(waiter) if self.is_candidate_arriving() => self.early_polls.push(waiter),
             Input::Poll(waiter) => self.handle_poll(waiter, now, cx),
             // Also when the GET was answered in the same instant: the answer did not arrive.
             Input::PollAborted => self.lose_polling(),
@@ -196,6 +201,19 @@ impl SessionTask {
             Input::Abort(reason) => self.machine.abort(reason),
         }
         self.drain_machine(now, cx);
+    }
+
+    fn is_candidate_arriving(&self) -> bool {
+        matches!(self.candidate, Some(Candidate::Arriving(_)))
+    }
+
+    fn handle_early_polls(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if self.is_candidate_arriving() {
+            return;
+        }
+        for waiter in std::mem::take(&mut self.early_polls) {
+            self.handle_poll(waiter, now, cx);
+        }
     }
 
     fn handle_poll(

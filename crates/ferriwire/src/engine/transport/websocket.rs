@@ -18,7 +18,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::engine::outbox::Outbox;
@@ -73,6 +73,12 @@ impl WebSocketIo {
     /// Takes hyper's upgraded connection apart down to the bare socket where there is one.
     pub(crate) fn new(upgraded: Upgraded, limits: Limits) -> Self {
         let (stream, early) = take_apart(upgraded);
+        // Even an empty remainder keeps hyper's read buffer of 8 KiB in memory.
+        let early = if early.is_empty() {
+            Bytes::new()
+        } else {
+            early
+        };
         Self {
             stream,
             decoder: Some(Decoder::new(Role::Server, limits)),
@@ -106,7 +112,7 @@ impl WebSocketIo {
                 // `poll_read_ready`, not `readable()`: it replaces the waker that hyper's
                 // connection task left behind, which would keep that task in memory.
                 ready!(stream.poll_read_ready(cx))?;
-                match stream.try_read(buffer) {
+                match read_available(stream, buffer) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     result => return Poll::Ready(result),
                 }
@@ -223,6 +229,25 @@ impl Other {
             self.needs_flush = false;
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Reads, and remembers when that took all there was: asking the kernel once more would cost a
+/// system call for each message.
+fn read_available(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut count = 0;
+    let read = stream.try_io(Interest::READABLE, || {
+        count = stream.try_read(buffer)?;
+        // "Would block" is what makes `try_io` forget that the socket was readable. What arrived
+        // since then has made it readable anew, and that is kept.
+        if (1..buffer.len()).contains(&count) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(())
+    });
+    match read {
+        Err(error) if count == 0 => Err(error),
+        Ok(()) | Err(_) => Ok(count),
     }
 }
 
