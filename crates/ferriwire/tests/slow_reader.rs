@@ -131,7 +131,7 @@ fn fill_the_kernel(socket: &Socket, filler: &str) -> usize {
 
 async fn join(endpoint: Endpoint) -> WebSocket {
     let connected = WebSocket::connect(endpoint, TARGET, &[]).await;
-    let mut websocket = connected.ok().expect("the handshake is accepted");
+    let mut websocket = connected.expect("the handshake is accepted");
     assert!(websocket.text().await.starts_with("0{"));
     websocket.send_text("40").await;
     assert!(websocket.text().await.starts_with("40{"));
@@ -141,10 +141,11 @@ async fn join(endpoint: Endpoint) -> WebSocket {
 /// Reads every tick in order until the server closes, and says how many there were.
 async fn read_all(mut websocket: WebSocket, arrived: Arc<Semaphore>) -> usize {
     for number in 0.. {
-        match websocket.next().await {
-            Frame::Close(None) => return number,
-            frame => check_tick(&frame, number),
+        let frame = websocket.next().await;
+        if frame == Frame::Close(None) {
+            return number;
         }
+        check_tick(&frame, number);
         arrived.add_permits(1);
     }
     unreachable!("there is no last number")

@@ -128,7 +128,7 @@ async fn a_handler_may_close_before_the_client_has_heard_anything() {
     assert_eq!(polling.get().await.text(), "6\x1e1");
     let websocket =
         crate::support::websocket::WebSocket::connect(server.local_addr(), crate::WEBSOCKET, &[]);
-    let frames = websocket.await.ok().unwrap().rest().await;
+    let frames = websocket.await.unwrap().rest().await;
     assert!(
         matches!(&frames[..], [Frame::Text(open), Frame::Close(None)] if open.starts_with('0'))
     );

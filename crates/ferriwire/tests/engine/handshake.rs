@@ -229,7 +229,7 @@ async fn upgrades_name_what_the_client_may_move_to() {
     }
     let echo = Echo::start(config()).await;
     let websocket = WebSocket::connect(echo.addr(), WEBSOCKET, &[]).await;
-    let open = websocket.ok().unwrap().text().await;
+    let open = websocket.unwrap().text().await;
     assert!(open.contains("\"upgrades\":[],"), "{open}");
 }
 
@@ -238,7 +238,7 @@ async fn a_transport_that_is_not_enabled_is_unknown() {
     let echo = Echo::start(config().transports([Transport::Polling])).await;
     check_upgrade_refusal(&echo, WEBSOCKET, &[], 400, "Transport unknown").await;
     let polling = echo.polling().await;
-    assert_eq!(polling.candidate().await.err().unwrap().status, 400);
+    assert_eq!(polling.candidate().await.unwrap_err().status, 400);
 
     let echo = Echo::start(config().transports([Transport::WebSocket])).await;
     let response = Http::connect(echo.addr()).await.get(POLLING).await;
@@ -249,10 +249,7 @@ async fn a_transport_that_is_not_enabled_is_unknown() {
 async fn without_allow_upgrades_a_session_stays_on_polling() {
     let echo = Echo::start(config().allow_upgrades(false)).await;
     let mut polling = echo.polling().await;
-    assert_eq!(
-        polling.candidate().await.err().unwrap().text(),
-        "Bad request"
-    );
+    assert_eq!(polling.candidate().await.unwrap_err().text(), "Bad request");
     assert_eq!(polling.post("4hi").await.text(), "ok");
     assert_eq!(polling.get().await.text(), "4hi");
 }

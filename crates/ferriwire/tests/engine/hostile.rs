@@ -13,7 +13,7 @@ use ferriwire_proto::websocket::frame::OpCode;
 async fn garbage_right_behind_a_handshake_ends_only_that_session() {
     let mut echo = Echo::start(config()).await;
     let connected = WebSocket::connect_and_send(echo.addr(), WEBSOCKET, &[], b"test").await;
-    let mut websocket = connected.ok().unwrap();
+    let mut websocket = connected.unwrap();
     let frames = websocket.rest().await;
     assert!(
         matches!(&frames[..], [Frame::Text(open), Frame::Close(Some(1002))] if open.starts_with('0')),
@@ -29,10 +29,7 @@ async fn garbage_right_behind_an_upgrade_leaves_polling_working() {
     let mut polling = echo.polling().await;
     let target = polling.target_for("websocket");
     let connected = WebSocket::connect_and_send(echo.addr(), &target, &[], b"test").await;
-    assert_eq!(
-        connected.ok().unwrap().rest().await,
-        [Frame::Close(Some(1002))]
-    );
+    assert_eq!(connected.unwrap().rest().await, [Frame::Close(Some(1002))]);
     assert_eq!(polling.post("4hi").await.text(), "ok");
     assert_eq!(polling.get().await.text(), "4hi");
     assert!(echo.closed.try_recv().is_err());
@@ -43,7 +40,7 @@ async fn messages_right_behind_a_handshake_are_delivered() {
     let echo = Echo::start(config()).await;
     let early = [frame(OpCode::Text, "4one"), frame(OpCode::Text, "4two")].concat();
     let connected = WebSocket::connect_and_send(echo.addr(), WEBSOCKET, &[], &early).await;
-    let mut websocket = connected.ok().unwrap();
+    let mut websocket = connected.unwrap();
     assert!(websocket.text().await.starts_with('0'));
     assert_eq!(websocket.text().await, "4one");
     assert_eq!(websocket.text().await, "4two");
@@ -90,7 +87,7 @@ async fn resets_at_every_step_leave_nothing_behind() {
             http.reset();
             continue;
         }
-        let mut websocket = polling.candidate().await.ok().unwrap();
+        let mut websocket = polling.candidate().await.unwrap();
         if step >= 2 {
             websocket.send_text("2probe").await;
         }
@@ -147,7 +144,7 @@ async fn a_peer_that_neither_reads_nor_pongs_is_let_go() {
     let mut echo = Echo::start(quick().upgrade_timeout(Duration::from_millis(300))).await;
     let _silent = echo.websocket().await;
     let polling = echo.polling().await;
-    let _candidate = polling.candidate().await.ok().unwrap();
+    let _candidate = polling.candidate().await.unwrap();
     for _ in 0..2 {
         assert_eq!(echo.closed().await, CloseReason::PingTimeout);
     }

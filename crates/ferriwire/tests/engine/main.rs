@@ -116,7 +116,7 @@ impl Echo {
     /// A session on a WebSocket whose open packet was read.
     async fn websocket(&self) -> WebSocket {
         let connected = WebSocket::connect(self.addr(), WEBSOCKET, &[]).await;
-        let mut websocket = connected.ok().expect("the handshake is accepted");
+        let mut websocket = connected.expect("the handshake is accepted");
         assert!(websocket.text().await.starts_with("0{"));
         websocket
     }

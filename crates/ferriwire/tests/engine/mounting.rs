@@ -38,7 +38,7 @@ async fn works(endpoint: &Endpoint) {
 
     let early = frame(OpCode::Text, "4early");
     let connected = WebSocket::connect_and_send(endpoint, WEBSOCKET, &[], &early).await;
-    let mut websocket = connected.ok().unwrap();
+    let mut websocket = connected.expect("it works");
     assert!(websocket.text().await.starts_with('0'));
     assert_eq!(websocket.text().await, "4early");
     let large = vec![7; 900_000];
@@ -52,7 +52,7 @@ async fn works(endpoint: &Endpoint) {
     assert_eq!(websocket.rest().await, [Frame::Close(Some(1000))]);
 
     let connected = WebSocket::connect(endpoint, WEBSOCKET, &[]).await;
-    let mut websocket = connected.ok().unwrap();
+    let mut websocket = connected.expect("it works");
     assert!(websocket.text().await.starts_with('0'));
     websocket.send_raw(b"test").await;
     assert_eq!(websocket.rest().await, [Frame::Close(Some(1002))]);
@@ -61,8 +61,8 @@ async fn works(endpoint: &Endpoint) {
 }
 
 async fn serve_axum(app: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("it works");
+    let address = listener.local_addr().expect("it works");
     tokio::spawn(async move { axum::serve(listener, app).await });
     address
 }
@@ -138,7 +138,7 @@ async fn a_stream_that_is_no_socket_keeps_its_heartbeat_and_its_close() {
     let (server, mut sessions, _, mut closed) = echo(quick());
     let endpoint = pipes(server.into_service().unwrap());
     let connected = WebSocket::connect(&endpoint, WEBSOCKET, &[]).await;
-    let mut websocket = connected.ok().unwrap();
+    let mut websocket = connected.unwrap();
     assert!(websocket.text().await.starts_with('0'));
     assert_eq!(websocket.text().await, "2");
     websocket.send_text("3").await;
@@ -153,7 +153,7 @@ async fn a_stream_that_is_no_socket_keeps_its_heartbeat_and_its_close() {
     );
 
     let connected = WebSocket::connect(&endpoint, WEBSOCKET, &[]).await;
-    let mut websocket = connected.ok().unwrap();
+    let mut websocket = connected.unwrap();
     let frames = websocket.rest().await;
     assert_eq!(
         frames[1..],
@@ -170,7 +170,7 @@ async fn on_a_stream_that_is_no_socket_nothing_is_lost_while_the_reader_is_slow(
     let (server, mut sessions, ..) = echo(config());
     let endpoint = pipes(server.into_service().unwrap());
     let connected = WebSocket::connect(&endpoint, WEBSOCKET, &[]).await;
-    let mut websocket = connected.ok().unwrap();
+    let mut websocket = connected.unwrap();
     assert!(websocket.text().await.starts_with('0'));
     let session = within("a session", sessions.recv()).await.unwrap();
     for number in 0..500 {
@@ -192,7 +192,7 @@ async fn on_a_stream_that_is_no_socket_a_slow_reader_is_closed() {
     let (server, mut sessions, _, mut closed) = echo(config());
     let endpoint = pipes(server.into_service().unwrap());
     let connected = WebSocket::connect(&endpoint, WEBSOCKET, &[]).await;
-    let mut websocket = connected.ok().unwrap();
+    let mut websocket = connected.unwrap();
     assert!(websocket.text().await.starts_with('0'));
     let session = within("a session", sessions.recv()).await.unwrap();
     let message = "x".repeat(10_000);

@@ -80,9 +80,9 @@ async fn a_server_on_the_same_port_takes_over_at_once() {
         let server = server
             .await
             .unwrap_or_else(|error| crate::support::fail(&format!("round {round}: {error}")));
-        let bound = *address.get_or_insert(server.local_addr());
+        let bound = *address.get_or_insert_with(|| server.local_addr());
         let connected = WebSocket::connect(bound, crate::WEBSOCKET, &[]).await;
-        let mut websocket = connected.ok().unwrap();
+        let mut websocket = connected.unwrap();
         assert!(websocket.text().await.starts_with('0'));
         websocket.send_text("4hi").await;
         assert_eq!(websocket.text().await, "4hi");
@@ -132,7 +132,7 @@ async fn the_server_has_ended_when_its_sessions_have() {
     let (server, ..) = echo(config());
     let server = Arc::new(server.bind("127.0.0.1:0").await.unwrap());
     let connected = WebSocket::connect(server.local_addr(), crate::WEBSOCKET, &[]).await;
-    let mut websocket = connected.ok().unwrap();
+    let mut websocket = connected.unwrap();
     assert!(websocket.text().await.starts_with('0'));
     let main = tokio::spawn({
         let server = Arc::clone(&server);
@@ -157,7 +157,7 @@ async fn no_disconnect_packet_is_sent_so_that_clients_come_back() {
     let server = server.bind("127.0.0.1:0").await.unwrap();
     let target = "/socket.io/?EIO=4&transport=websocket";
     let connected = WebSocket::connect(server.local_addr(), target, &[]).await;
-    let mut websocket = connected.ok().unwrap();
+    let mut websocket = connected.unwrap();
     assert!(websocket.text().await.starts_with('0'));
     websocket.send_text("40").await;
     assert!(websocket.text().await.starts_with("40{"));

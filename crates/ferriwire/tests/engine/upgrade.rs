@@ -84,7 +84,7 @@ async fn a_probe_and_5_in_the_segment_of_the_handshake_lose_nothing() {
         .collect();
     let target = polling.target_for("websocket");
     let websocket = WebSocket::connect_and_send(echo.addr(), &target, &[], &early).await;
-    let mut websocket = websocket.ok().unwrap();
+    let mut websocket = websocket.unwrap();
     for expected in ["3probe", "4before", "4behind"] {
         assert_eq!(websocket.text().await, expected);
     }
@@ -103,7 +103,7 @@ async fn traffic_in_both_directions_survives_an_upgrade_whole_and_in_order() {
                 tokio::task::yield_now().await;
             }
         });
-        let mut websocket = polling.candidate().await.ok().unwrap();
+        let mut websocket = polling.candidate().await.unwrap();
         websocket.send_text("2probe").await;
         assert_eq!(polling.post("4c0\x1e4c1").await.text(), "ok");
         let answer = polling.get().await;
@@ -146,7 +146,7 @@ async fn an_upgrade_that_breaks_the_rules_leaves_polling_working() {
         &["2probe", "garbage"],
         &["2probe", ""],
     ] {
-        let mut websocket = polling.candidate().await.ok().unwrap();
+        let mut websocket = polling.candidate().await.unwrap();
         for packet in packets {
             websocket.send_text(packet).await;
         }
@@ -179,7 +179,7 @@ async fn a_binary_or_broken_frame_ends_the_upgrade_alone() {
         ),
         (frame(OpCode::Close, ""), vec![0x88, 0]),
     ] {
-        let mut websocket = polling.candidate().await.ok().unwrap();
+        let mut websocket = polling.candidate().await.unwrap();
         websocket.send_raw(&bytes).await;
         // One close frame, and nothing behind it.
         assert_eq!(websocket.raw_rest().await, close, "{bytes:x?}");
@@ -194,7 +194,7 @@ async fn an_upgrade_that_is_given_up_leaves_polling_working() {
     let mut polling = echo.polling().await;
     drop(polling.candidate().await);
     goes_on(&mut polling, "after a candidate").await;
-    polling.candidate().await.ok().unwrap().reset();
+    polling.candidate().await.unwrap().reset();
     goes_on(&mut polling, "after a reset candidate").await;
     drop(polling.probe().await);
     goes_on(&mut polling, "after a probe").await;
@@ -203,7 +203,7 @@ async fn an_upgrade_that_is_given_up_leaves_polling_working() {
     assert!(echo.closed.try_recv().is_err());
     let mut websocket = loop {
         // The server may not have noticed yet that the last one is gone.
-        let mut websocket = polling.candidate().await.ok().unwrap();
+        let mut websocket = polling.candidate().await.unwrap();
         websocket.send_text("2probe").await;
         if websocket.next().await == Frame::Text("3probe".to_owned()) {
             break websocket;
@@ -220,7 +220,7 @@ async fn an_upgrade_times_out_alone_and_a_finished_one_does_not() {
     let mut echo = Echo::start(config().upgrade_timeout(timeout)).await;
     let mut upgraded = echo.polling().await.upgrade().await;
     let mut polling = echo.polling().await;
-    let mut silent = polling.candidate().await.ok().unwrap();
+    let mut silent = polling.candidate().await.unwrap();
     assert_eq!(silent.rest().await, [Frame::Close(None)]);
     goes_on(&mut polling, "after silence").await;
     // It probes, and never says `5`.
@@ -244,7 +244,7 @@ async fn requests_after_the_upgrade_are_refused_and_the_websocket_works_on() {
     assert_eq!((response.status, response.text()), (400, mismatch));
     let response = polling.post("4late").await;
     assert_eq!((response.status, response.text()), (400, mismatch));
-    let mut second = polling.candidate().await.ok().unwrap();
+    let mut second = polling.candidate().await.unwrap();
     assert_eq!(second.raw_rest().await, [0x88, 0]);
     websocket.send_text("4still").await;
     assert_eq!(websocket.text().await, "4still");
@@ -256,7 +256,7 @@ async fn a_second_candidate_is_closed_and_the_first_goes_on() {
     let echo = Echo::start(config()).await;
     let polling = echo.polling().await;
     let mut first = polling.probe().await;
-    let mut second = polling.candidate().await.ok().unwrap();
+    let mut second = polling.candidate().await.unwrap();
     assert_eq!(second.rest().await, [Frame::Close(None)]);
     first.send_text("5").await;
     first.send_text("4first").await;
@@ -267,11 +267,11 @@ async fn a_second_candidate_is_closed_and_the_first_goes_on() {
 async fn a_websocket_for_a_session_that_began_on_a_websocket_is_closed() {
     let mut echo = Echo::start(config()).await;
     let connected = WebSocket::connect(echo.addr(), crate::WEBSOCKET, &[]).await;
-    let mut websocket = connected.ok().unwrap();
+    let mut websocket = connected.unwrap();
     let open = websocket.text().await;
     let target = format!("{}&sid={}", crate::WEBSOCKET, open.get(9..29).unwrap());
     let second = WebSocket::connect(echo.addr(), &target, &[]).await;
-    assert_eq!(second.ok().unwrap().rest().await, [Frame::Close(None)]);
+    assert_eq!(second.unwrap().rest().await, [Frame::Close(None)]);
     websocket.send_text("4mine").await;
     assert_eq!(websocket.text().await, "4mine");
     assert!(echo.closed.try_recv().is_err());
@@ -286,8 +286,7 @@ async fn a_revision_that_differs_is_refused() {
         let target = format!("/engine.io/?{revision}transport=websocket&sid={sid}");
         let refused = WebSocket::connect(echo.addr(), &target, &[])
             .await
-            .err()
-            .unwrap();
+            .unwrap_err();
         assert_eq!((refused.status, refused.text()), (400, "Bad request"));
         let target = format!("/engine.io/?{revision}transport=polling&sid={sid}");
         let refused = Http::connect(echo.addr()).await.get(&target).await;

@@ -109,20 +109,22 @@ impl WebSocket {
 
     /// The next frame, which has to be text.
     pub(crate) async fn text(&mut self) -> String {
-        match self.next().await {
-            Frame::Text(text) => text,
-            other => fail(&format!("text was expected, not {other:?}")),
-        }
+        let frame = self.next().await;
+        let Frame::Text(text) = frame else {
+            fail(&format!("text was expected, not {frame:?}"));
+        };
+        text
     }
 
     /// Reads until the connection ends, and says what came before.
     pub(crate) async fn rest(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
         loop {
-            match self.next().await {
-                Frame::End => return frames,
-                frame => frames.push(frame),
+            let frame = self.next().await;
+            if frame == Frame::End {
+                return frames;
             }
+            frames.push(frame);
         }
     }
 
@@ -157,6 +159,12 @@ impl WebSocket {
                 Ok(_) => {}
             }
         }
+    }
+}
+
+impl std::fmt::Debug for WebSocket {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("WebSocket").finish_non_exhaustive()
     }
 }
 
