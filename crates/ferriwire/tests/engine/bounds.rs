@@ -1,4 +1,6 @@
-//! Limits of a request's head (security 2.1).
+//! Limits of a request's head, and of what waits for one client (security 2.1, 2.3).
+
+use ferriwire::engine::CloseReason;
 
 use crate::support::http::{Http, head};
 use crate::{Echo, POLLING, config};
@@ -47,4 +49,21 @@ async fn echo_is_alive(echo: &Echo) {
     let mut websocket = echo.websocket().await;
     websocket.send_text("4alive").await;
     assert_eq!(websocket.text().await, "4alive");
+}
+
+#[tokio::test]
+async fn a_small_bound_of_what_waits_is_kept_and_one_larger_message_passes() {
+    let mut echo = Echo::start(config().max_buffered(10_000)).await;
+    let mut polling = echo.polling().await;
+    let session = echo.session().await;
+    session.send("x".repeat(50_000)).unwrap();
+    assert_eq!(polling.get().await.body.len(), 50_001);
+
+    let message = "x".repeat(1_000);
+    let sent = (0..100).take_while(|_| session.send(message.as_str()).is_ok());
+    assert!((9..=10).contains(&sent.count()));
+    assert_eq!(echo.closed().await, CloseReason::SlowConsumer);
+    assert_eq!(session.buffered_bytes(), 0);
+    assert_eq!(polling.get().await.status, 400);
+    assert_eq!(echo.server.stats().slow_consumers, 1);
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use ferriwire::engine::{CloseReason, Message, Server};
 use ferriwire_proto::websocket::frame::OpCode;
 
+use crate::support::Endpoint;
 use crate::support::http::Http;
-use crate::support::websocket::Frame;
+use crate::support::websocket::{Frame, WebSocket};
 use crate::support::within;
-use crate::{Echo, PATH, config};
+use crate::{Echo, PATH, WEBSOCKET, config, quick};
 
 #[tokio::test]
 async fn a_close_packet_answers_the_waiting_get_with_a_noop() {
@@ -126,8 +127,7 @@ async fn a_handler_may_close_before_the_client_has_heard_anything() {
     let server = server.bind("127.0.0.1:0").await.unwrap();
     let mut polling = crate::support::polling::Polling::handshake(server.local_addr(), PATH).await;
     assert_eq!(polling.get().await.text(), "6\x1e1");
-    let websocket =
-        crate::support::websocket::WebSocket::connect(server.local_addr(), crate::WEBSOCKET, &[]);
+    let websocket = WebSocket::connect(server.local_addr(), WEBSOCKET, &[]);
     let frames = websocket.await.unwrap().rest().await;
     assert!(
         matches!(&frames[..], [Frame::Text(open), Frame::Close(None)] if open.starts_with('0'))
@@ -248,4 +248,24 @@ async fn a_closing_session_delivers_nothing_more() {
     assert_eq!(echo.closed().await, CloseReason::ForcedClose);
     assert!(echo.received.try_recv().is_err());
     echo.server.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn no_close_frame_is_written_into_the_middle_of_another() {
+    // The kernel has taken a part of a frame when the pong is overdue: a close frame behind that
+    // part would be read as the frame's payload.
+    let mut echo = Echo::start(quick()).await;
+    let endpoint = Endpoint::Narrow(echo.addr());
+    let mut websocket = WebSocket::connect(endpoint, WEBSOCKET, &[]).await.unwrap();
+    assert!(websocket.text().await.starts_with('0'));
+    let length = 8_000_000;
+    let session = echo.session().await;
+    session.send("x".repeat(length)).unwrap();
+    assert_eq!(echo.closed().await, CloseReason::PingTimeout);
+    let bytes = websocket.raw_rest().await;
+    assert!(bytes.len() < length, "the kernel has not taken all of it");
+    let (header, payload) = bytes.split_at(10);
+    assert_eq!(header[..2], [0x81, 127]);
+    assert_eq!(payload[0], b'4');
+    assert!(payload[1..].iter().all(|byte| *byte == b'x'));
 }
