@@ -23,6 +23,26 @@ use serde::de::DeserializeOwned;
 /// const SAY: Event<(String, String), u64> = Event::new("say");
 /// assert_eq!(SAY.name(), "say");
 /// ```
+///
+/// A payload of another type does not compile:
+///
+/// ```compile_fail,E0277
+/// # use ferriwire::{EmitError, Event, Socket};
+/// const SAID: Event<(String, u64)> = Event::new("said");
+///
+/// fn say(socket: &Socket) -> Result<(), EmitError> {
+///     socket.emit(SAID, ("text", "no number"))
+/// }
+/// ```
+///
+/// and neither does a handler that returns another acknowledgement:
+///
+/// ```compile_fail,E0277
+/// # use ferriwire::{Event, Namespace};
+/// const COUNT: Event<String, usize> = Event::new("count");
+///
+/// let namespace = Namespace::new("/").on(COUNT, async |_, text| text);
+/// ```
 pub struct Event<T = (), A = ()> {
     name: &'static str,
     types: PhantomData<fn(T) -> A>,

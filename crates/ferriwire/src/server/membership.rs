@@ -142,7 +142,7 @@ impl Membership {
     }
 
     /// Takes the socket out of all rooms, and remembers them until [`end`](Self::end).
-    pub(crate) fn leave_rooms(&self) {
+    fn leave_rooms(&self) {
         if let Some(rooms) = self.hub.remove(self) {
             *self.left.lock() = rooms;
         }
@@ -158,10 +158,14 @@ impl Membership {
         }
     }
 
-    /// The socket has left, and everybody who waits for its answer is told.
-    pub(crate) fn end(&self) {
+    /// The socket leaves: nothing is sent to it any more, but its rooms are still known.
+    pub(crate) fn begin_end(&self) {
         self.state.store(State::Gone as u8, Ordering::Release);
         self.leave_rooms();
+    }
+
+    /// The socket has left, and everybody who waits for its answer is told.
+    pub(crate) fn end(&self) {
         self.left.lock().clear();
         // Dropping the senders tells those who wait.
         *self.pending.lock() = Pending::Closed;

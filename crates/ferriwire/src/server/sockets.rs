@@ -385,7 +385,7 @@ impl Sockets {
         };
         let held = occupant.held.iter().map(|held| held.bytes).sum();
         self.held_bytes = self.held_bytes.saturating_sub(held);
-        occupant.socket.membership().leave_rooms();
+        occupant.socket.membership().begin_end();
         if let Some(hook) = occupant.socket.disconnecting(reason) {
             self.start(Job::Disconnect, without_decision(hook), cx);
         }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use ferriwire::{AckError, Answer, EmitError, Event, Namespace, RunningServer};
 
-use crate::acknowledgements::asked;
-use crate::client::Client;
+use crate::client::{Client, asked};
 use crate::serve;
 use crate::support::within;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ferriwire::{Config, ConnectError, Handshake, Namespace, SocketId, Value};
+use ferriwire::{Config, ConnectError, Handshake, Namespace, SocketId, Transport, Value};
 use serde::Deserialize;
 use tokio::sync::Notify;
 
@@ -27,7 +27,7 @@ struct User {
 fn guarded() -> Namespace<User> {
     Namespace::new("/admin")
         .auth(async |handshake: Handshake<Credentials>| {
-            let Credentials { token, rank } = handshake.auth.clone();
+            let Credentials { token, rank } = handshake.auth;
             match (token.as_str(), rank) {
                 ("secret", _) => Ok(User {
                     name: "root".to_owned(),
@@ -113,10 +113,10 @@ async fn who_leaves_during_auth_never_becomes_a_socket() {
         assert_eq!(entries.next().await, "auth begins");
         let opened = server.stats().sessions();
         match transport {
-            ferriwire::Transport::Polling => {
+            Transport::Polling => {
                 assert_eq!(client.into_polling().post("1").await.text(), "ok");
             }
-            _ => client.into_websocket().reset(),
+            Transport::WebSocket | Transport::WebTransport => client.into_websocket().reset(),
         }
         until("the session ends", || server.stats().sessions() < opened).await;
         go_on.notify_one();

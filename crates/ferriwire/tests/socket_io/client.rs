@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ferriwire::RunningServer;
-use ferriwire::Transport;
+use ferriwire::{RunningServer, Transport};
 
 use crate::support::fail;
 use crate::support::polling::Polling;
@@ -46,7 +45,9 @@ impl Client {
                 let polling = Polling::handshake(server.local_addr(), PATH).await;
                 Self::over(Wire::Polling(Box::new(polling)))
             }
-            _ => Self::open_websocket(server, "", &[]).await,
+            Transport::WebSocket | Transport::WebTransport => {
+                Self::open_websocket(server, "", &[]).await
+            }
         }
     }
 
@@ -158,7 +159,9 @@ impl Client {
     pub(crate) async fn packet(&mut self) -> String {
         match self.next().await {
             Received::Text(packet) => packet,
-            other => fail(&format!("a packet was expected, not {other:?}")),
+            other @ (Received::Binary(_) | Received::End) => {
+                fail(&format!("a packet was expected, not {other:?}"))
+            }
         }
     }
 
@@ -230,6 +233,16 @@ impl From<Polling> for Client {
     fn from(polling: Polling) -> Self {
         Self::over(Wire::Polling(Box::new(polling)))
     }
+}
+
+/// The number under which the client is asked this.
+pub(crate) async fn asked(client: &mut Client, event: &str) -> u64 {
+    let packet = client.packet().await;
+    let id = packet
+        .strip_prefix('2')
+        .and_then(|packet| packet.strip_suffix(event));
+    let id = id.and_then(|id| id.parse().ok());
+    id.unwrap_or_else(|| fail(&format!("{event} was expected, not {packet}")))
 }
 
 fn packet(text: &str) -> Received {

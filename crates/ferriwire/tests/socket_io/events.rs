@@ -82,7 +82,7 @@ async fn what_is_emitted_has_the_form_of_its_type() {
             socket.emit(TWO, ("a", 7)),
             socket.emit(TWO, &("b".to_owned(), 8)),
             socket.emit(MAYBE, Some(7)),
-            socket.emit(LIST, &vec![1, 2]),
+            socket.emit(LIST, vec![1, 2]),
             socket.emit(FIXED, &[1, 2]),
             socket.emit("plain", ("a", [1], message)),
             socket.emit("plain", ()),

@@ -6,8 +6,7 @@ use std::time::Duration;
 use ferriwire::{Config, EmitError, Namespace, Server, Socket};
 use tokio::sync::Notify;
 
-use crate::acknowledgements::asked;
-use crate::client::{Client, PATH, TRANSPORTS};
+use crate::client::{Client, PATH, TRANSPORTS, asked};
 use crate::support::polling::Polling;
 use crate::support::until;
 use crate::{log, serve, serve_with, start, stop};

@@ -8,6 +8,7 @@ mod support;
 
 mod acknowledgements;
 mod answers;
+mod asking;
 mod auth;
 mod client;
 mod events;

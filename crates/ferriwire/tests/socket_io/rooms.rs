@@ -1,12 +1,13 @@
 //! Who gets what is sent to rooms and sockets: 58, 61, and the limits of rooms.
 
 use ferriwire::{
-    Broadcast, Config, EmitError, JoinError, Namespace, NamespaceHandle, RunningServer, SocketId,
-    Transport,
+    Broadcast, Config, ConnectError, EmitError, Handshake, JoinError, Namespace, NamespaceHandle,
+    RunningServer, Server, SocketId, Transport, Value,
 };
 
 use crate::client::{Client, TRANSPORTS};
-use crate::{log, serve, serve_with};
+use crate::support::until;
+use crate::{log, serve, serve_with, start, stop};
 
 /// A namespace in which clients say what they want.
 fn obedient() -> Namespace {
@@ -218,6 +219,90 @@ async fn who_has_left_is_in_no_room_and_joins_none() {
         .emit("said", ())
         .expect("it exists");
     clients[1].0.expect(r#"2["said"]"#).await;
+}
+
+#[tokio::test]
+async fn on_disconnecting_still_sees_the_rooms_and_on_disconnect_does_not() {
+    for by_server in [false, true] {
+        let (seen, entries) = log();
+        let left = seen.clone();
+        let namespace = obedient()
+            .on("go", async |socket, _: ()| socket.disconnect())
+            .on_disconnecting(async move |socket, reason| {
+                let mut rooms: Vec<_> =
+                    socket.rooms().iter().map(|room| room.to_string()).collect();
+                rooms.sort();
+                seen.write((rooms.concat(), reason.as_str()));
+            })
+            .on_disconnect(async move |socket, reason| {
+                left.write((socket.rooms().concat(), reason.as_str()));
+            });
+        let server = serve(namespace).await;
+        let mut client = Client::connect(&server).await;
+        join(&mut client, &["a", "b"]).await;
+        let (packet, reason) = if by_server {
+            (r#"2["go"]"#, "server namespace disconnect")
+        } else {
+            ("1", "client namespace disconnect")
+        };
+        client.send(packet).await;
+        until("it leaves", || server.handle("/").socket_count() == 0).await;
+        drop(client);
+        stop(server).await;
+        let expected = [("ab".to_owned(), reason), (String::new(), reason)];
+        assert_eq!(entries.rest().await, expected);
+    }
+}
+
+/// In on_disconnecting an event could be sent to a client that had left the namespace.
+#[tokio::test]
+async fn nothing_is_sent_to_a_socket_in_on_disconnecting() {
+    let (seen, mut entries) = log();
+    let namespace = obedient().on_disconnecting(async move |socket, _| {
+        let emitted = socket.emit("said", ());
+        socket.disconnect();
+        seen.write((socket.is_connected(), socket.join("a"), emitted));
+    });
+    let server = serve(namespace).await;
+    let mut client = Client::connect(&server).await;
+    client.send("1").await;
+    let (connected, joined, emitted): (bool, Result<(), JoinError>, Result<(), EmitError>) =
+        entries.next().await;
+    assert_eq!((connected, joined), (false, Err(JoinError::Disconnected)));
+    assert!(matches!(emitted, Err(EmitError::Disconnected)));
+    client.join("/").await;
+    client.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn a_typed_handle_lists_the_sockets_of_a_room_with_their_data() {
+    let namespace = Namespace::new("/")
+        .auth(async |handshake: Handshake| {
+            let name = handshake.auth.get("name").and_then(Value::as_str);
+            name.map(str::to_owned)
+                .ok_or_else(|| ConnectError::new("nameless"))
+        })
+        .on_connect(async |socket| drop(socket.join("a")))
+        .on("settle", async |_, _: ()| ());
+    let mut server = Server::new();
+    let handle = server.add(namespace);
+    let server = start(server).await;
+    let mut clients = Vec::new();
+    for name in ["one", "two"] {
+        let mut client = Client::open(&server, Transport::WebSocket).await;
+        client.send(&format!(r#"0{{"name":"{name}"}}"#)).await;
+        assert!(client.packet().await.starts_with("0{"));
+        client.expect_nothing().await;
+        clients.push(client);
+    }
+    let sockets = handle.sockets_in("a");
+    let mut names: Vec<_> = sockets.iter().map(|socket| socket.data().clone()).collect();
+    names.sort();
+    assert_eq!(names, ["one", "two"]);
+    assert!(handle.sockets_in("b").is_empty());
+    let one = handle.sockets_in(sockets[0].id());
+    assert_eq!(one.len(), 1);
+    assert_eq!(one[0].data(), sockets[0].data());
 }
 
 #[tokio::test]
