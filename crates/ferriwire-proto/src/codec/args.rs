@@ -213,7 +213,8 @@ impl fmt::Display for ArgumentsError {
 
 impl Error for ArgumentsError {}
 
-/// Decodes the payload of a CONNECT packet, the text of a JSON object; an absent one is `{}`.
+/// Decodes the payload of a CONNECT packet, the text of a JSON object; an absent one is `{}`. `()`
+/// accepts any.
 ///
 /// # Errors
 ///
@@ -223,10 +224,8 @@ pub fn decode_connect_payload<T: DeserializeOwned>(
 ) -> Result<T, ArgumentsError> {
     let list = format!("[{}]", payload.unwrap_or("{}"));
     let argument = Arguments::new(&list, false, &[], 1);
-    // One element that is not spread, even if `T` is a tuple.
-    let decoded: Result<(T,), _> = argument.decode();
-    match decoded {
-        Ok((payload,)) => Ok(payload),
+    match argument.decode() {
+        Ok(payload) => Ok(payload),
         Err(ArgumentsError::Mismatch { path, message }) => {
             let path = path.strip_prefix("[0]").unwrap_or(&path);
             let path = path.trim_start_matches('.').to_owned();

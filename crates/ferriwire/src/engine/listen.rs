@@ -135,9 +135,13 @@ async fn accept(core: Arc<Core>, listener: TcpListener, mut stopped: watch::Rece
     }
 }
 
-async fn until_stopped(stopped: &mut watch::Receiver<Phase>) {
+async fn until_stopped(phase: &mut watch::Receiver<Phase>) {
     // The other end is dropped with the listener, which ends it as well.
-    drop(stopped.wait_for(|phase| *phase != Phase::Serving).await);
+    drop(phase.wait_for(|phase| *phase != Phase::Serving).await);
+}
+
+async fn until_ended(phase: &mut watch::Receiver<Phase>) {
+    drop(phase.wait_for(|phase| *phase == Phase::Ended).await);
 }
 
 /// Whether the error concerns the connection that was to be accepted, not the listener.
@@ -161,7 +165,7 @@ async fn serve(
     core: Arc<Core>,
     stream: TcpStream,
     peer: SocketAddr,
-    mut stopped: watch::Receiver<Phase>,
+    mut phase: watch::Receiver<Phase>,
 ) {
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(PeerAddress(peer));
@@ -178,7 +182,8 @@ async fn serve(
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
-        () = until_stopped(&mut stopped) => {
+        // Only when the sessions have ended: polling clients fetch their farewell over this.
+        () = until_ended(&mut phase) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
