@@ -47,6 +47,20 @@ async fn what_waits_is_written_and_then_the_transports_close() {
     assert!(!echo.server.is_ready());
 }
 
+/// Idle keep-alive connections used to be closed at once, so that a client between two polls could
+/// not fetch its farewell, and the shutdown took its whole grace.
+#[tokio::test]
+async fn a_client_between_two_polls_fetches_its_farewell_over_its_idle_connection() {
+    let mut echo = Echo::start(config()).await;
+    let mut polling = echo.polling().await;
+    let client = async {
+        let farewell = polling.get().await;
+        assert!(matches!(farewell.text(), "1" | "6\u{1e}1"));
+    };
+    tokio::join!(within("the shutdown", echo.server.shutdown(LONG)), client);
+    assert_eq!(echo.closed().await, CloseReason::ServerShuttingDown);
+}
+
 #[tokio::test]
 async fn the_deadline_holds_with_a_client_that_never_reads() {
     let mut echo = Echo::start(config().max_buffered(64 * 1024 * 1024)).await;

@@ -487,3 +487,19 @@ fn debugging_arguments_shows_no_contents() {
     let text = format!("{:?}", arguments("[\"secret\"]", NONE));
     assert_eq!(text, "Arguments { bytes: 10, attachments: 0 }");
 }
+
+#[test]
+fn the_payload_of_a_connect_packet_is_an_object_or_nothing() {
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default)]
+    struct Auth {
+        token: Option<u8>,
+    }
+    let sent = decode_connect_payload(Some(r#"{"token":7}"#));
+    assert_eq!(sent, Ok(Auth { token: Some(7) }));
+    assert_eq!(decode_connect_payload(None), Ok(Auth::default()));
+    assert_eq!(decode_connect_payload(Some(r#"{"token":7}"#)), Ok(()));
+    assert_eq!(decode_connect_payload(None), Ok(()));
+    let wrong = decode_connect_payload::<Auth>(Some(r#"{"token":"x"}"#));
+    assert!(matches!(wrong, Err(ArgumentsError::Mismatch { path, .. }) if path == "token"));
+}
