@@ -99,6 +99,9 @@ class AsyncClient:
         return [queue.get_nowait()[0] for _ in range(queue.qsize())]
 
     async def disconnect(self):
+        # Told to leave while one of its requests is on its way, this client would not say goodbye,
+        # and would wait for the next ping instead.
+        await self._call(self._client.eio.queue.join)
         await self._call(self._client.disconnect)
 
     async def close(self):
