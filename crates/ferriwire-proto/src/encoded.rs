@@ -4,6 +4,10 @@
 //! type, the Socket.IO packet header and the payload end up in one contiguous buffer. A server's
 //! frames carry no mask, so every receiver of a broadcast shares that buffer.
 
+use std::sync::OnceLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use crate::websocket::frame::{Header, OpCode};
@@ -32,6 +36,8 @@ pub struct Encoded {
 struct Attachment {
     header: Header,
     data: Bytes,
+    /// Its form on polling, made by the first receiver there.
+    base64: OnceLock<String>,
 }
 
 /// What an encoded message is, as far as queueing is concerned.
@@ -113,6 +119,11 @@ impl Encoded {
         self.attachments.iter().map(|attachment| &attachment.data)
     }
 
+    /// The texts of its binary messages on polling, `b` and base64, each made once for all receivers.
+    pub fn polling_attachments(&self) -> impl Iterator<Item = &str> {
+        self.attachments.iter().map(Attachment::base64)
+    }
+
     /// How many bytes all its WebSocket frames take, the measure of every bound on queues.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -145,7 +156,16 @@ impl Attachment {
         Self {
             header: Header::new(OpCode::Binary, data.len()),
             data,
+            base64: OnceLock::new(),
         }
+    }
+
+    fn base64(&self) -> &str {
+        self.base64.get_or_init(|| {
+            let mut text = "b".to_owned();
+            STANDARD.encode_string(&self.data, &mut text);
+            text
+        })
     }
 
     fn len(&self) -> usize {

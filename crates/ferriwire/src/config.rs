@@ -150,7 +150,8 @@ impl Config {
         self
     }
 
-    /// How many packets one polling body may carry. Default 10,000 (reference: no limit).
+    /// How many packets one polling body may carry. Default 10,000 (reference: no limit). A client that
+    /// emits more in one loop on long-polling loses its connection.
     #[must_use]
     pub fn max_packets_per_payload(mut self, packets: usize) -> Self {
         self.max_packets_per_payload = packets;
@@ -158,8 +159,10 @@ impl Config {
     }
 
     /// How many bytes may wait for one client, counted after a write was tried, before it is closed
-    /// with `slow consumer`. Default 1 MiB (reference: no limit). A single larger message passes
-    /// when nothing else waits.
+    /// with `slow consumer`. Default 1 MiB (reference: no limit). The message that is next, or
+    /// being written, may be of any size and does not count. While no write could be tried, because
+    /// a handler emits without an `.await` or the transport is just arriving, eight times as much
+    /// may wait.
     #[must_use]
     pub fn max_buffered(mut self, bytes: usize) -> Self {
         self.max_buffered = bytes;

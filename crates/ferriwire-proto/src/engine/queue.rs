@@ -6,9 +6,6 @@ use std::collections::VecDeque;
 use std::collections::vec_deque;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::payload::SEPARATOR;
 use crate::encoded::{Encoded, Kind};
 
@@ -101,17 +98,6 @@ impl Queue {
         }
     }
 
-    /// Moves entries out as the body of a polling answer: at least one entry, and then as many as
-    /// keep it near `limit` bytes. `None` when nothing has a form on polling.
-    #[must_use]
-    pub fn take_payload(&mut self, limit: usize) -> Option<Vec<u8>> {
-        let mut body = Vec::new();
-        while let Some(entry) = self.take_within(limit, body.len(), 0) {
-            entry.append_to_payload(&mut body);
-        }
-        (!body.is_empty()).then_some(body)
-    }
-
     /// Forgets everything that waits.
     pub fn clear(&mut self) {
         *self = Self::new();
@@ -121,6 +107,15 @@ impl Queue {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How many bytes wait behind the first entry, which may be of any size and be on the wire in
+    /// part.
+    #[must_use]
+    pub fn bytes_behind(&self) -> usize {
+        let first = self.entries.front().map_or(0, Entry::len);
+        let rest = first.saturating_sub(self.written);
+        self.bytes.saturating_sub(rest)
     }
 
     /// Whether nothing waits.
@@ -180,6 +175,16 @@ impl Batch {
             current: PieceIter::Empty,
             skip: self.written,
         }
+    }
+
+    /// The whole batch as the body of a polling answer; `None` when nothing in it has a form there.
+    #[must_use]
+    pub fn payload(&self) -> Option<Vec<u8>> {
+        let mut body = Vec::new();
+        for entry in &self.entries {
+            entry.append_to_payload(&mut body);
+        }
+        (!body.is_empty()).then_some(body)
     }
 
     /// Notes that `count` more bytes are on the wire.
@@ -286,10 +291,9 @@ impl Entry {
                     begin_packet(body);
                     body.extend_from_slice(encoded.text());
                 }
-                for attachment in encoded.attachments() {
+                for attachment in encoded.polling_attachments() {
                     begin_packet(body);
-                    body.push(b'b');
-                    append_base64(body, attachment);
+                    body.extend_from_slice(attachment.as_bytes());
                 }
             }
         }
@@ -299,22 +303,6 @@ impl Entry {
 fn begin_packet(body: &mut Vec<u8>) {
     if !body.is_empty() {
         body.push(SEPARATOR);
-    }
-}
-
-fn append_base64(body: &mut Vec<u8>, data: &[u8]) {
-    let start = body.len();
-    let Some(encoded_len) = base64::encoded_len(data.len(), true) else {
-        return;
-    };
-    body.resize(start.saturating_add(encoded_len), 0);
-    if let Some(room) = body.get_mut(start..) {
-        let written = STANDARD.encode_slice(data, room);
-        debug_assert_eq!(
-            written.ok(),
-            Some(encoded_len),
-            "the room is exactly that long"
-        );
     }
 }
 
@@ -365,7 +353,7 @@ mod tests {
         ))));
         queue.push(Entry::Control(Control::Ping));
         queue.push(Entry::Control(Control::Close));
-        let body = queue.take_payload(1000).unwrap();
+        let body = queue.take(1000).payload().unwrap();
         assert_eq!(body, b"4hello\x1ebAQIDBA==\x1e2\x1e1");
         assert_eq!((queue.bytes(), queue.is_empty()), (0, true));
     }
@@ -375,7 +363,7 @@ mod tests {
         let mut queue = Queue::new();
         let pong = Encoded::control_frame(crate::websocket::frame::OpCode::Pong, b"x");
         queue.push(Entry::Message(Arc::new(pong)));
-        assert_eq!(queue.take_payload(1000), None);
+        assert_eq!(queue.take(1000).payload(), None);
         assert_eq!(queue.bytes(), 0);
     }
 
@@ -387,6 +375,20 @@ mod tests {
         let batch = queue.take(100);
         assert_eq!(batch.bytes(), 5004);
         assert_eq!(queue.bytes(), 7);
+    }
+
+    #[test]
+    fn the_first_entry_does_not_wait_behind_anything() {
+        let mut queue = Queue::new();
+        assert_eq!(queue.bytes_behind(), 0);
+        queue.push(binary(5000));
+        assert_eq!(queue.bytes_behind(), 0);
+        queue.push(message("next"));
+        assert_eq!(queue.bytes_behind(), 7);
+        let mut batch = queue.take(100_000);
+        batch.advance(10);
+        queue.restore(batch);
+        assert_eq!(queue.bytes_behind(), 7);
     }
 
     proptest! {

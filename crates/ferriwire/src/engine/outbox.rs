@@ -7,24 +7,32 @@
 
 use std::sync::Arc;
 
-use ferriwire_proto::encoded::Encoded;
+use ferriwire_proto::encoded::{Encoded, Kind};
 use ferriwire_proto::engine::queue::{Batch, Control, Entry, Queue};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
+use super::turn::{self, TurnId};
 use super::write::{self, Written};
 
-/// How much a writer takes out of the queue at once, so that one fast reader with a long queue
-/// does not hold the turn: two or three socket buffers' worth.
+/// How much a writer takes out of the queue at once: two or three socket buffers' worth.
 const BATCH: usize = 256 * 1024;
+
+/// How many batches one flush writes. A reader that is as fast as somebody emits would else hold
+/// the flushing thread for as long as that goes on.
+const BATCHES: usize = 2;
 
 /// The body of one polling answer is closed near this size.
 const PAYLOAD: usize = 256 * 1024;
 
 /// Above this, an `emit` writes at once instead of at the end of the turn, so that a loop of
 /// emits without an `.await` does not fill memory while the kernel could take the bytes.
-pub(crate) const EAGER: usize = 64 * 1024;
+const EAGER: usize = 64 * 1024;
+
+/// While nobody could try to write, because another thread is writing or the transport is only
+/// just arriving, so many times the bound may wait.
+const UNTRIED: usize = 8;
 
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -38,12 +46,18 @@ struct State {
     queue: Queue,
     half: WriteHalf,
     phase: Phase,
-    /// It stands on the list of a turn or of its shard, and will be flushed.
-    listed: bool,
+    /// The turn on whose list it stands, and by which it will be flushed. Another turn lists it
+    /// again, because the first one may be held up by its handlers.
+    listed_by: Option<TurnId>,
     /// Somebody writes a batch outside the lock.
     writing: bool,
-    /// The kernel takes nothing more; the connection task waits for writability.
+    /// The kernel, or another stream, takes nothing more; the connection task waits for
+    /// writability.
     blocked: bool,
+    /// A push that finds so many bytes waiting writes at once.
+    next_try: usize,
+    /// The answer to a POST is on its way: the waiting GET is answered behind it.
+    paused: bool,
     trouble: Option<Trouble>,
     /// When it was closed, a frame may have been on the wire in part: nothing can follow it.
     torn: bool,
@@ -101,6 +115,10 @@ pub(crate) enum Push {
 pub(crate) enum Flushed {
     /// Nothing, or somebody else does it.
     Done,
+    /// There is more, and the shard has to go on with it.
+    More,
+    /// More waits than the bound allows; the connection task has to be woken, it will close.
+    Overflow,
     /// The connection task has to be woken: it drains, waits for writability, or closes.
     WakeTask,
 }
@@ -112,9 +130,11 @@ impl Outbox {
                 queue: Queue::new(),
                 half: WriteHalf::Held,
                 phase: Phase::Open,
-                listed: false,
+                listed_by: None,
                 writing: false,
                 blocked: false,
+                next_try: EAGER.min(max_buffered),
+                paused: false,
                 trouble: None,
                 torn: false,
             }),
@@ -123,6 +143,9 @@ impl Outbox {
     }
 
     /// Queues a message. Never waits, writes or runs foreign code.
+    ///
+    /// The bound is looked at by [`flush`](Self::flush), after a write was tried. Only what nobody
+    /// could try to write is bounded here, at a multiple.
     pub(crate) fn push(&self, message: &Arc<Encoded>, volatile: bool) -> Push {
         let mut state = self.state.lock();
         if state.phase != Phase::Open {
@@ -131,15 +154,14 @@ impl Outbox {
         if volatile && !state.is_writable() {
             return Push::Dropped;
         }
-        let waiting = state.queue.bytes();
-        // At or below the eager mark no write was tried since the last one, so nothing is known
-        // about the reader's speed; a single message of any size passes.
-        if waiting > self.eager() && waiting.saturating_add(message.len()) > self.max_buffered {
+        state.queue.push(Entry::Message(Arc::clone(message)));
+        if state.queue.bytes_behind() > self.max_buffered.saturating_mul(UNTRIED) {
             state.close(Some(Trouble::SlowConsumer));
             return Push::Overflow;
         }
-        state.queue.push(Entry::Message(Arc::clone(message)));
-        state.after_push(self.eager())
+        let bounded = message.kind() == Kind::Event;
+        let over_bound = bounded && state.queue.bytes_behind() > self.max_buffered;
+        state.after_push(over_bound)
     }
 
     /// Queues a packet of Engine.IO itself, also while draining.
@@ -149,22 +171,31 @@ impl Outbox {
             return Push::Disconnected;
         }
         state.queue.push(Entry::Control(control));
-        state.after_push(self.eager())
+        state.after_push(false)
     }
 
     /// Queues the close packet; nothing is accepted behind it.
     pub(crate) fn begin_close(&self) {
-        let mut state = self.state.lock();
-        if state.phase != Phase::Open {
-            return;
+        // A waiting GET takes what there is, and the close packet comes with the next one: the
+        // official client acts upon `1` before it has handled what stands in front of it.
+        let answer = {
+            let mut state = self.state.lock();
+            if state.phase != Phase::Open {
+                return;
+            }
+            state.phase = Phase::Draining;
+            let answer = state.take_answer();
+            // A polling client that has nothing to receive gets `6` in front, as the reference does.
+            let polling_idle = matches!(state.half, WriteHalf::Polling(None));
+            if polling_idle && state.queue.is_empty() {
+                state.queue.push(Entry::Control(Control::Noop));
+            }
+            state.queue.push(Entry::Control(Control::Close));
+            answer
+        };
+        if let Some((waiter, batch)) = answer {
+            self.answer_poll(waiter, &batch);
         }
-        state.phase = Phase::Draining;
-        // A polling client that has nothing to receive gets `6` in front, as the reference does.
-        let polling_idle = matches!(state.half, WriteHalf::Polling(None));
-        if polling_idle && state.queue.is_empty() {
-            state.queue.push(Entry::Control(Control::Noop));
-        }
-        state.queue.push(Entry::Control(Control::Close));
     }
 
     /// Forgets what waits and refuses what comes. Says whether the bytes on the wire end with a
@@ -181,32 +212,34 @@ impl Outbox {
         whole
     }
 
-    /// Writes what waits, as far as the kernel takes it.
+    /// Writes what waits, as far as the kernel takes it, and then looks at the bound.
     ///
     /// `force` tries a socket that was full a moment ago as well.
     pub(crate) fn flush(&self, force: bool) -> Flushed {
-        loop {
+        for _ in 0..BATCHES {
             let (stream, mut batch) = {
                 let mut state = self.state.lock();
-                state.listed = false;
-                if state.writing || state.phase == Phase::Closed || state.queue.is_empty() {
+                state.listed_by = None;
+                if state.phase == Phase::Closed || state.queue.is_empty() {
                     return Flushed::Done;
                 }
-                if state.blocked && !force {
+                if state.blocked && (state.writing || matches!(state.half, WriteHalf::Task)) {
+                    return self.check_bound(&mut state);
+                }
+                if state.writing || (state.blocked && !force) {
                     return Flushed::Done;
                 }
-                match &mut state.half {
+                match &state.half {
                     WriteHalf::Held => return Flushed::Done,
                     WriteHalf::Task => return Flushed::WakeTask,
-                    WriteHalf::Polling(None) => return Flushed::Done,
+                    WriteHalf::Polling(None) => return self.check_bound(&mut state),
+                    WriteHalf::Polling(Some(_)) if state.paused => return Flushed::Done,
                     WriteHalf::Polling(Some(_)) => {
-                        let answer = state.answer_poll();
+                        let answer = state.take_answer();
                         let draining = state.phase == Phase::Draining;
                         drop(state);
-                        if let Some((waiter, body)) = answer {
-                            // A GET that its client gave up in this instant ends its session, so
-                            // that nothing is missed.
-                            let _ = waiter.send(body);
+                        if let Some((waiter, batch)) = answer {
+                            self.answer_poll(waiter, &batch);
                         }
                         return if draining {
                             Flushed::WakeTask
@@ -227,7 +260,6 @@ impl Outbox {
             if state.phase == Phase::Closed {
                 return Flushed::Done;
             }
-            let complete = batch.is_empty();
             state.queue.restore(batch);
             match written {
                 Written::Failed => {
@@ -235,22 +267,53 @@ impl Outbox {
                     return Flushed::WakeTask;
                 }
                 Written::Blocked => {
-                    let wake = !state.blocked;
-                    state.blocked = true;
-                    return if wake {
+                    // The next attempt is worth its while when a good deal more waits.
+                    state.next_try = state.queue.bytes().saturating_add(self.eager());
+                    let newly = !std::mem::replace(&mut state.blocked, true);
+                    let flushed = self.check_bound(&mut state);
+                    return if flushed == Flushed::Done && newly {
                         Flushed::WakeTask
                     } else {
-                        Flushed::Done
+                        flushed
                     };
                 }
-                Written::All if complete && state.queue.is_empty() => {
-                    // A draining session is finished by its connection task.
-                    return match state.phase {
-                        Phase::Draining => Flushed::WakeTask,
-                        Phase::Open | Phase::Closed => Flushed::Done,
-                    };
+                Written::All => {
+                    state.blocked = false;
+                    state.next_try = self.eager();
+                    if state.queue.is_empty() {
+                        // A draining session is finished by its connection task.
+                        return match state.phase {
+                            Phase::Draining => Flushed::WakeTask,
+                            Phase::Open | Phase::Closed => Flushed::Done,
+                        };
+                    }
                 }
-                Written::All => {}
+            }
+        }
+        Flushed::More
+    }
+
+    /// Whether a write that took nothing more leaves too much. What waits behind nothing, and what
+    /// is being written, may be of any size.
+    fn check_bound(&self, state: &mut State) -> Flushed {
+        if state.phase == Phase::Open && state.queue.bytes_behind() > self.max_buffered {
+            state.close(Some(Trouble::SlowConsumer));
+            return Flushed::Overflow;
+        }
+        Flushed::Done
+    }
+
+    /// Makes the answer outside the lock, because others may hold a room's lock and wait for it.
+    fn answer_poll(&self, waiter: oneshot::Sender<Vec<u8>>, batch: &Batch) {
+        match batch.payload() {
+            // A GET that its client gave up in this instant ends its session, so that nothing is
+            // missed.
+            Some(body) => drop(waiter.send(body)),
+            None => {
+                // Nothing in it had a form on polling.
+                if let WriteHalf::Polling(slot @ None) = &mut self.state.lock().half {
+                    *slot = Some(waiter);
+                }
             }
         }
     }
@@ -282,18 +345,29 @@ impl Outbox {
         matches!(self.state.lock().half, WriteHalf::Polling(Some(_)))
     }
 
-    /// Answers a waiting GET at once, with what there is or with `6`.
-    pub(crate) fn release_poll(&self) {
-        let (waiter, body) = {
+    /// Answers a waiting GET at once: with what there is, or with `6` when there is nothing or what
+    /// there is shall leave by the next transport.
+    pub(crate) fn release_poll(&self, with_packets: bool) {
+        let (waiter, batch) = {
             let mut state = self.state.lock();
             let WriteHalf::Polling(slot) = &mut state.half else {
                 return;
             };
             let Some(waiter) = slot.take() else { return };
-            let body = state.queue.take_payload(PAYLOAD);
-            (waiter, body)
+            (waiter, with_packets.then(|| state.queue.take(PAYLOAD)))
         };
+        let body = batch.and_then(|batch| batch.payload());
         let _ = waiter.send(body.unwrap_or_else(|| b"6".to_vec()));
+    }
+
+    /// Holds the answer of a waiting GET back, until the answer to a POST is on its way.
+    pub(crate) fn pause_polls(&self) {
+        self.state.lock().paused = true;
+    }
+
+    /// Ends [`pause_polls`](Self::pause_polls); the caller flushes.
+    pub(crate) fn resume_polls(&self) {
+        self.state.lock().paused = false;
     }
 
     /// The session changes its transport: what comes waits for the next one.
@@ -331,9 +405,17 @@ impl Outbox {
     pub(crate) fn finish_batch(&self, batch: Batch) {
         let mut state = self.state.lock();
         state.writing = false;
+        state.blocked = false;
         if state.phase != Phase::Closed {
             state.queue.restore(batch);
         }
+    }
+
+    /// The stream takes nothing more, although the connection task tried: the bound counts.
+    pub(crate) fn note_stall(&self) {
+        let mut state = self.state.lock();
+        state.blocked = true;
+        self.check_bound(&mut state);
     }
 
     /// Whether the kernel took nothing more at the last write.
@@ -369,20 +451,24 @@ impl Outbox {
 }
 
 impl State {
-    /// The waiting GET and its answer, if there is something to say.
-    fn answer_poll(&mut self) -> Option<(oneshot::Sender<Vec<u8>>, Vec<u8>)> {
+    /// The waiting GET and what answers it, if there is something to say.
+    fn take_answer(&mut self) -> Option<(oneshot::Sender<Vec<u8>>, Batch)> {
         let WriteHalf::Polling(slot) = &mut self.half else {
             return None;
         };
-        let body = self.queue.take_payload(PAYLOAD)?;
-        slot.take().map(|waiter| (waiter, body))
+        if self.queue.is_empty() {
+            return None;
+        }
+        let waiter = slot.take()?;
+        Some((waiter, self.queue.take(PAYLOAD)))
     }
 
-    fn after_push(&mut self, eager: usize) -> Push {
-        if self.queue.bytes() > eager {
+    fn after_push(&mut self, over_bound: bool) -> Push {
+        if over_bound || self.queue.bytes() > self.next_try {
             return Push::NeedsFlushNow;
         }
-        if std::mem::replace(&mut self.listed, true) {
+        let turn = turn::current();
+        if self.listed_by.replace(turn) == Some(turn) {
             Push::Queued
         } else {
             Push::NeedsFlush
@@ -413,18 +499,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A GET that arrived in the turn in which its session ran into the ping timeout was answered
-    /// with 200 and a close packet, when the outbox was dropped.
-    #[test]
-    fn a_poll_of_a_session_that_is_over_is_refused() {
-        let outbox = Outbox::new(1024);
-        outbox.use_polling();
-        outbox.close();
-        let (waiter, _answer) = oneshot::channel();
-        assert!(outbox.attach_poll(waiter).is_err());
-        assert!(!outbox.has_waiting_poll());
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::Message;
-use super::outbox::{EAGER, Flushed, Outbox, Push};
+use super::outbox::{Flushed, Outbox, Push};
 use super::request::Request;
 use super::shard::Shard;
 use super::turn;
@@ -159,26 +159,21 @@ impl Session {
     }
 
     /// Queues a message without writing, for a caller that holds a lock: it must call
-    /// [`complete_push`](Self::complete_push), or its two parts, when it has let it go.
+    /// [`complete_push`](Self::complete_push) when it has let it go; before that only with a push
+    /// that does not need to be flushed now.
     pub(crate) fn push_quietly(&self, message: &Arc<Encoded>, volatile: bool) -> Push {
         self.shared.outbox.push(message, volatile)
     }
 
     /// Writes at once what has to be, and leaves the rest to the turn.
     pub(crate) fn complete_push(&self, push: Push) -> Result<(), EmitError> {
-        if push == Push::NeedsFlushNow {
-            self.flush_now();
-        }
-        self.after_push(push)
-    }
-
-    pub(crate) fn after_push(&self, push: Push) -> Result<(), EmitError> {
         match push {
-            Push::Queued | Push::Dropped | Push::NeedsFlushNow => Ok(()),
+            Push::Queued | Push::Dropped => Ok(()),
             Push::NeedsFlush => {
                 turn::enlist(self);
                 Ok(())
             }
+            Push::NeedsFlushNow => self.flush_now(),
             Push::Overflow => {
                 self.wake();
                 Err(EmitError::Full)
@@ -188,25 +183,31 @@ impl Session {
     }
 
     pub(crate) fn push_control(&self, control: Control) {
-        let push = self.shared.outbox.push_control(control);
-        if push == Push::NeedsFlushNow {
-            self.flush_now();
-        }
         // Only user messages can be refused.
-        let _ = self.after_push(push);
+        let _ = self.complete_push(self.shared.outbox.push_control(control));
     }
 
     pub(crate) fn flush(&self) {
-        if self.shared.outbox.flush(false) == Flushed::WakeTask {
-            self.wake();
-        }
+        // What overflows is closed by its connection task.
+        let _ = self.after_flush(self.shared.outbox.flush(false));
     }
 
-    pub(crate) fn flush_now(&self) {
-        let force = self.shared.outbox.buffered_bytes() > EAGER;
-        if self.shared.outbox.flush(force) == Flushed::WakeTask {
-            self.wake();
+    /// Writes also when the kernel took nothing a moment ago, because a good deal has come since.
+    pub(crate) fn flush_now(&self) -> Result<(), EmitError> {
+        self.after_flush(self.shared.outbox.flush(true))
+    }
+
+    fn after_flush(&self, flushed: Flushed) -> Result<(), EmitError> {
+        match flushed {
+            Flushed::Done => {}
+            Flushed::More => self.shared.shard.enlist(self.clone()),
+            Flushed::WakeTask => self.wake(),
+            Flushed::Overflow => {
+                self.wake();
+                return Err(EmitError::Full);
+            }
         }
+        Ok(())
     }
 
     /// Leaves the connection task a note. Whoever waits for an answer is told by the note's end
@@ -251,8 +252,11 @@ impl Session {
         !self.shared.posting.swap(true, Ordering::AcqRel)
     }
 
+    /// The POST is answered, and the waiting GET may be.
     pub(crate) fn end_post(&self) {
         self.shared.posting.store(false, Ordering::Release);
+        self.shared.outbox.resume_polls();
+        self.flush();
     }
 
     /// The connection task has ended: drops the notes that nobody will read.

@@ -286,7 +286,11 @@ impl SessionTask {
                         io.send_aside(answer.websocket_pieces().flatten().copied());
                     }
                 }
-                Output::ReleasePoll => self.session.outbox().release_poll(),
+                Output::ReleasePoll => {
+                    // What waits when the transport changes leaves by the new one.
+                    let stays = self.machine.transport() == Transport::Polling;
+                    self.session.outbox().release_poll(stays);
+                }
                 Output::Switch => self.switch(),
                 Output::DropCandidate => {
                     if let Some(candidate) = self.candidate.take() {
@@ -386,6 +390,8 @@ impl SessionTask {
         if self.posts.is_empty() || !(self.closed || self.handler.wants_to_read()) {
             return;
         }
+        // A client may not expect an answer by its GET before the one to its POST.
+        self.session.outbox().pause_polls();
         for post in self.posts.drain(..) {
             // A client that gave up its POST has been reported by its request already.
             let _ = post.send(());

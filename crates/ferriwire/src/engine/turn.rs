@@ -4,6 +4,7 @@
 //! no task is woken for it. What is emitted outside any turn goes to the shard task.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::session::Session;
 
@@ -12,38 +13,59 @@ use super::session::Session;
 const MAX_LISTED: usize = 512;
 
 thread_local! {
-    static CURRENT: RefCell<Option<Vec<Session>>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<List>> = const { RefCell::new(None) };
+}
+
+/// Names a turn; what is emitted outside any turn belongs to the shard tasks' one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TurnId(u64);
+
+/// The outboxes that a turn has to flush.
+#[derive(Debug)]
+struct List {
+    turn: TurnId,
+    dirty: Vec<Session>,
 }
 
 /// An open turn of this thread. Ends, and writes, when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Turn {
     /// A turn inside a turn, as `block_in_place` can cause, leaves the outer one alone.
-    outer: Option<Vec<Session>>,
+    outer: Option<List>,
 }
 
 impl Turn {
     pub(crate) fn begin() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let list = List {
+            turn: TurnId(NEXT.fetch_add(1, Ordering::Relaxed)),
+            dirty: Vec::new(),
+        };
         Self {
-            outer: CURRENT.replace(Some(Vec::new())),
+            outer: CURRENT.replace(Some(list)),
         }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let dirty = CURRENT.replace(self.outer.take());
-        for session in dirty.into_iter().flatten() {
+        let list = CURRENT.replace(self.outer.take());
+        for session in list.into_iter().flat_map(|list| list.dirty) {
             session.flush();
         }
     }
 }
 
+/// The turn of this thread.
+pub(crate) fn current() -> TurnId {
+    CURRENT.with_borrow(|list| list.as_ref().map_or(TurnId(0), |list| list.turn))
+}
+
 /// Sees to it that the session's outbox is flushed: by this turn, or by its shard.
 pub(crate) fn enlist(session: &Session) {
-    let listed = CURRENT.with_borrow_mut(|current| match current {
-        Some(list) if list.len() < MAX_LISTED => {
-            list.push(session.clone());
+    let listed = CURRENT.with_borrow_mut(|list| match list {
+        Some(list) if list.dirty.len() < MAX_LISTED => {
+            list.dirty.push(session.clone());
             true
         }
         Some(_) | None => false,

@@ -151,12 +151,12 @@ impl Hub {
                     full.push(member.session.clone());
                 } else {
                     // Who is gone, or reads too slowly, is dealt with by its own task.
-                    let _ = member.session.after_push(push);
+                    let _ = member.session.complete_push(push);
                 }
             });
         }
         for session in full {
-            session.flush_now();
+            let _ = session.flush_now();
         }
     }
 

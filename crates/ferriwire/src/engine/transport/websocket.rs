@@ -21,7 +21,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::engine::outbox::Outbox;
+use crate::engine::outbox::{Flushed, Outbox};
 
 /// Large enough for a burst of small messages, small enough to stay in the cache.
 const READ_BUFFER: usize = 64 * 1024;
@@ -52,6 +52,8 @@ pub(crate) struct WebSocketIo {
     pending: Vec<u8>,
     /// The outbox writes here.
     attached: bool,
+    /// A flush of the connection task has left something that the kernel would take.
+    unfinished: bool,
 }
 
 enum Stream {
@@ -85,6 +87,7 @@ impl WebSocketIo {
             early,
             pending: Vec::new(),
             attached: false,
+            unfinished: false,
         }
     }
 
@@ -168,14 +171,19 @@ impl WebSocketIo {
         if !self.attached {
             ready!(self.poll_flush_aside(cx))?;
             self.attach(outbox);
-            outbox.flush(false);
+            self.unfinished = true;
         }
         match &mut self.stream {
             Stream::Tcp(stream) => {
-                while outbox.is_blocked() {
+                while self.unfinished || outbox.is_blocked() {
                     ready!(stream.poll_write_ready(cx))?;
                     outbox.unblock();
-                    outbox.flush(false);
+                    self.unfinished = outbox.flush(false) == Flushed::More;
+                    if self.unfinished {
+                        // Others may run before this goes on.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                 }
                 Poll::Ready(Ok(()))
             }
@@ -212,6 +220,7 @@ impl Other {
                         if self.io.as_mut().poll_flush(cx)?.is_ready() {
                             self.needs_flush = false;
                         }
+                        outbox.note_stall();
                         return Poll::Pending;
                     }
                 }?;
