@@ -58,6 +58,8 @@ struct State {
     next_try: usize,
     /// The answer to a POST is on its way: the waiting GET is answered behind it.
     paused: bool,
+    /// The next GET that finds nothing else fetches the close packet.
+    close_pending: bool,
     trouble: Option<Trouble>,
     /// When it was closed, a frame may have been on the wire in part: nothing can follow it.
     torn: bool,
@@ -74,6 +76,13 @@ enum WriteHalf {
     Socket(Arc<TcpStream>),
     /// Another kind of stream, drained by the connection task alone.
     Task,
+}
+
+/// What a waiting GET is told.
+#[derive(Debug)]
+enum Answer {
+    Packets(Batch),
+    Close,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +144,7 @@ impl Outbox {
                 blocked: false,
                 next_try: EAGER.min(max_buffered),
                 paused: false,
+                close_pending: false,
                 trouble: None,
                 torn: false,
             }),
@@ -175,27 +185,25 @@ impl Outbox {
     }
 
     /// Queues the close packet; nothing is accepted behind it.
-    pub(crate) fn begin_close(&self) {
-        // A waiting GET takes what there is, and the close packet comes with the next one: the
-        // official client acts upon `1` before it has handled what stands in front of it.
-        let answer = {
-            let mut state = self.state.lock();
-            if state.phase != Phase::Open {
-                return;
-            }
-            state.phase = Phase::Draining;
-            let answer = state.take_answer();
-            // A polling client that has nothing to receive gets `6` in front, as the reference does.
-            let polling_idle = matches!(state.half, WriteHalf::Polling(None));
-            if polling_idle && state.queue.is_empty() {
-                state.queue.push(Entry::Control(Control::Noop));
-            }
-            state.queue.push(Entry::Control(Control::Close));
-            answer
-        };
-        if let Some((waiter, batch)) = answer {
-            self.answer_poll(waiter, &batch);
+    ///
+    /// `apart` means that on polling it comes with a GET of its own. The official client acts upon `1`
+    /// before it has handled what stands in front of it in the same answer, such as a DISCONNECT.
+    pub(crate) fn begin_close(&self, apart: bool) {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Open {
+            return;
         }
+        state.phase = Phase::Draining;
+        let polling = matches!(state.half, WriteHalf::Polling(_));
+        if polling && apart && !state.queue.is_empty() {
+            state.close_pending = true;
+            return;
+        }
+        // A polling client that has nothing to receive gets `6` in front, as the reference does.
+        if matches!(state.half, WriteHalf::Polling(None)) && state.queue.is_empty() {
+            state.queue.push(Entry::Control(Control::Noop));
+        }
+        state.queue.push(Entry::Control(Control::Close));
     }
 
     /// Forgets what waits and refuses what comes. Says whether the bytes on the wire end with a
@@ -220,7 +228,7 @@ impl Outbox {
             let (stream, mut batch) = {
                 let mut state = self.state.lock();
                 state.listed_by = None;
-                if state.phase == Phase::Closed || state.queue.is_empty() {
+                if state.phase == Phase::Closed || state.has_nothing_to_say() {
                     return Flushed::Done;
                 }
                 if state.blocked && (state.writing || matches!(state.half, WriteHalf::Task)) {
@@ -238,8 +246,8 @@ impl Outbox {
                         let answer = state.take_answer();
                         let draining = state.phase == Phase::Draining;
                         drop(state);
-                        if let Some((waiter, batch)) = answer {
-                            self.answer_poll(waiter, &batch);
+                        if let Some((waiter, answer)) = answer {
+                            self.answer_poll(waiter, &answer);
                         }
                         return if draining {
                             Flushed::WakeTask
@@ -304,8 +312,13 @@ impl Outbox {
     }
 
     /// Makes the answer outside the lock, because others may hold a room's lock and wait for it.
-    fn answer_poll(&self, waiter: oneshot::Sender<Vec<u8>>, batch: &Batch) {
-        match batch.payload() {
+    fn answer_poll(&self, waiter: oneshot::Sender<Vec<u8>>, answer: &Answer) {
+        let body = match answer {
+            // As the reference has it, with `6` in front.
+            Answer::Close => Some(b"6\x1e1".to_vec()),
+            Answer::Packets(batch) => batch.payload(),
+        };
+        match body {
             // A GET that its client gave up in this instant ends its session, so that nothing is
             // missed.
             Some(body) => drop(waiter.send(body)),
@@ -436,7 +449,7 @@ impl Outbox {
     /// Whether everything that was pushed is on its way.
     pub(crate) fn is_drained(&self) -> bool {
         let state = self.state.lock();
-        state.queue.is_empty() && !state.writing
+        state.has_nothing_to_say() && !state.writing
     }
 
     /// How many bytes wait.
@@ -451,16 +464,25 @@ impl Outbox {
 }
 
 impl State {
+    fn has_nothing_to_say(&self) -> bool {
+        self.queue.is_empty() && !self.close_pending
+    }
+
     /// The waiting GET and what answers it, if there is something to say.
-    fn take_answer(&mut self) -> Option<(oneshot::Sender<Vec<u8>>, Batch)> {
+    fn take_answer(&mut self) -> Option<(oneshot::Sender<Vec<u8>>, Answer)> {
+        if self.has_nothing_to_say() {
+            return None;
+        }
         let WriteHalf::Polling(slot) = &mut self.half else {
             return None;
         };
-        if self.queue.is_empty() {
-            return None;
-        }
         let waiter = slot.take()?;
-        Some((waiter, self.queue.take(PAYLOAD)))
+        if self.queue.is_empty() {
+            self.close_pending = false;
+            Some((waiter, Answer::Close))
+        } else {
+            Some((waiter, Answer::Packets(self.queue.take(PAYLOAD))))
+        }
     }
 
     fn after_push(&mut self, over_bound: bool) -> Push {

@@ -65,6 +65,8 @@ pub(crate) enum Input {
     Candidate(OnUpgrade),
     /// Write what waits, then close.
     Close(CloseReason),
+    /// The same, and see to it that the client has handled what waits before it learns of the close.
+    CloseApart(CloseReason),
     /// Close at once.
     Abort(CloseReason),
 }

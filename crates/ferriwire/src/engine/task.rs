@@ -73,6 +73,8 @@ pub(crate) struct SessionTask {
     opened: bool,
     /// The close packet is queued.
     closing: bool,
+    /// It must not share an answer with what stands in front of it.
+    close_apart: bool,
     /// What a WebSocket is told at its end, when there is more to say than that it is the end.
     farewell: Option<Encoded>,
     closed: bool,
@@ -124,6 +126,7 @@ impl SessionTask {
             refused: Running::new(),
             opened: false,
             closing: false,
+            close_apart: false,
             farewell: None,
             closed: false,
         }
@@ -198,6 +201,10 @@ impl SessionTask {
                 }
             }
             Input::Close(reason) => self.machine.close(reason, now),
+            Input::CloseApart(reason) => {
+                self.close_apart = true;
+                self.machine.close(reason, now);
+            }
             Input::Abort(reason) => self.machine.abort(reason),
         }
         self.drain_machine(now, cx);
@@ -299,7 +306,7 @@ impl SessionTask {
                 }
                 Output::BeginClose => {
                     self.closing = true;
-                    self.session.outbox().begin_close();
+                    self.session.outbox().begin_close(self.close_apart);
                     self.session.flush();
                     self.finish_close();
                 }

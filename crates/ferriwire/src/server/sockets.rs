@@ -374,7 +374,9 @@ impl Sockets {
                 }
             }
             self.end_all(DisconnectReason::ServerNamespaceDisconnect, cx);
-            self.close(CloseReason::ForcedClose, cx);
+            self.over = true;
+            self.session
+                .tell(Input::CloseApart(CloseReason::ForcedClose));
         }
     }
 

@@ -177,14 +177,15 @@ async fn the_whole_connection_is_closed_after_a_disconnect_of_each_namespace() {
 }
 
 #[tokio::test]
-async fn the_body_of_a_closed_connection_ends_with_a_close_packet() {
+async fn the_close_packet_does_not_share_an_answer_with_the_disconnect_packet() {
     let namespace =
         Namespace::new("/").on("go", async |socket, _: ()| socket.disconnect_connection());
     let server = serve(namespace).await;
     let client = Client::connect_over(&server, TRANSPORTS[1]).await;
     let mut polling = client.into_polling();
     assert_eq!(polling.post(r#"42["go"]"#).await.text(), "ok");
-    assert_eq!(polling.get().await.text(), "41\x1e1");
+    assert_eq!(polling.get().await.text(), "41");
+    assert_eq!(polling.get().await.text(), "6\x1e1");
     assert_eq!(polling.get().await.status, 400);
 }
 

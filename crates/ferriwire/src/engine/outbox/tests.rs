@@ -118,18 +118,48 @@ fn each_turn_lists_an_outbox_for_itself() {
 /// The official client acts upon `1` before it has handled what stands in front of it in the same
 /// answer, and reported `transport close` in place of the server's disconnect.
 #[test]
-fn a_waiting_get_takes_what_there_is_and_the_close_packet_comes_with_the_next() {
-    let outbox = Outbox::new(BOUND);
-    outbox.use_polling();
-    let (waiter, mut answer) = oneshot::channel();
-    outbox.attach_poll(waiter).unwrap();
-    outbox.push(&message(1), false);
-    outbox.begin_close();
-    assert_eq!(answer.try_recv().unwrap(), b"4x");
-    let (waiter, mut answer) = oneshot::channel();
-    outbox.attach_poll(waiter).unwrap();
-    assert_eq!(outbox.flush(false), Flushed::WakeTask);
-    assert_eq!(answer.try_recv().unwrap(), b"6\x1e1");
+fn the_close_packet_comes_with_a_get_of_its_own() {
+    for waits_before in [true, false] {
+        let outbox = Outbox::new(BOUND);
+        outbox.use_polling();
+        let (waiter, mut answer) = oneshot::channel();
+        let waiter = if waits_before {
+            outbox.attach_poll(waiter).unwrap();
+            None
+        } else {
+            Some(waiter)
+        };
+        outbox.push(&message(1), false);
+        outbox.begin_close(true);
+        if let Some(waiter) = waiter {
+            outbox.attach_poll(waiter).unwrap();
+        }
+        assert_eq!(outbox.flush(false), Flushed::WakeTask);
+        assert_eq!(answer.try_recv().unwrap(), b"4x");
+        assert!(!outbox.is_drained());
+        let (waiter, mut answer) = oneshot::channel();
+        outbox.attach_poll(waiter).unwrap();
+        assert_eq!(outbox.flush(false), Flushed::WakeTask);
+        assert_eq!(answer.try_recv().unwrap(), b"6\x1e1");
+        assert!(outbox.is_drained());
+    }
+}
+
+#[test]
+fn the_close_packet_ends_the_answer_otherwise() {
+    for (waits, apart) in [("4x\x1e1", false), ("6\x1e1", true), ("6\x1e1", false)] {
+        let outbox = Outbox::new(BOUND);
+        outbox.use_polling();
+        if waits.starts_with('4') {
+            outbox.push(&message(1), false);
+        }
+        outbox.begin_close(apart);
+        let (waiter, mut answer) = oneshot::channel();
+        outbox.attach_poll(waiter).unwrap();
+        assert_eq!(outbox.flush(false), Flushed::WakeTask);
+        assert_eq!(answer.try_recv().unwrap(), waits.as_bytes());
+        assert!(outbox.is_drained());
+    }
 }
 
 /// The answer to a GET that a POST caused overtook the answer to the POST.
