@@ -454,6 +454,7 @@ impl Sockets {
                 "handlers ended after their grace"
             );
             self.running.clear();
+            self.grace_ends = None;
         }
     }
 
@@ -472,8 +473,9 @@ impl Sockets {
         self.over
     }
 
+    /// When the handlers that still run are ended.
     pub(crate) fn grace_ends(&self) -> Option<Instant> {
-        self.grace_ends
+        self.grace_ends.filter(|_| !self.running.is_empty())
     }
 
     /// Whether more events may come.
