@@ -1,14 +1,69 @@
 //! A socket that leaves while other threads are still busy with it.
 
+use std::thread;
 use std::time::Duration;
 
-use ferriwire::{Config, Namespace};
+use ferriwire::{Config, EmitError, Namespace, Socket, Transport};
 
 use crate::client::Client;
-use crate::serve_with;
+use crate::{log, serve, serve_with};
 
 /// Long enough to see that something goes on.
 const A_WHILE: Duration = Duration::from_millis(200);
+
+/// Its DISCONNECT could stand behind the CONNECT of the socket that came after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_sees_it_leaving_finds_its_farewell_in_the_queue() {
+    let (seen, mut sockets) = log::<Socket>();
+    let namespace = Namespace::new("/").on_connect(async move |socket| seen.write(socket));
+    let server = serve(namespace).await;
+    // Without a waiting GET, what is queued stays there.
+    let mut client = Client::connect_over(&server, Transport::Polling).await;
+    for _ in 0..100 {
+        let socket = sockets.next().await;
+        assert_eq!(socket.buffered_bytes(), 0);
+        let leaving = socket.clone();
+        let taking_out = thread::spawn(move || leaving.disconnect());
+        while socket.is_connected() {
+            std::hint::spin_loop();
+        }
+        assert!(socket.buffered_bytes() > 0);
+        taking_out.join().expect("it does not panic");
+        client.expect("1").await;
+        client.join("/").await;
+    }
+}
+
+/// What was emitted in the very moment could reach the socket that came after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_queued_for_it_any_more() {
+    let (seen, mut sockets) = log::<Socket>();
+    let namespace = Namespace::new("/").on_connect(async move |socket| seen.write(socket));
+    let config = Config::new().max_buffered(usize::MAX);
+    let server = serve_with(config, namespace).await;
+    for _ in 0..100 {
+        let mut client = Client::connect_over(&server, Transport::Polling).await;
+        let socket = sockets.next().await;
+        let busy = socket.clone();
+        let emitting = thread::spawn(move || {
+            loop {
+                match busy.emit("event", ()) {
+                    Ok(()) => {}
+                    Err(error) => return error,
+                }
+            }
+        });
+        let leaving = tokio::spawn(async move { client.send("1").await });
+        while socket.is_connected() {
+            std::hint::spin_loop();
+        }
+        let queued = socket.buffered_bytes();
+        let error = emitting.join().expect("it does not panic");
+        assert!(matches!(error, EmitError::Disconnected));
+        assert_eq!(socket.buffered_bytes(), queued);
+        leaving.await.expect("it does not panic");
+    }
+}
 
 /// The deadline of handlers that had all ended woke the task again and again.
 #[tokio::test]
