@@ -120,6 +120,13 @@ impl Sockets {
             self.verdicts.push(Verdict::Refused(key));
             return self.refuse(namespace, &ConnectError::new("Invalid namespace"));
         };
+        // Handlers of events wait when there are too many, but the hooks of a socket do not.
+        if self.running.len() >= self.config.max_running_handlers {
+            tracing::debug!(namespace, "refused while too many handlers are running");
+            self.verdicts.push(Verdict::Refused(key));
+            let refusal = ConnectError::new("too many handlers are running");
+            return self.refuse(namespace, &refusal);
+        }
         *self.slot(key) = Slot::Joining;
         let request = Arc::clone(self.session.request());
         let decision = catch_unwind(AssertUnwindSafe(|| serving.authorize(payload, request)));

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use ferriwire::{Config, EmitError, Namespace, Socket, Transport};
+use ferriwire::{Config, EmitError, Namespace, Server, Socket, Transport};
 
 use crate::client::Client;
 use crate::{log, serve, serve_with};
@@ -84,4 +84,37 @@ async fn its_connection_lingers_without_a_turn() {
     assert!(tokio::time::timeout(A_WHILE, nothing).await.is_err());
     let busy = metrics.worker_total_busy_duration(0) - before;
     assert!(busy < A_WHILE / 2, "{busy:?} of {A_WHILE:?}");
+}
+
+/// One payload started as many hooks as it had packets.
+#[tokio::test]
+async fn nobody_joins_while_too_many_hooks_are_running() {
+    let (seen, mut entries) = log();
+    let namespace = Namespace::new("/").on_disconnect(async move |_, _| {
+        seen.write("left");
+        std::future::pending::<()>().await;
+    });
+    let config = Config::new().max_running_handlers(2);
+    let other = Namespace::new("/other");
+    let server = Server::new()
+        .config(config)
+        .namespace(namespace)
+        .namespace(other);
+    let server = crate::start(server).await;
+    let client = Client::open(&server, Transport::Polling).await;
+    let mut polling = client.into_polling();
+    let payload = "40\x1e41\x1e40\x1e41\x1e40\x1e40/other,";
+    let target = polling.target();
+    polling.posts.start("POST", &target, &[], payload).await;
+    let mut client = Client::from(polling);
+    for _ in 0..2 {
+        assert!(client.packet().await.starts_with("0{"));
+    }
+    client
+        .expect(r#"4{"message":"too many handlers are running"}"#)
+        .await;
+    client
+        .expect(r#"4/other,{"message":"too many handlers are running"}"#)
+        .await;
+    assert_eq!([entries.next().await, entries.next().await], ["left"; 2]);
 }
