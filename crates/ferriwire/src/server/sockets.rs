@@ -503,6 +503,18 @@ impl Sockets {
     }
 }
 
+impl Drop for Sockets {
+    /// A connection task that was dropped, or has panicked, leaves nobody in a namespace.
+    fn drop(&mut self) {
+        for slot in &self.slots {
+            if let Slot::Joined(occupant) = slot {
+                occupant.socket.membership().begin_end();
+                occupant.socket.membership().end();
+            }
+        }
+    }
+}
+
 fn without_decision(handler: BoxFuture<()>) -> BoxFuture<Option<Decision>> {
     Box::pin(async move {
         handler.await;

@@ -1,9 +1,10 @@
 //! A socket that leaves while other threads are still busy with it.
 
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use ferriwire::{Config, EmitError, Namespace, Server, Socket, Transport};
+use ferriwire::{Config, ConnectError, EmitError, Handshake, Namespace, Server, Socket, Transport};
 
 use crate::client::Client;
 use crate::{log, serve, serve_with};
@@ -63,6 +64,33 @@ async fn nothing_is_queued_for_it_any_more() {
         assert_eq!(socket.buffered_bytes(), queued);
         leaving.await.expect("it does not panic");
     }
+}
+
+/// The namespace held the sockets of a task that did not come to its end.
+#[test]
+fn with_the_runtime_it_leaves_nothing_behind() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (seen, mut data) = log::<Weak<()>>();
+    let namespace = Namespace::new("/")
+        .auth(async |_: Handshake| Ok::<_, ConnectError>(Arc::new(())))
+        .on_connect(async move |socket: Socket<Arc<()>>| {
+            seen.write(Arc::downgrade(socket.data()));
+        });
+    let server = runtime.block_on(serve(namespace));
+    let handle = server.handle("/");
+    let data = runtime.block_on(async {
+        let client = Client::connect(&server).await;
+        let data = data.next().await;
+        assert_eq!(handle.socket_count(), 1);
+        // The client is there to the end.
+        std::mem::forget(client);
+        data
+    });
+    assert!(data.upgrade().is_some());
+    drop(runtime);
+    assert_eq!(handle.socket_count(), 0);
+    assert!(data.upgrade().is_none());
+    drop(server);
 }
 
 /// The deadline of handlers that had all ended woke the task again and again.
