@@ -25,7 +25,7 @@ use crate::engine::session::Input;
 use crate::handshake::ConnectError;
 use crate::socket_id::SocketId;
 
-/// How many bytes of events may wait for `on_connect`, or for other handlers, before the
+/// How many bytes of events, with what it takes to keep them, may wait for `on_connect`, or for other handlers, before the
 /// connection is not read from any more. Acknowledgements are still taken up to then.
 const MAX_HELD: usize = 64 * 1024;
 
@@ -74,7 +74,20 @@ struct HeldEvent {
     name: String,
     ack: Option<AckId>,
     arguments: OwnedArguments,
+    /// What all this takes.
     bytes: usize,
+}
+
+impl HeldEvent {
+    fn new(name: &str, ack: Option<AckId>, arguments: Arguments<'_>) -> Self {
+        let bytes = [size_of::<Self>(), name.len(), arguments.size()];
+        Self {
+            name: name.to_owned(),
+            ack,
+            arguments: arguments.to_owned(),
+            bytes: bytes.into_iter().fold(0, usize::saturating_add),
+        }
+    }
 }
 
 /// What a running future is for.
@@ -200,12 +213,7 @@ impl Sockets {
             return;
         }
         if full || occupant.starting || !occupant.held.is_empty() {
-            let held = HeldEvent {
-                name: name.to_owned(),
-                ack,
-                bytes: arguments.size(),
-                arguments: arguments.to_owned(),
-            };
+            let held = HeldEvent::new(name, ack, arguments);
             let bytes = held.bytes;
             occupant.held.push_back(held);
             self.held_bytes = self.held_bytes.saturating_add(bytes);
