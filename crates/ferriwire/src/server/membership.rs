@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use ferriwire_proto::codec::args::OwnedArguments;
+use ferriwire_proto::codec::args::{Arguments, OwnedArguments};
 use ferriwire_proto::codec::json;
 use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::packet::AckId;
@@ -220,9 +220,9 @@ impl Membership {
 
     /// Hands an acknowledgement to whoever waits for it. `false` when nobody does: it was not
     /// asked for, was given twice, or came too late.
-    pub(crate) fn handle_ack(&self, id: AckId, arguments: OwnedArguments) -> bool {
+    pub(crate) fn handle_ack(&self, id: AckId, arguments: Arguments<'_>) -> bool {
         match self.take_ack(id) {
-            Some(waiting) => waiting.send(arguments).is_ok(),
+            Some(waiting) => waiting.send(arguments.to_owned()).is_ok(),
             None => self.hub.broadcast_acks().answer(id, &self.id, arguments),
         }
     }

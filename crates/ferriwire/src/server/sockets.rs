@@ -450,7 +450,7 @@ impl Sockets {
             return;
         };
         let membership = occupant.socket.membership();
-        if !membership.handle_ack(id, arguments.to_owned()) {
+        if !membership.handle_ack(id, arguments) {
             tracing::debug!(socket = %membership.id(), ?id, "nobody waits for this answer");
             self.namespaces.unexpected_ack();
         }
