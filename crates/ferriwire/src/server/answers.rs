@@ -190,11 +190,11 @@ impl BroadcastAcks {
 
     /// The socket has left: it will not answer.
     pub(crate) fn forget(&self, socket: &SocketId) {
-        let ids: Vec<_> = self.pending.lock().keys().copied().collect();
-        for id in ids {
-            if let Some(answers) = self.take_expected(id, socket) {
+        for expected in self.pending.lock().values_mut() {
+            if expected.from.remove(socket) {
                 // Whoever does not read the answers any more is about to close them.
-                let _ = answers.send((socket.clone(), Err(AckError::Disconnected)));
+                let answer = Err(AckError::Disconnected);
+                let _ = expected.answers.send((socket.clone(), answer));
             }
         }
     }
@@ -215,7 +215,8 @@ pub struct Answer<A> {
 }
 
 /// The answers to a broadcast, as they come in: one per receiver. Those that do not come within
-/// the timeout come as [`AckError::Timeout`] then.
+/// the timeout come as [`AckError::Timeout`] then. Dropping this forgets all that have not come; until
+/// then the namespace remembers who is missing.
 #[must_use = "the event is sent, but its answers are only seen by reading this"]
 pub struct Answers<A> {
     hub: Arc<Hub>,
