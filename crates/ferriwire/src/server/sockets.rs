@@ -1,9 +1,11 @@
 //! All sockets of one client: who may join, which handlers run, and what waits for them.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use ferriwire_proto::codec::json;
@@ -36,7 +38,7 @@ pub(crate) struct Sockets {
     namespaces: Arc<Namespaces>,
     /// By the key that the protocol gave the namespace.
     slots: Vec<Slot>,
-    running: Running<Job, Option<Decision>>,
+    running: Running<Job, Work>,
     held_bytes: usize,
     /// What the protocol has to be told.
     verdicts: Vec<Verdict>,
@@ -98,6 +100,23 @@ enum Job {
     Disconnect,
 }
 
+/// A running future itself: `auth`, which comes to a decision, or a handler.
+enum Work {
+    Decide(BoxFuture<Decision>),
+    Handle(BoxFuture<()>),
+}
+
+impl Future for Work {
+    type Output = Option<Decision>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Decide(decision) => decision.as_mut().poll(cx).map(Some),
+            Self::Handle(handler) => handler.as_mut().poll(cx).map(|()| None),
+        }
+    }
+}
+
 type Decision = Result<Admit, ConnectError>;
 
 /// The payload of an accepted CONNECT.
@@ -148,10 +167,10 @@ impl Sockets {
             Err(panic) => return self.auth_panicked(key, serving.hub(), &panic_message(&*panic)),
         };
         let timeout = self.config.auth_timeout;
-        let decision: BoxFuture<Option<Decision>> = Box::pin(async move {
+        let decision = Work::Decide(Box::pin(async move {
             let decided = tokio::time::timeout(timeout, decision).await;
-            Some(decided.unwrap_or_else(|_| Err(ConnectError::new("authentication timed out"))))
-        });
+            decided.unwrap_or_else(|_| Err(ConnectError::new("authentication timed out")))
+        }));
         let job = Job::Authorize(key, Arc::clone(serving.hub()));
         self.start(job, decision, cx);
     }
@@ -185,7 +204,7 @@ impl Sockets {
             held: VecDeque::new(),
         });
         if let Some(hook) = hook {
-            self.start(Job::Connect(key, membership), without_decision(hook), cx);
+            self.start(Job::Connect(key, membership), Work::Handle(hook), cx);
         }
     }
 
@@ -238,7 +257,7 @@ impl Sockets {
         let mut ended = Vec::new();
         let mut start = |handler| {
             let job = Job::Event(key, Arc::clone(&membership));
-            ended.extend(running.start(job, without_decision(handler), cx));
+            ended.extend(running.start(job, Work::Handle(handler), cx));
         };
         // The program's own decoding runs in there, and a panic of that is one of its handler.
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -285,8 +304,8 @@ impl Sockets {
         }
     }
 
-    fn start(&mut self, job: Job, future: BoxFuture<Option<Decision>>, cx: &mut Context<'_>) {
-        if let Some(ended) = self.running.start(job, future, cx) {
+    fn start(&mut self, job: Job, work: Work, cx: &mut Context<'_>) {
+        if let Some(ended) = self.running.start(job, work, cx) {
             self.finish(ended, cx);
         }
     }
@@ -402,11 +421,11 @@ impl Sockets {
         self.held_bytes = self.held_bytes.saturating_sub(held);
         occupant.socket.membership().begin_end();
         if let Some(hook) = occupant.socket.disconnecting(reason) {
-            self.start(Job::Disconnect, without_decision(hook), cx);
+            self.start(Job::Disconnect, Work::Handle(hook), cx);
         }
         occupant.socket.membership().end();
         if let Some(hook) = occupant.socket.disconnected(reason) {
-            self.start(Job::Disconnect, without_decision(hook), cx);
+            self.start(Job::Disconnect, Work::Handle(hook), cx);
         }
     }
 
@@ -521,11 +540,4 @@ impl Drop for Sockets {
             }
         }
     }
-}
-
-fn without_decision(handler: BoxFuture<()>) -> BoxFuture<Option<Decision>> {
-    Box::pin(async move {
-        handler.await;
-        None
-    })
 }
