@@ -127,6 +127,7 @@ impl SessionHandler for HandledSession {
         }
         if self.grace_ends.is_some_and(|ends| now >= ends) {
             self.running.clear();
+            self.grace_ends = None;
         }
     }
 
@@ -135,7 +136,7 @@ impl SessionHandler for HandledSession {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.grace_ends
+        self.grace_ends.filter(|_| !self.running.is_empty())
     }
 
     fn closed(&mut self, reason: CloseReason, now: Instant, cx: &mut Context<'_>) {

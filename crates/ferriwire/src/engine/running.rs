@@ -6,27 +6,28 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, Stream};
 
 /// A handler's future, on the heap.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// The handlers of one connection that wait for something. Nothing is allocated while there are
-/// none. `K` says which handler it is, `T` what it comes to.
-pub(crate) struct Running<K, T = ()> {
-    waiting: Option<Box<FuturesUnordered<Job<K, T>>>>,
+/// none. `K` says which handler it is, `F` what it runs.
+pub(crate) struct Running<K, F = BoxFuture<()>> {
+    waiting: Option<Box<FuturesUnordered<Job<K, F>>>>,
 }
 
 /// A handler that has ended: `Err` is what it said when it panicked.
 pub(crate) type Ended<K, T = ()> = (K, Result<T, String>);
 
-struct Job<K, T> {
+struct Job<K, F> {
     /// Taken when the job ends.
     which: Option<K>,
-    future: BoxFuture<T>,
+    future: F,
 }
 
-impl<K, T> Running<K, T> {
+impl<K: Unpin, F: Future + Unpin> Running<K, F> {
     pub(crate) const fn new() -> Self {
         Self { waiting: None }
     }
@@ -35,12 +36,9 @@ impl<K, T> Running<K, T> {
     pub(crate) fn start(
         &mut self,
         which: K,
-        future: BoxFuture<T>,
+        future: F,
         cx: &mut Context<'_>,
-    ) -> Option<Ended<K, T>>
-    where
-        K: Unpin,
-    {
+    ) -> Option<Ended<K, F::Output>> {
         let mut job = Job {
             which: Some(which),
             future,
@@ -56,10 +54,7 @@ impl<K, T> Running<K, T> {
     }
 
     /// The next handler that has ended. `None` when all that are left wait; they wake the task.
-    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Option<Ended<K, T>>
-    where
-        K: Unpin,
-    {
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Option<Ended<K, F::Output>> {
         let waiting = self.waiting.as_mut()?;
         match Pin::new(&mut **waiting).poll_next(cx) {
             Poll::Ready(Some(ended)) => ended,
@@ -85,13 +80,13 @@ impl<K, T> Running<K, T> {
     }
 }
 
-impl<K: Unpin, T> Future for Job<K, T> {
+impl<K: Unpin, F: Future + Unpin> Future for Job<K, F> {
     /// Always `Some`: a job is not polled again once it has ended.
-    type Output = Option<Ended<K, T>>;
+    type Output = Option<Ended<K, F::Output>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // A future that panicked is dropped and never polled again.
-        let result = match catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(cx))) {
+        let result = match catch_unwind(AssertUnwindSafe(|| self.future.poll_unpin(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(value)) => Ok(value),
             Err(panic) => Err(panic_message(&*panic)),

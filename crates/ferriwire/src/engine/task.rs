@@ -140,7 +140,7 @@ impl SessionTask {
             self.handler.opened(now, cx);
         }
         self.machine.handle_timeout(now);
-        let deadline = self.drain_machine(now, cx);
+        self.drain_machine(now, cx);
         // In front of the mailbox, because a client that has sent `5` may poll once more right
         // behind it, and that poll belongs to an upgraded session.
         self.poll_candidate(now, cx);
@@ -156,7 +156,7 @@ impl SessionTask {
         self.handler.poll(now, cx);
         self.answer_posts();
         self.machine.set_reading(self.handler.wants_to_read(), now);
-        let deadline = self.drain_machine(now, cx).or(deadline);
+        let deadline = self.drain_machine(now, cx);
         if self.is_finished() {
             return Poll::Ready(());
         }

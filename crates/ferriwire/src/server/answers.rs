@@ -6,10 +6,10 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use ferriwire_proto::codec::args::OwnedArguments;
+use ferriwire_proto::codec::args::{Arguments, OwnedArguments};
 use ferriwire_proto::packet::AckId;
 use futures_util::Stream;
 use parking_lot::Mutex;
@@ -168,34 +168,35 @@ impl BroadcastAcks {
         }
     }
 
-    pub(crate) fn answer(&self, id: AckId, from: &SocketId, arguments: OwnedArguments) -> bool {
-        let pending = self.pending.lock();
-        self.settle(pending, id, from, Ok(arguments))
+    /// Hands on an answer, if it is missing.
+    pub(crate) fn answer(&self, id: AckId, from: &SocketId, arguments: Arguments<'_>) -> bool {
+        let Some(answers) = self.take_expected(id, from) else {
+            return false;
+        };
+        let answer = Ok(arguments.to_owned());
+        answers.send((from.clone(), answer)).is_ok()
+    }
+
+    fn take_expected(
+        &self,
+        id: AckId,
+        from: &SocketId,
+    ) -> Option<mpsc::UnboundedSender<RawAnswer>> {
+        let mut pending = self.pending.lock();
+        let expected = pending.get_mut(&id)?;
+        let missing = expected.from.remove(from);
+        missing.then(|| expected.answers.clone())
     }
 
     /// The socket has left: it will not answer.
     pub(crate) fn forget(&self, socket: &SocketId) {
-        let ids: Vec<_> = self.pending.lock().keys().copied().collect();
-        for id in ids {
-            let pending = self.pending.lock();
-            self.settle(pending, id, socket, Err(AckError::Disconnected));
+        for expected in self.pending.lock().values_mut() {
+            if expected.from.remove(socket) {
+                // Whoever does not read the answers any more is about to close them.
+                let answer = Err(AckError::Disconnected);
+                let _ = expected.answers.send((socket.clone(), answer));
+            }
         }
-    }
-
-    fn settle(
-        &self,
-        mut pending: parking_lot::MutexGuard<'_, HashMap<AckId, Expected>>,
-        id: AckId,
-        from: &SocketId,
-        answer: Result<OwnedArguments, AckError>,
-    ) -> bool {
-        let Some(expected) = pending.get_mut(&id) else {
-            return false;
-        };
-        if !expected.from.remove(from) {
-            return false;
-        }
-        expected.answers.send((from.clone(), answer)).is_ok()
     }
 
     fn close(&self, id: AckId) {
@@ -214,7 +215,8 @@ pub struct Answer<A> {
 }
 
 /// The answers to a broadcast, as they come in: one per receiver. Those that do not come within
-/// the timeout come as [`AckError::Timeout`] then.
+/// the timeout come as [`AckError::Timeout`] then. Dropping this forgets all that have not come; until
+/// then the namespace remembers who is missing.
 #[must_use = "the event is sent, but its answers are only seen by reading this"]
 pub struct Answers<A> {
     hub: Arc<Hub>,
@@ -288,10 +290,11 @@ impl<A: DeserializeOwned> Stream for Answers<A> {
                 let result = Err(AckError::Timeout(self.timer.timeout));
                 return Poll::Ready(Some(Answer { socket, result }));
             }
-            // Nobody owes an answer, so those that are missing have arrived in this instant.
+            // Nobody owes an answer, so those that are missing have arrived in this instant, or are
+            // about to.
             incoming = self.incoming.poll_recv(cx);
         }
-        let Poll::Ready(Some((socket, answer))) = incoming else {
+        let Some((socket, answer)) = ready!(incoming) else {
             self.missing = 0;
             return Poll::Ready(None);
         };

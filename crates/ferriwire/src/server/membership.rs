@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use ferriwire_proto::codec::args::OwnedArguments;
+use ferriwire_proto::codec::args::{Arguments, OwnedArguments};
 use ferriwire_proto::codec::json;
 use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::packet::AckId;
@@ -25,6 +25,9 @@ pub(crate) struct Membership {
     session: Session,
     config: Arc<Config>,
     key: OnceLock<MemberKey>,
+    /// Read by anybody, but written only by whoever holds `pending`: a packet that depends on the
+    /// state is queued under the same lock. Otherwise one that was delayed in between could stand
+    /// behind the CONNECT of the next socket of that client in this namespace.
     state: AtomicU8,
     /// The rooms that it was in when it left, until everybody has been told.
     left: Mutex<Vec<Arc<str>>>,
@@ -107,10 +110,15 @@ impl Membership {
 
     /// Queues a message for this socket alone.
     pub(crate) fn push(&self, message: Encoded, volatile: bool) -> Result<(), EmitError> {
-        if !self.is_connected() {
-            return Err(EmitError::Disconnected);
-        }
-        self.session.push(&Arc::new(message), volatile)
+        let message = Arc::new(message);
+        let push = {
+            let _state = self.pending.lock();
+            if !self.is_connected() {
+                return Err(EmitError::Disconnected);
+            }
+            self.session.push_quietly(&message, volatile)
+        };
+        self.session.complete_push(push)
     }
 
     pub(crate) fn join(&self, room: &str) -> Result<(), JoinError> {
@@ -124,17 +132,22 @@ impl Membership {
         } else {
             State::Leaving
         };
-        let connected = State::Connected as u8;
-        let order = (Ordering::AcqRel, Ordering::Acquire);
-        let changed = self
-            .state
-            .compare_exchange(connected, leaving as u8, order.0, order.1);
-        if changed.is_err() {
+        if !self.is_connected() {
             return;
         }
+        // First, so that no broadcast comes behind the farewell.
         self.leave_rooms();
         let farewell = Arc::new(json::encode_disconnect(self.hub.name()));
-        let push = self.session.push_quietly(&farewell, false);
+        let push = {
+            let _state = self.pending.lock();
+            if !self.is_connected() {
+                return;
+            }
+            let push = self.session.push_quietly(&farewell, false);
+            // Whoever sees that it is leaving finds the farewell in the queue.
+            self.state.store(leaving as u8, Ordering::Release);
+            push
+        };
         // Before it is written, because the client may come back as soon as it has read it.
         self.session.call_attention();
         // A client that has gone needs no farewell.
@@ -143,8 +156,10 @@ impl Membership {
 
     /// Takes the socket out of all rooms, and remembers them until [`end`](Self::end).
     fn leave_rooms(&self) {
+        // Locked before, so that whoever comes second finds them.
+        let mut left = self.left.lock();
         if let Some(rooms) = self.hub.remove(self) {
-            *self.left.lock() = rooms;
+            *left = rooms;
         }
     }
 
@@ -160,15 +175,19 @@ impl Membership {
 
     /// The socket leaves: nothing is sent to it any more, but its rooms are still known.
     pub(crate) fn begin_end(&self) {
-        self.state.store(State::Gone as u8, Ordering::Release);
+        {
+            let _state = self.pending.lock();
+            self.state.store(State::Gone as u8, Ordering::Release);
+        }
         self.leave_rooms();
     }
 
     /// The socket has left, and everybody who waits for its answer is told.
     pub(crate) fn end(&self) {
         self.left.lock().clear();
-        // Dropping the senders tells those who wait.
-        *self.pending.lock() = Pending::Closed;
+        let pending = std::mem::replace(&mut *self.pending.lock(), Pending::Closed);
+        // Tells those who wait, outside the lock.
+        drop(pending);
         self.hub.broadcast_acks().forget(&self.id);
     }
 
@@ -201,9 +220,9 @@ impl Membership {
 
     /// Hands an acknowledgement to whoever waits for it. `false` when nobody does: it was not
     /// asked for, was given twice, or came too late.
-    pub(crate) fn handle_ack(&self, id: AckId, arguments: OwnedArguments) -> bool {
+    pub(crate) fn handle_ack(&self, id: AckId, arguments: Arguments<'_>) -> bool {
         match self.take_ack(id) {
-            Some(waiting) => waiting.send(arguments).is_ok(),
+            Some(waiting) => waiting.send(arguments.to_owned()).is_ok(),
             None => self.hub.broadcast_acks().answer(id, &self.id, arguments),
         }
     }

@@ -1,9 +1,11 @@
 //! All sockets of one client: who may join, which handlers run, and what waits for them.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use ferriwire_proto::codec::json;
@@ -25,7 +27,7 @@ use crate::engine::session::Input;
 use crate::handshake::ConnectError;
 use crate::socket_id::SocketId;
 
-/// How many bytes of events may wait for `on_connect`, or for other handlers, before the
+/// How many bytes of events, with what it takes to keep them, may wait for `on_connect`, or for other handlers, before the
 /// connection is not read from any more. Acknowledgements are still taken up to then.
 const MAX_HELD: usize = 64 * 1024;
 
@@ -36,7 +38,7 @@ pub(crate) struct Sockets {
     namespaces: Arc<Namespaces>,
     /// By the key that the protocol gave the namespace.
     slots: Vec<Slot>,
-    running: Running<Job, Option<Decision>>,
+    running: Running<Job, Work>,
     held_bytes: usize,
     /// What the protocol has to be told.
     verdicts: Vec<Verdict>,
@@ -74,7 +76,20 @@ struct HeldEvent {
     name: String,
     ack: Option<AckId>,
     arguments: OwnedArguments,
+    /// What all this takes.
     bytes: usize,
+}
+
+impl HeldEvent {
+    fn new(name: &str, ack: Option<AckId>, arguments: Arguments<'_>) -> Self {
+        let bytes = [size_of::<Self>(), name.len(), arguments.size()];
+        Self {
+            name: name.to_owned(),
+            ack,
+            arguments: arguments.to_owned(),
+            bytes: bytes.into_iter().fold(0, usize::saturating_add),
+        }
+    }
 }
 
 /// What a running future is for.
@@ -83,6 +98,23 @@ enum Job {
     Connect(Key, Arc<Membership>),
     Event(Key, Arc<Membership>),
     Disconnect,
+}
+
+/// A running future itself: `auth`, which comes to a decision, or a handler.
+enum Work {
+    Decide(BoxFuture<Decision>),
+    Handle(BoxFuture<()>),
+}
+
+impl Future for Work {
+    type Output = Option<Decision>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Decide(decision) => decision.as_mut().poll(cx).map(Some),
+            Self::Handle(handler) => handler.as_mut().poll(cx).map(|()| None),
+        }
+    }
 }
 
 type Decision = Result<Admit, ConnectError>;
@@ -120,6 +152,13 @@ impl Sockets {
             self.verdicts.push(Verdict::Refused(key));
             return self.refuse(namespace, &ConnectError::new("Invalid namespace"));
         };
+        // Handlers of events wait when there are too many, but the hooks of a socket do not.
+        if self.running.len() >= self.config.max_running_handlers {
+            tracing::debug!(namespace, "refused while too many handlers are running");
+            self.verdicts.push(Verdict::Refused(key));
+            let refusal = ConnectError::new("too many handlers are running");
+            return self.refuse(namespace, &refusal);
+        }
         *self.slot(key) = Slot::Joining;
         let request = Arc::clone(self.session.request());
         let decision = catch_unwind(AssertUnwindSafe(|| serving.authorize(payload, request)));
@@ -128,10 +167,10 @@ impl Sockets {
             Err(panic) => return self.auth_panicked(key, serving.hub(), &panic_message(&*panic)),
         };
         let timeout = self.config.auth_timeout;
-        let decision: BoxFuture<Option<Decision>> = Box::pin(async move {
+        let decision = Work::Decide(Box::pin(async move {
             let decided = tokio::time::timeout(timeout, decision).await;
-            Some(decided.unwrap_or_else(|_| Err(ConnectError::new("authentication timed out"))))
-        });
+            decided.unwrap_or_else(|_| Err(ConnectError::new("authentication timed out")))
+        }));
         let job = Job::Authorize(key, Arc::clone(serving.hub()));
         self.start(job, decision, cx);
     }
@@ -165,7 +204,7 @@ impl Sockets {
             held: VecDeque::new(),
         });
         if let Some(hook) = hook {
-            self.start(Job::Connect(key, membership), without_decision(hook), cx);
+            self.start(Job::Connect(key, membership), Work::Handle(hook), cx);
         }
     }
 
@@ -193,12 +232,7 @@ impl Sockets {
             return;
         }
         if full || occupant.starting || !occupant.held.is_empty() {
-            let held = HeldEvent {
-                name: name.to_owned(),
-                ack,
-                bytes: arguments.size(),
-                arguments: arguments.to_owned(),
-            };
+            let held = HeldEvent::new(name, ack, arguments);
             let bytes = held.bytes;
             occupant.held.push_back(held);
             self.held_bytes = self.held_bytes.saturating_add(bytes);
@@ -223,7 +257,7 @@ impl Sockets {
         let mut ended = Vec::new();
         let mut start = |handler| {
             let job = Job::Event(key, Arc::clone(&membership));
-            ended.extend(running.start(job, without_decision(handler), cx));
+            ended.extend(running.start(job, Work::Handle(handler), cx));
         };
         // The program's own decoding runs in there, and a panic of that is one of its handler.
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -270,8 +304,8 @@ impl Sockets {
         }
     }
 
-    fn start(&mut self, job: Job, future: BoxFuture<Option<Decision>>, cx: &mut Context<'_>) {
-        if let Some(ended) = self.running.start(job, future, cx) {
+    fn start(&mut self, job: Job, work: Work, cx: &mut Context<'_>) {
+        if let Some(ended) = self.running.start(job, work, cx) {
             self.finish(ended, cx);
         }
     }
@@ -389,11 +423,11 @@ impl Sockets {
         self.held_bytes = self.held_bytes.saturating_sub(held);
         occupant.socket.membership().begin_end();
         if let Some(hook) = occupant.socket.disconnecting(reason) {
-            self.start(Job::Disconnect, without_decision(hook), cx);
+            self.start(Job::Disconnect, Work::Handle(hook), cx);
         }
         occupant.socket.membership().end();
         if let Some(hook) = occupant.socket.disconnected(reason) {
-            self.start(Job::Disconnect, without_decision(hook), cx);
+            self.start(Job::Disconnect, Work::Handle(hook), cx);
         }
     }
 
@@ -437,7 +471,7 @@ impl Sockets {
             return;
         };
         let membership = occupant.socket.membership();
-        if !membership.handle_ack(id, arguments.to_owned()) {
+        if !membership.handle_ack(id, arguments) {
             tracing::debug!(socket = %membership.id(), ?id, "nobody waits for this answer");
             self.namespaces.unexpected_ack();
         }
@@ -456,6 +490,7 @@ impl Sockets {
                 "handlers ended after their grace"
             );
             self.running.clear();
+            self.grace_ends = None;
         }
     }
 
@@ -474,8 +509,9 @@ impl Sockets {
         self.over
     }
 
+    /// When the handlers that still run are ended.
     pub(crate) fn grace_ends(&self) -> Option<Instant> {
-        self.grace_ends
+        self.grace_ends.filter(|_| !self.running.is_empty())
     }
 
     /// Whether more events may come.
@@ -496,9 +532,14 @@ impl Sockets {
     }
 }
 
-fn without_decision(handler: BoxFuture<()>) -> BoxFuture<Option<Decision>> {
-    Box::pin(async move {
-        handler.await;
-        None
-    })
+impl Drop for Sockets {
+    /// A connection task that was dropped, or has panicked, leaves nobody in a namespace.
+    fn drop(&mut self) {
+        for slot in &self.slots {
+            if let Slot::Joined(occupant) = slot {
+                occupant.socket.membership().begin_end();
+                occupant.socket.membership().end();
+            }
+        }
+    }
 }

@@ -186,3 +186,27 @@ async fn a_full_connection_still_takes_the_answers_that_were_read() {
     assert_eq!(polling.post(payload).await.text(), "ok");
     assert_eq!(entries.next().await, 17);
 }
+
+/// Events without arguments weighed nothing while they waited.
+#[tokio::test]
+async fn small_events_that_wait_for_on_connect_fill_a_connection_too() {
+    let permits = Arc::new(Semaphore::new(0));
+    let permit = Arc::clone(&permits);
+    let (seen, mut entries) = log();
+    let namespace = Namespace::new("/")
+        .on_connect(async move |_| drop(permit.acquire().await))
+        .on("event", async move |_, _: ()| seen.write(()));
+    let server = serve(namespace).await;
+    let client = Client::connect_over(&server, Transport::Polling).await;
+    let mut polling = client.into_polling();
+    let (target, events) = (polling.target(), 1000);
+    let payload = vec![r#"42["event"]"#; events].join("\x1e");
+    polling.posts.start("POST", &target, &[], payload).await;
+    let early = tokio::time::timeout(A_WHILE, polling.posts.response()).await;
+    assert!(early.is_err(), "the POST was answered");
+    permits.add_permits(1);
+    assert_eq!(polling.posts.response().await.text(), "ok");
+    for _ in 0..events {
+        entries.next().await;
+    }
+}
