@@ -87,7 +87,7 @@ impl Core {
 
     /// Whether new sessions are taken.
     pub(crate) fn is_accepting(&self) -> bool {
-        self.accepting.load(Ordering::Acquire)
+        self.accepting.load(Ordering::SeqCst)
     }
 
     pub(crate) fn open_handler(&self, session: &Session) -> Box<dyn SessionHandler> {
@@ -121,13 +121,15 @@ impl Core {
             // The outbox is new and holds nothing, so it cannot be full.
             let _ = session.push(&Arc::new(Encoded::engine_packet(&open)), false);
         }
+        // Counted before the server is looked at, as `shut_down` marks the server before it looks
+        // at the count: one of the two sees the other.
+        self.tasks.fetch_add(1, Ordering::SeqCst);
         self.sessions.insert(session.clone());
         if !self.is_accepting() {
             // The server began to shut down in this instant, and may not have seen this session.
             session.tell(Input::Close(CloseReason::ServerShuttingDown));
         }
         self.counters.session_opened();
-        self.tasks.fetch_add(1, Ordering::AcqRel);
         let now = tokio::time::Instant::now().into_std();
         tokio::spawn(SessionTask::new(Arc::clone(self), session, upgrade, now));
         Ok(open)
@@ -166,7 +168,7 @@ impl Core {
     /// DISCONNECT packet so that their clients come back, and ends those that take longer than
     /// `grace`.
     pub(crate) async fn shut_down(&self, grace: Duration) {
-        self.accepting.store(false, Ordering::Release);
+        self.accepting.store(false, Ordering::SeqCst);
         for session in self.sessions.all() {
             session.tell(Input::Close(CloseReason::ServerShuttingDown));
         }
@@ -180,7 +182,7 @@ impl Core {
     async fn all_ended(&self) {
         loop {
             let ended = self.task_ended.notified();
-            if self.tasks.load(Ordering::Acquire) == 0 {
+            if self.tasks.load(Ordering::SeqCst) == 0 {
                 return;
             }
             ended.await;
