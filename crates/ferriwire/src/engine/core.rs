@@ -11,7 +11,7 @@ use hyper::upgrade::OnUpgrade;
 use tokio::sync::Notify;
 
 use super::bundle::Bundle;
-use super::counters::Counters;
+use super::counters::{Counters, Stats};
 use super::request::Request;
 use super::session::{Input, Session};
 use super::sessions::Sessions;
@@ -23,6 +23,9 @@ use crate::error::Error;
 /// What runs on top of all sessions of a server.
 pub(crate) trait Application: Send + Sync {
     fn open(&self, session: &Session, config: &Arc<Config>) -> Box<dyn SessionHandler>;
+
+    /// Adds what it has counted itself.
+    fn count_into(&self, _: &mut Stats) {}
 }
 
 pub(crate) struct Core {
@@ -79,6 +82,13 @@ impl Core {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What happened so far, here and in what runs on top.
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = self.counters.read();
+        self.application.count_into(&mut stats);
+        stats
     }
 
     pub(crate) fn bundle(&self) -> Option<&Bundle> {
