@@ -70,7 +70,7 @@ where
     if target.is_some_and(|target| target.as_str().len() > MAX_TARGET) {
         return empty(StatusCode::URI_TOO_LONG);
     }
-    let verdict = core.config().origins.judge(request.headers());
+    let verdict = core.config().origins.judge(&request);
     let path = request.uri().path().to_owned();
     let requested = request
         .headers()
