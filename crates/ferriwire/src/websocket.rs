@@ -13,7 +13,7 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::engine::Body;
 use crate::engine::http::switching_protocols;
-use crate::engine::outbox::{Flushed, Outbox, Push};
+use crate::engine::outbox::{Outbox, Push};
 use crate::engine::transport::websocket::{WebSocketIo, with_read_buffer};
 
 pub use crate::engine::Message;
@@ -59,7 +59,7 @@ pub fn accept<B>(
 }
 
 /// Bounds of one WebSocket.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// The largest message in bytes. Default 1,000,000.
     pub max_message: usize,
@@ -242,10 +242,13 @@ impl WebSocket {
     /// Writes until at most `bound` bytes wait.
     async fn flush_to(&mut self, bound: usize) -> io::Result<()> {
         poll_fn(|cx| {
-            if self.outbox.flush(false) == Flushed::WakeTask && self.outbox.trouble().is_some() {
+            self.outbox.flush(false);
+            let written = self.io.poll_write(cx, &self.outbox);
+            // Before the count: a write that failed, here or there, has emptied the outbox.
+            if self.outbox.trouble().is_some() {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
-            match self.io.poll_write(cx, &self.outbox) {
+            match written {
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
                 _ if self.outbox.buffered_bytes() <= bound => Poll::Ready(Ok(())),
                 Poll::Ready(Ok(())) if self.outbox.is_drained() => Poll::Ready(Ok(())),

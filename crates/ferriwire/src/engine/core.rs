@@ -11,7 +11,7 @@ use hyper::upgrade::OnUpgrade;
 use tokio::sync::Notify;
 
 use super::bundle::Bundle;
-use super::counters::Counters;
+use super::counters::{Counters, Stats};
 use super::request::Request;
 use super::session::{Input, Session};
 use super::sessions::Sessions;
@@ -23,6 +23,9 @@ use crate::error::Error;
 /// What runs on top of all sessions of a server.
 pub(crate) trait Application: Send + Sync {
     fn open(&self, session: &Session, config: &Arc<Config>) -> Box<dyn SessionHandler>;
+
+    /// Adds what it has counted itself.
+    fn count_into(&self, _: &mut Stats) {}
 }
 
 pub(crate) struct Core {
@@ -81,13 +84,20 @@ impl Core {
         &self.counters
     }
 
+    /// What happened so far, here and in what runs on top.
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = self.counters.read();
+        self.application.count_into(&mut stats);
+        stats
+    }
+
     pub(crate) fn bundle(&self) -> Option<&Bundle> {
         self.bundle.as_ref()
     }
 
     /// Whether new sessions are taken.
     pub(crate) fn is_accepting(&self) -> bool {
-        self.accepting.load(Ordering::Acquire)
+        self.accepting.load(Ordering::SeqCst)
     }
 
     pub(crate) fn open_handler(&self, session: &Session) -> Box<dyn SessionHandler> {
@@ -121,13 +131,15 @@ impl Core {
             // The outbox is new and holds nothing, so it cannot be full.
             let _ = session.push(&Arc::new(Encoded::engine_packet(&open)), false);
         }
+        // Counted before the server is looked at, as `shut_down` marks the server before it looks
+        // at the count: one of the two sees the other.
+        self.tasks.fetch_add(1, Ordering::SeqCst);
         self.sessions.insert(session.clone());
         if !self.is_accepting() {
             // The server began to shut down in this instant, and may not have seen this session.
             session.tell(Input::Close(CloseReason::ServerShuttingDown));
         }
         self.counters.session_opened();
-        self.tasks.fetch_add(1, Ordering::AcqRel);
         let now = tokio::time::Instant::now().into_std();
         tokio::spawn(SessionTask::new(Arc::clone(self), session, upgrade, now));
         Ok(open)
@@ -166,7 +178,7 @@ impl Core {
     /// DISCONNECT packet so that their clients come back, and ends those that take longer than
     /// `grace`.
     pub(crate) async fn shut_down(&self, grace: Duration) {
-        self.accepting.store(false, Ordering::Release);
+        self.accepting.store(false, Ordering::SeqCst);
         for session in self.sessions.all() {
             session.tell(Input::Close(CloseReason::ServerShuttingDown));
         }
@@ -180,7 +192,7 @@ impl Core {
     async fn all_ended(&self) {
         loop {
             let ended = self.task_ended.notified();
-            if self.tasks.load(Ordering::Acquire) == 0 {
+            if self.tasks.load(Ordering::SeqCst) == 0 {
                 return;
             }
             ended.await;

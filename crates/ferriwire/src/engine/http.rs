@@ -19,6 +19,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body as HttpBody;
+use hyper::upgrade::OnUpgrade;
 use tokio::sync::oneshot;
 
 use super::body::{Body, ReadError, read_body};
@@ -61,7 +62,7 @@ pub(crate) fn route<'a>(core: &Core, path: &'a str) -> Route<'a> {
 }
 
 /// Answers a request whose path is ours.
-pub(crate) async fn respond<B>(core: &Arc<Core>, request: http::Request<B>) -> Response<Body>
+pub(crate) async fn respond<B>(core: &Arc<Core>, mut request: http::Request<B>) -> Response<Body>
 where
     B: HttpBody<Data: Buf, Error: Display>,
 {
@@ -69,7 +70,7 @@ where
     if target.is_some_and(|target| target.as_str().len() > MAX_TARGET) {
         return empty(StatusCode::URI_TOO_LONG);
     }
-    let verdict = core.config().origins.judge(request.headers());
+    let verdict = core.config().origins.judge(&request);
     let path = request.uri().path().to_owned();
     let requested = request
         .headers()
@@ -81,7 +82,7 @@ where
         Route::Engine if is_preflight(request.method(), &verdict) => preflight(requested),
         Route::Engine => {
             let upgrades = is_upgrade(request.method(), request.headers());
-            match admit(core, &request, upgrades, &verdict) {
+            match admit(core, &mut request, upgrades, &verdict) {
                 Ok(admission) => proceed(core, request, admission).await,
                 Err(refused) => {
                     tracing::debug!(refusal = %refused.refusal, "request refused");
@@ -97,7 +98,8 @@ where
 
 /// What a request may do.
 enum Admission {
-    Open(Query),
+    /// With the bare connection, if it is to be a WebSocket.
+    Open(Arc<Request>, Option<OnUpgrade>),
     /// A server that is shutting down, or full.
     Unavailable,
     Poll(Session),
@@ -123,10 +125,10 @@ impl From<Refusal> for Refused {
 }
 
 /// The one admission function: query, transport, origin, session, method, program, revision, in
-/// the order of the table in 1.1.4.
+/// the order of the table in 1.1.4. What opens a session gives its head away.
 fn admit<B>(
     core: &Core,
-    request: &http::Request<B>,
+    request: &mut http::Request<B>,
     upgrades: bool,
     verdict: &Verdict,
 ) -> Result<Admission, Refused> {
@@ -170,11 +172,35 @@ fn admit<B>(
         });
     }
     query.check_handshake(kind)?;
+    if !core.is_accepting() {
+        return Ok(Admission::Unavailable);
+    }
+    let upgrade =
+        (query.transport == Transport::WebSocket).then(|| hyper::upgrade::on(&mut *request));
+    let request = remember(request, &query);
+    if let Some(decide) = &config.allow_request {
+        decide(&request).map_err(|message| Refusal::Forbidden {
+            message: Some(message),
+        })?;
+    }
     query.check_revision(&[Revision::V4])?;
-    if core.is_accepting() {
-        Ok(Admission::Open(query))
-    } else {
-        Ok(Admission::Unavailable)
+    Ok(Admission::Open(Arc::new(request), upgrade))
+}
+
+/// Takes from a request what its session keeps.
+fn remember<B>(request: &mut http::Request<B>, query: &Query) -> Request {
+    let uri = std::mem::take(request.uri_mut());
+    let extensions = std::mem::take(request.extensions_mut());
+    let address: Option<SocketAddr> = extensions.get().map(|PeerAddress(peer)| *peer);
+    Request {
+        method: request.method().clone(),
+        uri: uri.to_string().parse().unwrap_or(uri),
+        headers: detached(request.headers()),
+        extensions,
+        address,
+        transport: query.transport,
+        revision: query.revision,
+        issued: SystemTime::now(),
     }
 }
 
@@ -187,7 +213,7 @@ where
     B: HttpBody<Data: Buf, Error: Display>,
 {
     match admission {
-        Admission::Open(query) => open(core, request, &query),
+        Admission::Open(request, upgrade) => open(core, request, upgrade),
         Admission::Unavailable => {
             let mut response = empty(StatusCode::SERVICE_UNAVAILABLE);
             let headers = response.headers_mut();
@@ -202,49 +228,22 @@ where
 }
 
 /// Opens a session, by long-polling or by a WebSocket.
-fn open<B>(core: &Arc<Core>, mut request: http::Request<B>, query: &Query) -> Response<Body> {
-    let switching = match query.transport {
-        Transport::WebSocket => match switching_protocols(request.headers()) {
-            Ok(response) => Some((response, hyper::upgrade::on(&mut request))),
+fn open(core: &Arc<Core>, request: Arc<Request>, upgrade: Option<OnUpgrade>) -> Response<Body> {
+    let switching = match &upgrade {
+        Some(_) => match switching_protocols(&request.headers) {
+            Ok(response) => Some(response),
             Err(refusal) => return *refusal,
         },
-        Transport::Polling | Transport::WebTransport => None,
+        None => None,
     };
-    let request = Arc::new(remember(request, query));
-    if let Some(decide) = &core.config().allow_request
-        && let Err(message) = decide(&request)
-    {
-        let refusal = Refusal::Forbidden {
-            message: Some(message),
-        };
-        tracing::debug!(%refusal, "handshake refused by the program");
-        core.counters().refused(&refusal);
-        return Refused::from(refusal).response(switching.is_some());
-    }
-    let (response, upgrade) = switching.unzip();
     match core.open_session(request, upgrade) {
-        Ok(handshake) => response.unwrap_or_else(|| payload(handshake.into_bytes())),
+        Ok(handshake) => switching.unwrap_or_else(|| payload(handshake.into_bytes())),
         Err(error) => {
             tracing::error!(%error, "no random bytes for a session id");
             let refusal = Refusal::BadRequest(BadRequest::IdGeneration);
             core.counters().refused(&refusal);
-            Refused::from(refusal).response(response.is_some())
+            Refused::from(refusal).response(switching.is_some())
         }
-    }
-}
-
-fn remember<B>(request: http::Request<B>, query: &Query) -> Request {
-    let (parts, _) = request.into_parts();
-    let address: Option<SocketAddr> = parts.extensions.get().map(|PeerAddress(peer)| *peer);
-    Request {
-        method: parts.method,
-        uri: parts.uri.to_string().parse().unwrap_or(parts.uri),
-        headers: detached(&parts.headers),
-        extensions: parts.extensions,
-        address,
-        transport: query.transport,
-        revision: query.revision,
-        issued: SystemTime::now(),
     }
 }
 

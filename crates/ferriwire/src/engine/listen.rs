@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::core::Core;
 use super::http::respond;
@@ -41,13 +42,17 @@ pub(crate) struct Listening {
     phase: watch::Sender<Phase>,
     /// Its sender lives in the accept loop, and is never used.
     listener: watch::Receiver<()>,
+    /// The same in the accept loop and in every HTTP connection task.
+    connections: watch::Receiver<()>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How far a shutdown has come. It never goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Serving,
     Stopping,
-    /// The sessions have ended, or were given up.
+    /// The sessions have ended, or were given up; their last answers are being written.
+    Parting,
     Ended,
 }
 
@@ -57,7 +62,8 @@ impl Listening {
         let local_addr = listener.local_addr()?;
         let (phase, stopped) = watch::channel(Phase::Serving);
         let (listening, listener_ends) = watch::channel(());
-        let accepting = accept(Arc::clone(&core), listener, stopped);
+        let (connected, connections) = watch::channel(());
+        let accepting = accept(Arc::clone(&core), listener, stopped, connected);
         tokio::spawn(async move {
             accepting.await;
             drop(listening);
@@ -67,6 +73,7 @@ impl Listening {
             local_addr,
             phase,
             listener: listener_ends,
+            connections,
         })
     }
 
@@ -82,14 +89,22 @@ impl Listening {
         self.core.is_accepting()
     }
 
-    /// Stops accepting, ends the sessions, and waits for them for at most `grace`.
+    /// Stops accepting, ends the sessions, and waits for them and for their last answers for at
+    /// most `grace`.
     pub(crate) async fn shut_down(&self, grace: Duration) {
-        self.phase.send_replace(Phase::Stopping);
+        let begun = Instant::now();
+        advance(&self.phase, Phase::Stopping);
         let _end = End(&self.phase);
         // The port is free when this returns. The loop has nothing to wait for, and ends the
         // channel with itself.
         drop(self.listener.clone().changed().await);
         self.core.shut_down(grace).await;
+        advance(&self.phase, Phase::Parting);
+        // A session ends when its last answer is handed to hyper. The program may end when this
+        // returns, so the answer has to be written by then.
+        let mut connections = self.connections.clone();
+        let left = grace.saturating_sub(begun.elapsed());
+        drop(tokio::time::timeout(left, connections.changed()).await);
     }
 
     /// Waits until [`shut_down`](Self::shut_down) has done its work.
@@ -100,22 +115,35 @@ impl Listening {
     }
 }
 
+fn advance(phase: &watch::Sender<Phase>, to: Phase) {
+    phase.send_if_modified(|phase| {
+        let later = to > *phase;
+        *phase = to.max(*phase);
+        later
+    });
+}
+
 /// Ends the shutdown, also when its caller gives it up.
 struct End<'a>(&'a watch::Sender<Phase>);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        self.0.send_replace(Phase::Ended);
+        advance(self.0, Phase::Ended);
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        self.phase.send_replace(Phase::Stopping);
+        advance(&self.phase, Phase::Stopping);
     }
 }
 
-async fn accept(core: Arc<Core>, listener: TcpListener, mut stopped: watch::Receiver<Phase>) {
+async fn accept(
+    core: Arc<Core>,
+    listener: TcpListener,
+    mut stopped: watch::Receiver<Phase>,
+    connected: watch::Sender<()>,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -124,7 +152,12 @@ async fn accept(core: Arc<Core>, listener: TcpListener, mut stopped: watch::Rece
         match accepted {
             Ok((stream, peer)) => {
                 tune(&stream);
-                tokio::spawn(serve(Arc::clone(&core), stream, peer, stopped.clone()));
+                let serving = serve(Arc::clone(&core), stream, peer, stopped.clone());
+                let connected = connected.clone();
+                tokio::spawn(async move {
+                    serving.await;
+                    drop(connected);
+                });
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -140,8 +173,8 @@ async fn until_stopped(phase: &mut watch::Receiver<Phase>) {
     drop(phase.wait_for(|phase| *phase != Phase::Serving).await);
 }
 
-async fn until_ended(phase: &mut watch::Receiver<Phase>) {
-    drop(phase.wait_for(|phase| *phase == Phase::Ended).await);
+async fn until_parting(phase: &mut watch::Receiver<Phase>) {
+    drop(phase.wait_for(|phase| *phase >= Phase::Parting).await);
 }
 
 /// Whether the error concerns the connection that was to be accepted, not the listener.
@@ -183,7 +216,7 @@ async fn serve(
     let result = tokio::select! {
         result = connection.as_mut() => result,
         // Only when the sessions have ended: polling clients fetch their farewell over this.
-        () = until_ended(&mut phase) => {
+        () = until_parting(&mut phase) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -1,7 +1,7 @@
 //! From which web pages clients may come: one list for every transport and for CORS.
 
 use http::header::{HOST, ORIGIN};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderValue, Request};
 
 /// A list of origins, compared exactly.
 ///
@@ -58,7 +58,8 @@ impl Origins {
         self
     }
 
-    pub(crate) fn judge(&self, headers: &HeaderMap) -> Verdict {
+    pub(crate) fn judge<B>(&self, request: &Request<B>) -> Verdict {
+        let headers = request.headers();
         let Some(origin) = headers.get(ORIGIN) else {
             // Browsers send no `Origin` with a same-origin GET, but say where it came from.
             let cross_site = headers
@@ -79,7 +80,7 @@ impl Origins {
         if self.any {
             return Verdict::Anyone;
         }
-        if is_own_host(text, headers) {
+        if own_host(request).is_some_and(|host| is_same_host(text, host)) {
             Verdict::Plain
         } else {
             Verdict::Refused
@@ -87,13 +88,21 @@ impl Origins {
     }
 }
 
-/// Whether the origin is the host that the request names, whatever the scheme: a proxy may have
-/// ended TLS in front of us.
-fn is_own_host(origin: &str, headers: &HeaderMap) -> bool {
+/// The host that the request names: in a header, or, as over HTTP/2, in its target.
+fn own_host<B>(request: &Request<B>) -> Option<&str> {
+    match request.headers().get(HOST) {
+        Some(host) => host.to_str().ok(),
+        None => {
+            let authority = request.uri().authority()?.as_str();
+            // What stands in front of an `@` is no part of an origin.
+            authority.rsplit('@').next()
+        }
+    }
+}
+
+/// Whether the origin is that host, whatever the scheme: a proxy may have ended TLS in front of us.
+fn is_same_host(origin: &str, host: &str) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else {
-        return false;
-    };
-    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
         return false;
     };
     let default_port = match scheme {
@@ -112,11 +121,16 @@ fn is_own_host(origin: &str, headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        let pairs = pairs
-            .iter()
-            .map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap()));
-        pairs.collect()
+    fn request(target: &str, headers: &[(&str, &str)]) -> Request<()> {
+        let mut request = Request::post(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap()
+    }
+
+    fn headers(headers: &[(&str, &str)]) -> Request<()> {
+        request("/engine.io/", headers)
     }
 
     #[test]
@@ -134,8 +148,8 @@ mod tests {
             "http://localhost.evil:3000",
         ];
         for origin in refused {
-            let headers = headers(&[("host", "localhost:3000"), ("origin", origin)]);
-            assert_eq!(origins.judge(&headers), Verdict::Refused, "{origin}");
+            let request = headers(&[("host", "localhost:3000"), ("origin", origin)]);
+            assert_eq!(origins.judge(&request), Verdict::Refused, "{origin}");
         }
         let good = headers(&[
             ("host", "localhost:3000"),
@@ -153,10 +167,31 @@ mod tests {
             ("Example.com:443", "https://example.com"),
         ];
         for (host, origin) in own {
-            let headers = headers(&[("host", host), ("origin", origin)]);
-            assert_eq!(origins.judge(&headers), Verdict::Plain, "{origin}");
+            let request = headers(&[("host", host), ("origin", origin)]);
+            assert_eq!(origins.judge(&request), Verdict::Plain, "{origin}");
         }
         assert_eq!(origins.judge(&headers(&[("host", "a")])), Verdict::Plain);
+    }
+
+    #[test]
+    fn without_a_host_header_the_own_host_is_that_of_the_target() {
+        let target = "https://example.com/engine.io/";
+        for (target, host, origin, expected) in [
+            (target, None, "https://example.com", Verdict::Plain),
+            (target, None, "https://example.com:443", Verdict::Plain),
+            (target, None, "https://example.com:8443", Verdict::Refused),
+            (target, None, "https://evil.example", Verdict::Refused),
+            ("https://a@b:81/", None, "https://b:81", Verdict::Plain),
+            ("https://a@b:81/", None, "https://a", Verdict::Refused),
+            ("/engine.io/", None, "https://example.com", Verdict::Refused),
+            (target, Some("a"), "https://example.com", Verdict::Refused),
+            (target, Some("a"), "https://a", Verdict::Plain),
+        ] {
+            let mut headers = vec![("origin", origin)];
+            headers.extend(host.map(|host| ("host", host)));
+            let verdict = Origins::same_host().judge(&request(target, &headers));
+            assert_eq!(verdict, expected, "{target} {host:?} {origin}");
+        }
     }
 
     #[test]

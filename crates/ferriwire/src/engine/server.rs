@@ -167,7 +167,7 @@ impl RunningServer {
     /// What happened so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.listening.core().counters().read()
+        self.listening.core().stats()
     }
 
     /// Stops accepting, writes what waits, closes all sessions, and returns when that is done or

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Buf;
 use http::{Request, Response};
@@ -14,18 +15,22 @@ use http_body_util::Either;
 
 use super::body::Body;
 use super::core::Core;
+use super::counters::Stats;
 use super::http::{Route, respond, route};
 
 /// A tower service that answers everything under the server's path, and 404 elsewhere.
 ///
 /// It works with any body and any server that supports HTTP upgrades, such as `axum::serve` or
-/// hyper's `serve_connection(..).with_upgrades()`. Cloning it is cheap.
+/// hyper's `serve_connection(..).with_upgrades()`. Cloning it is cheap: a clone that is kept is the
+/// handle to the mounted server.
 #[derive(Clone, Debug)]
 pub struct Service {
     core: Arc<Core>,
 }
 
 /// A tower layer that answers everything under the server's path, and passes the rest on.
+///
+/// As with [`Service`], a clone that is kept is the handle to the mounted server.
 #[derive(Clone, Debug)]
 pub struct Layer {
     core: Arc<Core>,
@@ -44,11 +49,68 @@ impl Service {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         Self { core }
     }
+
+    /// Whether it takes new sessions: not any more once it is being shut down.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.core.is_accepting()
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.core.stats()
+    }
+
+    /// Takes no new sessions, writes what waits, closes all sessions, and returns when that is done
+    /// or `grace` has passed.
+    ///
+    /// The program's own HTTP server goes on; stop it when this has returned, gracefully, because it
+    /// is what writes the last answers of long-polling.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use ferriwire::{Namespace, Server};
+    ///
+    /// # async fn run(stop: impl Future<Output = ()> + Send + 'static) -> ferriwire::Result<()> {
+    /// let service = Server::new().namespace(Namespace::new("/")).into_service()?;
+    /// let app = axum::Router::<()>::new().fallback_service(service.clone());
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    /// let stopped = async move {
+    ///     stop.await;
+    ///     service.shutdown(Duration::from_secs(10)).await;
+    /// };
+    /// axum::serve(listener, app).with_graceful_shutdown(stopped).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn shutdown(&self, grace: Duration) {
+        self.core.shut_down(grace).await;
+    }
 }
 
 impl Layer {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         Self { core }
+    }
+
+    /// As [`Service::is_ready`].
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.core.is_accepting()
+    }
+
+    /// As [`Service::stats`].
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.core.stats()
+    }
+
+    /// As [`Service::shutdown`].
+    pub async fn shutdown(&self, grace: Duration) {
+        self.core.shut_down(grace).await;
     }
 }
 

@@ -77,6 +77,8 @@ pub(crate) struct SessionTask {
     close_apart: bool,
     /// What a WebSocket is told at its end, when there is more to say than that it is the end.
     farewell: Option<Encoded>,
+    /// The WebSocket has ended or failed, or its peer does not read: no farewell would arrive.
+    wire_lost: bool,
     closed: bool,
 }
 
@@ -128,6 +130,7 @@ impl SessionTask {
             closing: false,
             close_apart: false,
             farewell: None,
+            wire_lost: false,
             closed: false,
         }
     }
@@ -276,9 +279,18 @@ impl SessionTask {
     fn handle_trouble(&mut self) {
         match self.session.outbox().trouble() {
             None => {}
-            Some(Trouble::SlowConsumer) => self.machine.abort(CloseReason::SlowConsumer),
-            Some(Trouble::WriteFailed) => self.machine.handle_transport_lost(Lost::Closed),
+            Some(Trouble::SlowConsumer) => {
+                self.wire_lost = true;
+                self.machine.abort(CloseReason::SlowConsumer);
+            }
+            Some(Trouble::WriteFailed) => self.lose_wire(Lost::Closed),
         }
+    }
+
+    /// The current WebSocket ended or failed.
+    fn lose_wire(&mut self, how: Lost) {
+        self.wire_lost = true;
+        self.machine.handle_transport_lost(how);
     }
 
     /// Does what the state machine asks for, until it names its next deadline.
@@ -348,9 +360,8 @@ impl SessionTask {
         }
         let farewell = self.farewell.take();
         self.wire = match std::mem::replace(&mut self.wire, Wire::Gone) {
-            Wire::WebSocket(mut io)
-                if whole && (farewell.is_some() || reason_says_farewell(reason)) =>
-            {
+            // Whatever the reason: a peer that is there is told by a close frame.
+            Wire::WebSocket(mut io) if whole && !self.wire_lost => {
                 if !told {
                     let farewell = farewell.unwrap_or_else(|| close_frame(&[]));
                     io.send_aside(farewell.websocket_pieces().flatten().copied());
@@ -449,7 +460,7 @@ impl SessionTask {
                 Poll::Ready(Err(_))
             )
         {
-            self.machine.handle_transport_lost(Lost::Closed);
+            self.lose_wire(Lost::Closed);
         }
         self.handle_trouble();
         self.finish_close();
@@ -500,12 +511,4 @@ impl Drop for SessionTask {
 /// Ends a WebSocket; the payload is a code, or nothing.
 fn close_frame(code: &[u8]) -> Encoded {
     Encoded::control_frame(OpCode::Close, code)
-}
-
-/// Whether the peer is told by a close frame. One that is gone, or does not read, is not.
-fn reason_says_farewell(reason: CloseReason) -> bool {
-    !matches!(
-        reason,
-        CloseReason::TransportClose | CloseReason::TransportError | CloseReason::SlowConsumer
-    )
 }

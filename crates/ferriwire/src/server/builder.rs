@@ -125,7 +125,8 @@ impl Server {
     }
 
     /// A tower service that answers everything under the server's path, for mounting into axum,
-    /// hyper and others. Take [handles](Self::handle) before.
+    /// hyper and others. Take [handles](Self::handle) before, and keep a clone to
+    /// [shut it down](Service::shutdown).
     ///
     /// # Errors
     ///
@@ -197,6 +198,11 @@ impl Application for SocketIo {
         let (config, namespaces) = (Arc::clone(config), Arc::clone(&self.namespaces));
         Box::new(Connection::new(session.clone(), config, namespaces, now))
     }
+
+    fn count_into(&self, stats: &mut Stats) {
+        stats.handler_panics = self.namespaces.handler_panics();
+        stats.unexpected_acks = self.namespaces.unexpected_acks();
+    }
 }
 
 /// A server that listens. Await it to wait for its end. Clones are handles to the same server;
@@ -231,10 +237,7 @@ impl RunningServer {
     /// What happened so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let mut stats = self.listening.core().counters().read();
-        stats.handler_panics = self.namespaces.handler_panics();
-        stats.unexpected_acks = self.namespaces.unexpected_acks();
-        stats
+        self.listening.core().stats()
     }
 
     /// Stops accepting, writes what waits, closes the transports, and returns when that is done or

@@ -23,13 +23,26 @@ async fn a_close_packet_answers_the_waiting_get_with_a_noop() {
     assert_eq!(polling.get().await.status, 400);
 }
 
+/// The connection used to be dropped without a close frame, which clients see as 1006.
 #[tokio::test]
-async fn a_close_packet_closes_a_websocket() {
+async fn a_packet_that_ends_the_session_ends_its_websocket_by_one_plain_close_frame() {
     let mut echo = Echo::start(config()).await;
-    let mut websocket = echo.websocket().await;
-    websocket.send_text("1").await;
-    websocket.rest().await;
-    assert_eq!(echo.closed().await, CloseReason::TransportClose);
+    for (packet, reason) in [
+        ("1", CloseReason::TransportClose),
+        // A heartbeat in the wrong direction.
+        ("2", CloseReason::TransportError),
+        ("abc", CloseReason::ParseError),
+    ] {
+        let mut websocket = echo.websocket().await;
+        websocket.send_text(packet).await;
+        assert_eq!(websocket.raw_rest().await, [0x88, 0], "{packet}");
+        assert_eq!(echo.closed().await, reason);
+
+        let mut upgraded = echo.polling().await.upgrade().await;
+        upgraded.send_text(packet).await;
+        assert_eq!(upgraded.raw_rest().await, [0x88, 0], "{packet}, upgraded");
+        assert_eq!(echo.closed().await, reason);
+    }
     echo.is_empty_and_alive().await;
 }
 

@@ -344,9 +344,21 @@ async fn the_program_is_asked_once_per_session_and_its_reason_is_told() {
     check_refusal(&response, 403, body, "polling");
     check_upgrade_refusal(&echo, WEBSOCKET, &[], 400, "sign in \"first\"").await;
     assert_eq!(asked.load(Ordering::SeqCst), 2);
+
+    // The program is asked before the revision is looked at, and after everything else.
+    let mut http = Http::connect(echo.addr()).await;
+    let target = "/engine.io/?EIO=3&transport=polling";
+    let other_revision = http.get(target).await;
+    check_refusal(&other_revision, 403, body, "another revision");
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+    check_refusal(&http.post(POLLING, "").await, 400, CODE_2, "a POST");
+    check_refusal(&http.get(WEBSOCKET).await, 400, CODE_3, "no upgrade");
+    let signed_in = [("Authorization", "Bearer x")];
+    let response = http.request("GET", target, &signed_in, "").await;
+    check_refusal(&response, 400, CODE_5, "another revision, signed in");
+    assert_eq!(asked.load(Ordering::SeqCst), 4);
     assert_eq!(echo.server.stats().sessions_opened, 0);
 
-    let signed_in = [("Authorization", "Bearer x")];
     let mut http = Http::connect(echo.addr()).await;
     let response = http.request("GET", POLLING, &signed_in, "").await;
     let sid = response.text().get(9..29).unwrap();
@@ -355,7 +367,7 @@ async fn the_program_is_asked_once_per_session_and_its_reason_is_told() {
     assert_eq!(http.get(&target).await.text(), "4hi");
     let upgrade = format!("{WEBSOCKET}&sid={sid}");
     assert!(WebSocket::connect(echo.addr(), &upgrade, &[]).await.is_ok());
-    assert_eq!(asked.load(Ordering::SeqCst), 3);
+    assert_eq!(asked.load(Ordering::SeqCst), 5);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::support::Endpoint;
 use crate::support::http::Http;
 use crate::support::polling::Polling;
 use crate::support::websocket::{Frame, WebSocket, frame};
-use crate::support::within;
+use crate::support::{until, within};
 use crate::{PATH, POLLING, WEBSOCKET, config, echo, quick};
 
 /// Everything a client does, on whatever the server stands on.
@@ -111,6 +111,57 @@ async fn as_a_layer_around_an_axum_router() {
         http.get("/engine.io/default/").await.text(),
         "somebody else"
     );
+}
+
+#[tokio::test]
+async fn a_kept_clone_reads_the_counters_and_shuts_down() {
+    let (server, _sessions, _received, mut closed) = echo(config());
+    let service = server.into_service().unwrap();
+    let address = serve_axum(Router::new().fallback_service(service.clone())).await;
+    let connected = WebSocket::connect(address, WEBSOCKET, &[]).await;
+    let mut websocket = connected.unwrap();
+    assert!(websocket.text().await.starts_with('0'));
+    let mut polling = Polling::handshake(address, PATH).await;
+    assert!(service.is_ready());
+    assert_eq!(service.stats().sessions(), 2);
+    let clients = async {
+        assert_eq!(websocket.rest().await, [Frame::Close(None)]);
+        drop(websocket);
+        assert!(matches!(polling.get().await.text(), "1" | "6\x1e1"));
+    };
+    let shutdown = service.shutdown(Duration::from_secs(60));
+    tokio::join!(within("the shutdown", shutdown), clients);
+    for _ in 0..2 {
+        let reason = within("a close", closed.recv()).await;
+        assert_eq!(reason, Some(CloseReason::ServerShuttingDown));
+    }
+    assert!(!service.is_ready());
+    assert_eq!(service.stats().sessions(), 0);
+    let refused = Http::connect(address).await.get(POLLING).await;
+    assert_eq!(refused.status, 503);
+}
+
+#[tokio::test]
+async fn a_kept_layer_is_a_handle_with_the_counters_of_socket_io() {
+    let namespace = ferriwire::Namespace::new("/").on("panic", async |_, why: String| {
+        assert!(why.is_empty(), "{why}");
+    });
+    let layer = ferriwire::Server::new().namespace(namespace);
+    let layer = layer.into_layer().unwrap();
+    let address = serve_axum(Router::new().layer(layer.clone())).await;
+    let target = "/socket.io/?EIO=4&transport=websocket";
+    let connected = WebSocket::connect(address, target, &[]).await;
+    let mut websocket = connected.unwrap();
+    assert!(websocket.text().await.starts_with('0'));
+    websocket.send_text("40").await;
+    assert!(websocket.text().await.starts_with("40"));
+    websocket.send_text(r#"42["panic","on purpose"]"#).await;
+    until("the panic", || layer.stats().handler_panics == 1).await;
+    drop(websocket);
+    let shutdown = layer.shutdown(Duration::from_secs(60));
+    within("the shutdown", shutdown).await;
+    assert!(!layer.is_ready());
+    assert_eq!(layer.stats().sessions(), 0);
 }
 
 #[tokio::test]

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use ferriwire::engine::CloseReason;
 
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+
 use crate::support::http::Http;
 use crate::support::polling::Polling;
 use crate::support::websocket::{Frame, WebSocket};
@@ -59,6 +62,61 @@ async fn a_client_between_two_polls_fetches_its_farewell_over_its_idle_connectio
     };
     tokio::join!(within("the shutdown", echo.server.shutdown(LONG)), client);
     assert_eq!(echo.closed().await, CloseReason::ServerShuttingDown);
+}
+
+/// A session ended as soon as its last answer was handed to hyper, and the runtime of a program that
+/// ended right behind `shutdown` was gone before the answer was written.
+#[tokio::test]
+async fn a_program_may_end_when_the_shutdown_has_and_no_answer_is_cut() {
+    // More than the kernel takes of somebody who begins to read.
+    const LENGTH: usize = 16_000_000;
+    for by_ended in [false, true] {
+        let (bound, address) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let program = std::thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let (server, mut sessions, ..) = echo(config());
+                let server = server.bind("127.0.0.1:0").await.unwrap();
+                bound.send(server.local_addr()).unwrap();
+                let session = sessions.recv().await.unwrap();
+                session.send("x".repeat(LENGTH)).unwrap();
+                stopped.await.unwrap();
+                if by_ended {
+                    let stopping = server.clone();
+                    tokio::spawn(async move { stopping.shutdown(LONG).await });
+                    server.ended().await;
+                } else {
+                    server.shutdown(LONG).await;
+                }
+            });
+        });
+        let address = within("the address", address).await.unwrap();
+        let mut polling = Polling::handshake(address, crate::PATH).await;
+        polling.start_get().await;
+        let mut later = Http::connect(address).await;
+        assert_eq!(later.get("/nothing").await.status, 404);
+        // No session is left to wait for, only its answer that nobody reads yet.
+        assert_eq!(polling.post("1").await.text(), "ok");
+        stop.send(()).unwrap();
+        assert_eq!(polling.finish_get().await.body.len(), "4".len() + LENGTH);
+        program.join().unwrap();
+    }
+}
+
+/// A connection that stands still does not hold the shutdown longer than it was given.
+#[tokio::test]
+async fn the_deadline_holds_with_a_request_that_never_ends() {
+    let echo = Echo::start(config()).await;
+    let mut http = Http::connect(echo.addr()).await;
+    http.send(b"GET /nothing HTTP/1.1\r\n").await;
+    echo.settled().await;
+    let grace = Duration::from_millis(200);
+    let shutdown = echo.server.shutdown(grace);
+    // Much less than the time for a head.
+    let ended = tokio::time::timeout(Duration::from_secs(5), shutdown).await;
+    assert!(ended.is_ok());
+    drop(http);
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ impl SessionTask {
 
     fn lose(&mut self, origin: Origin, how: Lost) {
         match origin {
-            Origin::Current => self.machine.handle_transport_lost(how),
+            Origin::Current => self.lose_wire(how),
             Origin::Candidate => {
                 self.candidate = None;
                 self.machine.handle_candidate_lost();

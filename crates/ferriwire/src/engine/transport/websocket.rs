@@ -282,5 +282,28 @@ fn take_apart(upgraded: Upgraded) -> (Stream, Bytes) {
 }
 
 fn tcp(stream: TcpStream) -> Stream {
+    // A host may have accepted it without: then Nagle's algorithm would hold back small frames. It
+    // cannot fail on a connected socket, and one that is not shows that when it is read.
+    let _ = stream.set_nodelay(true);
     Stream::Tcp(Arc::new(stream))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn small_frames_are_not_held_back_whoever_accepted_the_socket() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (accepted, _) = accepted.unwrap();
+        assert!(!accepted.nodelay().unwrap());
+        let Stream::Tcp(stream) = tcp(accepted) else {
+            unreachable!("it is a bare socket");
+        };
+        assert!(stream.nodelay().unwrap());
+    }
 }
