@@ -24,8 +24,8 @@ where
     Fut: Future<Output = std::io::Result<()>> + Send + 'static,
 {
     let (report, results) = mpsc::unbounded_channel();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("it listens");
     let service = service_fn(move |mut request: Request<Incoming>| {
         let response = match accept(&mut request, config.clone()) {
             Err(refusal) => *refusal,
