@@ -8,15 +8,17 @@ use std::task::Poll;
 use bytes::Bytes;
 use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::websocket::{Decoder, Item, Limits, Role, frame::OpCode};
-use http::{Request, Response};
+use http::header::ALLOW;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
 use crate::engine::Body;
-use crate::engine::http::switching_protocols;
+use crate::engine::http::{empty, is_upgrade, switching_protocols, upgrade_required};
+use crate::engine::origins::Verdict;
 use crate::engine::outbox::{Outbox, Push};
 use crate::engine::transport::websocket::{WebSocketIo, with_read_buffer};
 
-pub use crate::engine::Message;
+pub use crate::engine::{Message, Origins};
 
 /// Answers a request that wants to become a WebSocket.
 ///
@@ -24,7 +26,8 @@ pub use crate::engine::Message;
 ///
 /// # Errors
 ///
-/// The request is no WebSocket handshake: the error is the response to send.
+/// The request is no WebSocket handshake, or comes from a web page that may not connect: the error
+/// is the response to send.
 ///
 /// # Examples
 ///
@@ -53,12 +56,26 @@ pub fn accept<B>(
     request: &mut Request<B>,
     config: Config,
 ) -> Result<(Response<Body>, Accepted), Box<Response<Body>>> {
+    match config.origins.judge(request) {
+        Verdict::Plain | Verdict::Foreign(_) | Verdict::Anyone => {}
+        Verdict::Invalid => return Err(Box::new(empty(StatusCode::BAD_REQUEST))),
+        Verdict::Refused => return Err(Box::new(empty(StatusCode::FORBIDDEN))),
+    }
+    if request.method() != Method::GET {
+        let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
+        let headers = response.headers_mut();
+        headers.insert(ALLOW, HeaderValue::from_static("GET"));
+        return Err(Box::new(response));
+    }
+    if !is_upgrade(request.method(), request.headers()) {
+        return Err(Box::new(upgrade_required()));
+    }
     let response = switching_protocols(request.headers())?;
     let upgrade = hyper::upgrade::on(request);
     Ok((response, Accepted { upgrade, config }))
 }
 
-/// Bounds of one WebSocket.
+/// Who may connect, and the bounds of one WebSocket.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The largest message in bytes. Default 1,000,000.
@@ -67,6 +84,9 @@ pub struct Config {
     pub max_fragments: u32,
     /// How many bytes may wait to be written before [`WebSocket::send`] waits. Default 64 KiB.
     pub max_buffered: usize,
+    /// From which web pages clients may come: browsers let any page open a WebSocket anywhere, with
+    /// the user's cookies. Default [`Origins::same_host`].
+    pub origins: Origins,
 }
 
 impl Default for Config {
@@ -75,6 +95,7 @@ impl Default for Config {
             max_message: 1_000_000,
             max_fragments: 1_024,
             max_buffered: 64 * 1024,
+            origins: Origins::same_host(),
         }
     }
 }

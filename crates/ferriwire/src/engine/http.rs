@@ -336,7 +336,7 @@ impl Drop for Unfinished<'_> {
     }
 }
 
-fn is_upgrade(method: &Method, headers: &HeaderMap) -> bool {
+pub(crate) fn is_upgrade(method: &Method, headers: &HeaderMap) -> bool {
     let names = |header: &HeaderName, token: &str| {
         let values = headers.get_all(header).iter();
         values
@@ -356,10 +356,7 @@ pub(crate) fn switching_protocols(
         .map(HeaderValue::as_bytes)
         != Some(b"13")
     {
-        let mut response = empty(StatusCode::UPGRADE_REQUIRED);
-        let headers = response.headers_mut();
-        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        return Err(Box::new(response));
+        return Err(Box::new(upgrade_required()));
     }
     let key = headers.get(SEC_WEBSOCKET_KEY);
     let accept = key
@@ -378,6 +375,16 @@ pub(crate) fn switching_protocols(
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     Ok(response)
+}
+
+/// The answer to whoever should speak WebSocket, in the version that we do (RFC 9110, 15.5.22).
+pub(crate) fn upgrade_required() -> Response<Body> {
+    let mut response = empty(StatusCode::UPGRADE_REQUIRED);
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    response
 }
 
 impl Refused {

@@ -28,7 +28,7 @@ pub(crate) mod task;
 pub(crate) mod transport;
 
 mod handler;
-mod origins;
+pub(crate) mod origins;
 pub(crate) mod outbox;
 mod request;
 mod server;

@@ -383,6 +383,8 @@ async fn a_websocket_handshake_needs_version_13_and_a_key() {
     let response = http.request("GET", WEBSOCKET, &headers, "").await;
     assert_eq!(response.status, 426);
     assert_eq!(response.header("sec-websocket-version"), Some("13"));
+    assert_eq!(response.header("upgrade"), Some("websocket"));
+    assert_eq!(response.header("connection"), Some("Upgrade"));
 
     let mut headers = upgrade.to_vec();
     headers.push(("Sec-WebSocket-Version", "13"));
