@@ -1,5 +1,5 @@
 //! Packets on the wire, in tables. Cases and attacks have their numbers from docs/protocol.md and
-//! docs/security.md.
+//! the list of advisories that the tests name.
 
 mod attacks;
 mod round_trip;
