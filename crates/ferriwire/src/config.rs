@@ -36,6 +36,7 @@ pub struct Config {
     pub(crate) max_payload: usize,
     pub(crate) max_packets_per_payload: usize,
     pub(crate) max_buffered: usize,
+    pub(crate) write_stall_timeout: Duration,
     pub(crate) origins: Origins,
     pub(crate) allow_request: Option<AllowRequest>,
     pub(crate) auth_timeout: Duration,
@@ -64,6 +65,7 @@ impl Default for Config {
             max_payload: 1_000_000,
             max_packets_per_payload: 10_000,
             max_buffered: 1024 * 1024,
+            write_stall_timeout: Duration::from_secs(10),
             origins: Origins::same_host(),
             allow_request: None,
             auth_timeout: Duration::from_secs(10),
@@ -166,6 +168,14 @@ impl Config {
     #[must_use]
     pub fn max_buffered(mut self, bytes: usize) -> Self {
         self.max_buffered = bytes;
+        self
+    }
+
+    /// How long a client's WebSocket may take nothing while something waits, before it is closed with
+    /// `slow consumer`. Default 10 s (reference: until the ping timeout).
+    #[must_use]
+    pub fn write_stall_timeout(mut self, timeout: Duration) -> Self {
+        self.write_stall_timeout = timeout;
         self
     }
 
@@ -286,6 +296,7 @@ impl Config {
             self.ping_timeout,
             self.upgrade_timeout,
             self.connect_timeout,
+            self.write_stall_timeout,
         ];
         intervals.into_iter().min().unwrap_or(self.ping_interval)
     }

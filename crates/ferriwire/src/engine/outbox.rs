@@ -54,6 +54,8 @@ struct State {
     /// The kernel, or another stream, takes nothing more; the connection task waits for
     /// writability.
     blocked: bool,
+    /// How many bytes were written, ever: by it the connection task knows a stall from slowness.
+    written: u64,
     /// A push that finds so many bytes waiting writes at once.
     next_try: usize,
     /// The answer to a POST is on its way: the waiting GET is answered behind it.
@@ -142,6 +144,7 @@ impl Outbox {
                 listed_by: None,
                 writing: false,
                 blocked: false,
+                written: 0,
                 next_try: EAGER.min(max_buffered),
                 paused: false,
                 close_pending: false,
@@ -262,9 +265,11 @@ impl Outbox {
                     }
                 }
             };
+            let taken = batch.bytes();
             let written = write::batch_to_socket(&stream, &mut batch, force);
             let mut state = self.state.lock();
             state.writing = false;
+            state.count_written(taken.saturating_sub(batch.bytes()));
             if state.phase == Phase::Closed {
                 return Flushed::Done;
             }
@@ -424,11 +429,19 @@ impl Outbox {
         }
     }
 
-    /// The stream takes nothing more, although the connection task tried: the bound counts.
-    pub(crate) fn note_stall(&self) {
+    /// The stream takes nothing more, although the connection task tried and it took `written` bytes
+    /// before: the bound counts.
+    pub(crate) fn note_stall(&self, written: usize) {
         let mut state = self.state.lock();
         state.blocked = true;
+        state.count_written(written);
         self.check_bound(&mut state);
+    }
+
+    /// While the reader takes nothing more: how many bytes it has taken, ever.
+    pub(crate) fn stalled_at(&self) -> Option<u64> {
+        let state = self.state.lock();
+        (state.blocked && state.phase != Phase::Closed).then_some(state.written)
     }
 
     /// Whether the kernel took nothing more at the last write.
@@ -464,6 +477,10 @@ impl Outbox {
 }
 
 impl State {
+    fn count_written(&mut self, bytes: usize) {
+        self.written = self.written.wrapping_add(bytes as u64);
+    }
+
     fn has_nothing_to_say(&self) -> bool {
         self.queue.is_empty() && !self.close_pending
     }

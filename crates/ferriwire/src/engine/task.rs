@@ -71,6 +71,8 @@ pub(crate) struct SessionTask {
     /// WebSockets that were refused, on their way out.
     refused: Running<()>,
     opened: bool,
+    /// The client takes nothing more.
+    stall: Option<Stall>,
     /// The close packet is queued.
     closing: bool,
     /// It must not share an answer with what stands in front of it.
@@ -91,6 +93,15 @@ enum Wire {
     /// The session is over; the peer is given time to read our last frames.
     Lingering(Box<WebSocketIo>, Instant),
     Gone,
+}
+
+/// Since when a client takes nothing more.
+#[derive(Clone, Copy)]
+struct Stall {
+    /// How many bytes it has taken, ever.
+    at: u64,
+    /// `None` when the limit is beyond what the clock can tell.
+    gives_up: Option<Instant>,
 }
 
 enum Candidate {
@@ -127,6 +138,7 @@ impl SessionTask {
             posts: Vec::new(),
             refused: Running::new(),
             opened: false,
+            stall: None,
             closing: false,
             close_apart: false,
             farewell: None,
@@ -159,6 +171,7 @@ impl SessionTask {
         self.handler.poll(now, cx);
         self.answer_posts();
         self.machine.set_reading(self.handler.wants_to_read(), now);
+        self.watch_stall(now);
         let deadline = self.drain_machine(now, cx);
         if self.is_finished() {
             return Poll::Ready(());
@@ -167,12 +180,37 @@ impl SessionTask {
         Poll::Pending
     }
 
+    /// A reader that has taken nothing for too long holds what waits for it no longer.
+    fn watch_stall(&mut self, now: Instant) {
+        let Some(taken) = self.session.outbox().stalled_at() else {
+            self.stall = None;
+            return;
+        };
+        let limit = self.core.config().write_stall_timeout;
+        match self.stall {
+            Some(Stall { at, gives_up }) if at == taken => {
+                if gives_up.is_some_and(|gives_up| now >= gives_up) {
+                    self.machine.abort(CloseReason::SlowConsumer);
+                    self.wire_lost = true;
+                }
+            }
+            Some(_) | None => {
+                let gives_up = now.checked_add(limit);
+                self.stall = Some(Stall {
+                    at: taken,
+                    gives_up,
+                });
+            }
+        }
+    }
+
     fn arm(&self, machine: Option<Instant>) {
         let linger = match &self.wire {
             Wire::Lingering(_, until) => Some(*until),
             Wire::Polling | Wire::Arriving(_) | Wire::WebSocket(_) | Wire::Gone => None,
         };
-        let deadlines = [machine, linger, self.handler.deadline()];
+        let stall = self.stall.and_then(|stall| stall.gives_up);
+        let deadlines = [machine, linger, stall, self.handler.deadline()];
         if let Some(earliest) = deadlines.into_iter().flatten().min() {
             self.session.arm(earliest);
         }

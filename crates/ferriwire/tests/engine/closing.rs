@@ -282,3 +282,33 @@ async fn no_close_frame_is_written_into_the_middle_of_another() {
     assert_eq!(payload[0], b'4');
     assert!(payload[1..].iter().all(|byte| *byte == b'x'));
 }
+
+#[tokio::test]
+async fn a_websocket_that_takes_nothing_for_too_long_is_closed() {
+    let limit = Duration::from_millis(300);
+    let mut echo = Echo::start(config().write_stall_timeout(limit)).await;
+    let endpoint = Endpoint::Narrow(echo.addr());
+    let mut deaf = WebSocket::connect(endpoint, WEBSOCKET, &[]).await.unwrap();
+    assert!(deaf.text().await.starts_with('0'));
+    let session = echo.session().await;
+    // One message of any size passes, but its reader has to take it.
+    session.send("x".repeat(30_000_000)).unwrap();
+    assert_eq!(echo.closed().await, CloseReason::SlowConsumer);
+    assert_eq!(session.buffered_bytes(), 0);
+}
+
+#[tokio::test]
+async fn a_websocket_that_takes_something_again_and_again_is_not() {
+    let limit = Duration::from_millis(300);
+    let mut echo = Echo::start(config().write_stall_timeout(limit)).await;
+    let endpoint = Endpoint::Narrow(echo.addr());
+    let mut slow = WebSocket::connect(endpoint, WEBSOCKET, &[]).await.unwrap();
+    assert!(slow.text().await.starts_with('0'));
+    let session = echo.session().await;
+    // A reader that takes all this through a window of some kilobytes needs longer than the limit.
+    let length = 30_000_000;
+    session.send("x".repeat(length)).unwrap();
+    assert_eq!(slow.text().await.len(), length + 1);
+    slow.send_text("4still here").await;
+    assert_eq!(slow.text().await, "4still here");
+}

@@ -203,6 +203,7 @@ impl WebSocketIo {
 
 impl Other {
     fn poll_drain(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<io::Result<()>> {
+        let mut written = 0;
         loop {
             if self.batch.is_none() {
                 self.batch = outbox.take_batch();
@@ -220,11 +221,12 @@ impl Other {
                         if self.io.as_mut().poll_flush(cx)?.is_ready() {
                             self.needs_flush = false;
                         }
-                        outbox.note_stall();
+                        outbox.note_stall(written);
                         return Poll::Pending;
                     }
                 }?;
                 batch.advance(count);
+                written += count;
             }
             if let Some(batch) = self.batch.take() {
                 outbox.finish_batch(batch);
