@@ -234,10 +234,7 @@ impl<D: Send + Sync + 'static, S> Namespace<D, S> {
         F: FnOnce(Socket<D>, DisconnectReason) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.declaration.disconnecting = Some(Box::new(move |socket, reason| {
-            let handler = handler.clone();
-            Box::pin(async move { handler(socket, reason).await })
-        }));
+        self.declaration.disconnecting = Some(disconnect_hook(handler));
         self.declared()
     }
 
@@ -248,10 +245,7 @@ impl<D: Send + Sync + 'static, S> Namespace<D, S> {
         F: FnOnce(Socket<D>, DisconnectReason) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.declaration.disconnect = Some(Box::new(move |socket, reason| {
-            let handler = handler.clone();
-            Box::pin(async move { handler(socket, reason).await })
-        }));
+        self.declaration.disconnect = Some(disconnect_hook(handler));
         self.declared()
     }
 
@@ -283,6 +277,18 @@ impl<D: Send + Sync + 'static, S> Namespace<D, S> {
             declaration: Arc::new(self.declaration),
         })
     }
+}
+
+fn disconnect_hook<D, F, Fut>(handler: F) -> DisconnectHook<D>
+where
+    D: Send + Sync + 'static,
+    F: FnOnce(Socket<D>, DisconnectReason) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    Box::new(move |socket, reason| {
+        let handler = handler.clone();
+        Box::pin(async move { handler(socket, reason).await })
+    })
 }
 
 impl<D, S> fmt::Debug for Namespace<D, S> {

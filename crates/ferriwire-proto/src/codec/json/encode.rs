@@ -81,17 +81,11 @@ pub fn encode_connect<P: Serialize + ?Sized>(
     namespace: &str,
     payload: &P,
 ) -> Result<Encoded, EncodeError> {
-    let mut builder = builder(namespace);
-    let body = builder.body();
-    let start = body.len();
-    serialize_value(body, payload)?;
-    if body.get(start..) == Some(b"null") {
-        body.truncate(start);
-    } else if body.get(start) != Some(&b'{') {
-        return Err(EncodeError::Shape(PacketKind::Connect));
-    }
-    let head = head(PacketKind::Connect, 0, namespace, None);
-    Ok(builder.finish(&head, Vec::new(), Kind::Control))
+    encode_value(namespace, PacketKind::Connect, payload, |text| match text {
+        b"null" => Some(0),
+        [b'{', ..] => Some(text.len()),
+        _ => None,
+    })
 }
 
 /// Encodes DISCONNECT.
@@ -110,14 +104,26 @@ pub fn encode_connect_error<P: Serialize + ?Sized>(
     namespace: &str,
     payload: &P,
 ) -> Result<Encoded, EncodeError> {
+    encode_value(namespace, PacketKind::ConnectError, payload, |text| {
+        matches!(text, [b'{' | b'"', ..]).then_some(text.len())
+    })
+}
+
+/// Encodes a packet whose payload is one value. `keep` says how much of its text is sent, or that
+/// such a packet cannot carry it.
+fn encode_value<P: Serialize + ?Sized>(
+    namespace: &str,
+    kind: PacketKind,
+    payload: &P,
+    keep: impl FnOnce(&[u8]) -> Option<usize>,
+) -> Result<Encoded, EncodeError> {
     let mut builder = builder(namespace);
     let body = builder.body();
     let start = body.len();
     serialize_value(body, payload)?;
-    if !matches!(body.get(start), Some(b'{' | b'"')) {
-        return Err(EncodeError::Shape(PacketKind::ConnectError));
-    }
-    let head = head(PacketKind::ConnectError, 0, namespace, None);
+    let kept = keep(body.get(start..).unwrap_or_default()).ok_or(EncodeError::Shape(kind))?;
+    body.truncate(start.saturating_add(kept));
+    let head = head(kind, 0, namespace, None);
     Ok(builder.finish(&head, Vec::new(), Kind::Control))
 }
 
