@@ -10,9 +10,11 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result {
     if arguments.is_empty() {
         crate::run(root, "cargo", &["test", "--doc", "--workspace"])?;
     }
-    crate::run(
-        root,
-        "cargo",
-        &[&["nextest", "run", "--workspace"], arguments].concat(),
-    )
+    let profile = if std::env::var_os("CI").is_some() {
+        "ci"
+    } else {
+        "default"
+    };
+    let nextest = ["nextest", "run", "--workspace", "--profile", profile];
+    crate::run(root, "cargo", &[&nextest, arguments].concat())
 }
