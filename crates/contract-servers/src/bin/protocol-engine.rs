@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use contract_servers::{GRACE, Outcome, ready, run};
 use ferriwire::engine::Server;
-use ferriwire::{Config, Origins};
+use ferriwire::{Config, Limits, Origins};
 
 fn main() -> ExitCode {
     run(3000, async |address| {
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
             .path("/engine.io/")
             .ping_interval(Duration::from_millis(300))
             .ping_timeout(Duration::from_millis(200))
-            .max_payload(1_000_000)
+            .limits(Limits::new().max_payload(1_000_000))
             .origins(Origins::any());
         let server = Server::new()
             .config(config)

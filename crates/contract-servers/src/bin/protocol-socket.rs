@@ -4,7 +4,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use contract_servers::{GRACE, Outcome, ready, run};
-use ferriwire::{Args, Config, ConnectError, Event, Handshake, Namespace, Origins, Server, Value};
+use ferriwire::{
+    Args, Config, ConnectError, Event, Handshake, Limits, Namespace, Origins, Server, Value,
+};
 
 const MESSAGE: Event<Args> = Event::new("message");
 
@@ -13,8 +15,11 @@ fn main() -> ExitCode {
         let config = Config::new()
             .ping_interval(Duration::from_millis(300))
             .ping_timeout(Duration::from_millis(200))
-            .connect_timeout(Duration::from_secs(1))
-            .max_payload(1_000_000)
+            .limits(
+                Limits::new()
+                    .connect_timeout(Duration::from_secs(1))
+                    .max_payload(1_000_000),
+            )
             .origins(Origins::any());
         let server = Server::new()
             .config(config)

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use contract_servers::{GRACE, Outcome, ready, run};
 use ferriwire::{
-    Args, Config, ConnectError, Event, HandlerError, Handshake, Namespace, Origins, Server, Value,
+    Args, Config, ConnectError, Event, HandlerError, Handshake, Limits, Namespace, Origins, Server,
+    Value,
 };
 use serde_json::json;
 
@@ -21,8 +22,11 @@ fn main() -> ExitCode {
         let config = Config::new()
             .ping_interval(Duration::from_secs(2))
             .ping_timeout(Duration::from_millis(1500))
-            .connect_timeout(Duration::from_secs(3))
-            .max_payload(1_000_000)
+            .limits(
+                Limits::new()
+                    .connect_timeout(Duration::from_secs(3))
+                    .max_payload(1_000_000),
+            )
             .origins(Origins::any());
         let server = Server::new()
             .config(config)

@@ -124,7 +124,7 @@ impl Core {
             id.clone(),
             request,
             Arc::clone(&self.shards[shard]),
-            self.config.max_buffered,
+            self.config.limits.max_buffered,
         );
         let open = self.open_packet(&id, session.transport());
         if upgrade.is_some() {
@@ -156,7 +156,7 @@ impl Core {
             upgrades: &upgrades,
             ping_interval: self.config.ping_interval,
             ping_timeout: self.config.ping_timeout,
-            max_payload: self.config.max_payload,
+            max_payload: self.config.limits.max_payload,
         };
         open.encode()
     }

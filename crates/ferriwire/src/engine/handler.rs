@@ -90,7 +90,7 @@ impl HandledSession {
     }
 
     fn is_full(&self) -> bool {
-        self.connecting || self.running.len() >= self.config.max_running_handlers
+        self.connecting || self.running.len() >= self.config.limits.max_running_handlers
     }
 }
 
@@ -141,7 +141,7 @@ impl SessionHandler for HandledSession {
 
     fn closed(&mut self, reason: CloseReason, now: Instant, cx: &mut Context<'_>) {
         self.held.clear();
-        self.grace_ends = now.checked_add(self.config.handler_grace);
+        self.grace_ends = now.checked_add(self.config.limits.handler_grace);
         if let Some(handler) = &self.handlers.close {
             let future = handler(self.session.clone(), reason);
             self.start(Handler::Other, future, cx);

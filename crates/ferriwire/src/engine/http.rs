@@ -288,7 +288,7 @@ where
     if binary.is_some_and(|kind| kind.as_bytes() == b"application/octet-stream") {
         return empty(StatusCode::BAD_REQUEST);
     }
-    let response = match read_body(body, core.config().max_payload).await {
+    let response = match read_body(body, core.config().limits.max_payload).await {
         Ok(body) => {
             let (handed_on, answer) = oneshot::channel();
             session.tell(Input::Post { body, handed_on });

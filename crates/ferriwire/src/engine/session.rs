@@ -102,7 +102,7 @@ impl Session {
     /// # Errors
     ///
     /// [`EmitError::Disconnected`] when the session has ended, and [`EmitError::Full`] when more
-    /// waits than [`Config::max_buffered`](crate::Config::max_buffered) allows; the session is then
+    /// waits than [`Limits::max_buffered`](crate::Limits::max_buffered) allows; the session is then
     /// closed with the reason `slow consumer`.
     ///
     /// # Examples

@@ -186,7 +186,7 @@ impl SessionTask {
             self.stall = None;
             return;
         };
-        let limit = self.core.config().write_stall_timeout;
+        let limit = self.core.config().limits.write_stall_timeout;
         match self.stall {
             Some(Stall { at, gives_up }) if at == taken => {
                 if gives_up.is_some_and(|gives_up| now >= gives_up) {
@@ -295,7 +295,7 @@ impl SessionTask {
             self.machine.handle_parse_error();
             return;
         };
-        for packet in Payload::decode(text, self.core.config().max_packets_per_payload) {
+        for packet in Payload::decode(text, self.core.config().limits.max_packets_per_payload) {
             match packet {
                 Ok(packet) => self.handle_packet(packet, now, cx),
                 Err(error) => {

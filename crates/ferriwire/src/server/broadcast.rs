@@ -90,7 +90,7 @@ impl Broadcast {
     }
 
     /// Acknowledgements are waited for so long. Default
-    /// [`Config::ack_timeout`](crate::Config::ack_timeout).
+    /// [`Limits::ack_timeout`](crate::Limits::ack_timeout).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

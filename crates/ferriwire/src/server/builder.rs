@@ -86,7 +86,7 @@ impl Server {
             let name = hub.name().as_ref().to_owned();
             self.mistake.get_or_insert(Error::DuplicateNamespace(name));
         }
-        NamespaceHandle::new(Addressed::Hub(hub), self.config.ack_timeout)
+        NamespaceHandle::new(Addressed::Hub(hub), self.config.limits.ack_timeout)
     }
 
     /// A handle to a namespace, for emitting from anywhere. It works before the server starts, and
@@ -94,7 +94,7 @@ impl Server {
     #[must_use]
     #[doc(alias = "of")]
     pub fn handle(&self, namespace: &str) -> NamespaceHandle {
-        handle(&self.namespaces, namespace, self.config.ack_timeout)
+        handle(&self.namespaces, namespace, self.config.limits.ack_timeout)
     }
 
     /// Listens at the address, and returns when clients can connect.
@@ -105,7 +105,7 @@ impl Server {
     /// namespaces have one name; a handler is declared for a reserved event.
     pub async fn bind(self, address: impl ToSocketAddrs) -> Result<RunningServer, Error> {
         let namespaces = Arc::clone(&self.namespaces);
-        let ack_timeout = self.config.ack_timeout;
+        let ack_timeout = self.config.limits.ack_timeout;
         let listening = Arc::new(Listening::bind(self.into_core()?, address).await?);
         Ok(RunningServer {
             listening,

@@ -122,7 +122,8 @@ impl Membership {
     }
 
     pub(crate) fn join(&self, room: &str) -> Result<(), JoinError> {
-        self.hub.join(self, room, self.config.max_rooms_per_socket)
+        self.hub
+            .join(self, room, self.config.limits.max_rooms_per_socket)
     }
 
     /// Takes the socket out of its namespace, and tells its client.
@@ -196,7 +197,7 @@ impl Membership {
         &self,
         id: AckId,
     ) -> Result<oneshot::Receiver<OwnedArguments>, AckError> {
-        let limit = self.config.max_pending_acks;
+        let limit = self.config.limits.max_pending_acks;
         let (sender, receiver) = oneshot::channel();
         let mut pending = self.pending.lock();
         match &mut *pending {

@@ -127,7 +127,7 @@ impl Namespace<(), Fresh> {
 
     /// Decides who may join, and what is known about them from then on. The client's `auth` payload
     /// is decoded into `T`; one that does not fit is refused with `invalid auth`, and one that takes
-    /// longer than [`Config::auth_timeout`](crate::Config::auth_timeout) as well.
+    /// longer than [`Limits::auth_timeout`](crate::Limits::auth_timeout) as well.
     ///
     /// Mirrors the reference's `use`; a socket that exists is authenticated.
     #[must_use]

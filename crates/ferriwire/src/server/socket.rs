@@ -105,7 +105,7 @@ impl<D> Socket<D> {
     }
 
     /// Sends an event and returns what its client answers: await it. It waits for
-    /// [`Config::ack_timeout`](crate::Config::ack_timeout).
+    /// [`Limits::ack_timeout`](crate::Limits::ack_timeout).
     ///
     /// # Errors
     ///
@@ -191,7 +191,10 @@ impl<D> Socket<D> {
     #[doc(alias = "nsp")]
     pub fn handle(&self) -> NamespaceHandle<D> {
         let hub = Arc::clone(self.membership.hub());
-        NamespaceHandle::new(Addressed::Hub(hub), self.membership.config().ack_timeout)
+        NamespaceHandle::new(
+            Addressed::Hub(hub),
+            self.membership.config().limits.ack_timeout,
+        )
     }
 
     /// Takes the client out of this namespace; its other namespaces live on.
@@ -294,7 +297,7 @@ impl Modified<'_> {
         let answer = self.membership.expect_ack(id)?;
         let timeout = match self.timeout {
             Some(timeout) => timeout,
-            None => self.membership.config().ack_timeout,
+            None => self.membership.config().limits.ack_timeout,
         };
         let membership = Arc::clone(self.membership);
         let acknowledgement = Acknowledgement::waiting(answer, membership, id, timeout);

@@ -153,7 +153,7 @@ impl Sockets {
             return self.refuse(namespace, &ConnectError::new("Invalid namespace"));
         };
         // Handlers of events wait when there are too many, but the hooks of a socket do not.
-        if self.running.len() >= self.config.max_running_handlers {
+        if self.running.len() >= self.config.limits.max_running_handlers {
             tracing::debug!(namespace, "refused while too many handlers are running");
             self.verdicts.push(Verdict::Refused(key));
             let refusal = ConnectError::new("too many handlers are running");
@@ -166,7 +166,7 @@ impl Sockets {
             Ok(decision) => decision,
             Err(panic) => return self.auth_panicked(key, serving.hub(), &panic_message(&*panic)),
         };
-        let timeout = self.config.auth_timeout;
+        let timeout = self.config.limits.auth_timeout;
         let decision = Work::Decide(Box::pin(async move {
             let decided = tokio::time::timeout(timeout, decision).await;
             decided.unwrap_or_else(|_| Err(ConnectError::new("authentication timed out")))
@@ -224,7 +224,7 @@ impl Sockets {
         arguments: Arguments<'_>,
         cx: &mut Context<'_>,
     ) {
-        let full = self.running.len() >= self.config.max_running_handlers;
+        let full = self.running.len() >= self.config.limits.max_running_handlers;
         let Slot::Joined(occupant) = self.slot(key) else {
             return;
         };
@@ -285,7 +285,7 @@ impl Sockets {
             return;
         }
         for index in 0..self.slots.len() {
-            while self.running.len() < self.config.max_running_handlers {
+            while self.running.len() < self.config.limits.max_running_handlers {
                 let Some(Slot::Joined(occupant)) = self.slots.get_mut(index) else {
                     break;
                 };
@@ -497,7 +497,7 @@ impl Sockets {
     /// The session has ended.
     pub(crate) fn closed(&mut self, reason: CloseReason, now: Instant, cx: &mut Context<'_>) {
         self.over = true;
-        self.grace_ends = now.checked_add(self.config.handler_grace);
+        self.grace_ends = now.checked_add(self.config.limits.handler_grace);
         self.end_all(reason.into(), cx);
     }
 
@@ -516,7 +516,7 @@ impl Sockets {
 
     /// Whether more events may come.
     pub(crate) fn wants_events(&self) -> bool {
-        self.running.len() < self.config.max_running_handlers && self.held_bytes < MAX_HELD
+        self.running.len() < self.config.limits.max_running_handlers && self.held_bytes < MAX_HELD
     }
 
     pub(crate) fn is_finished(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Limits of a request's head, and of what waits for one client (security 2.1, 2.3).
 
+use ferriwire::Limits;
 use ferriwire::engine::CloseReason;
 
 use crate::support::http::{Http, head};
@@ -53,7 +54,7 @@ async fn echo_is_alive(echo: &Echo) {
 
 #[tokio::test]
 async fn a_small_bound_of_what_waits_is_kept_and_one_larger_message_passes() {
-    let mut echo = Echo::start(config().max_buffered(10_000)).await;
+    let mut echo = Echo::start(config().limits(Limits::new().max_buffered(10_000))).await;
     let mut polling = echo.polling().await;
     let session = echo.session().await;
     session.send("x".repeat(50_000)).unwrap();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ferriwire::Limits;
 use ferriwire::engine::{CloseReason, Message, Server};
 use ferriwire_proto::websocket::frame::OpCode;
 
@@ -286,7 +287,7 @@ async fn no_close_frame_is_written_into_the_middle_of_another() {
 #[tokio::test]
 async fn a_websocket_that_takes_nothing_for_too_long_is_closed() {
     let limit = Duration::from_millis(300);
-    let mut echo = Echo::start(config().write_stall_timeout(limit)).await;
+    let mut echo = Echo::start(config().limits(Limits::new().write_stall_timeout(limit))).await;
     let endpoint = Endpoint::Narrow(echo.addr());
     let mut deaf = WebSocket::connect(endpoint, WEBSOCKET, &[]).await.unwrap();
     assert!(deaf.text().await.starts_with('0'));
@@ -300,7 +301,7 @@ async fn a_websocket_that_takes_nothing_for_too_long_is_closed() {
 #[tokio::test]
 async fn a_websocket_that_takes_something_again_and_again_is_not() {
     let limit = Duration::from_millis(300);
-    let mut echo = Echo::start(config().write_stall_timeout(limit)).await;
+    let mut echo = Echo::start(config().limits(Limits::new().write_stall_timeout(limit))).await;
     let endpoint = Endpoint::Narrow(echo.addr());
     let mut slow = WebSocket::connect(endpoint, WEBSOCKET, &[]).await.unwrap();
     assert!(slow.text().await.starts_with('0'));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ferriwire::Limits;
 use ferriwire::engine::CloseReason;
 
 use crate::support::http::{Http, head};
@@ -141,7 +142,9 @@ async fn a_declared_length_is_refused_before_anything_is_reserved() {
 
 #[tokio::test]
 async fn a_peer_that_neither_reads_nor_pongs_is_let_go() {
-    let mut echo = Echo::start(quick().upgrade_timeout(Duration::from_millis(300))).await;
+    let mut echo =
+        Echo::start(quick().limits(Limits::new().upgrade_timeout(Duration::from_millis(300))))
+            .await;
     let _silent = echo.websocket().await;
     let polling = echo.polling().await;
     let _candidate = polling.candidate().await.unwrap();

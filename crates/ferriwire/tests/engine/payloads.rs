@@ -1,6 +1,7 @@
 //! Messages and payloads (protocol 1.1.5, 1.1.6; 1.5 cases 19 to 27).
 
 use bytes::Bytes;
+use ferriwire::Limits;
 use ferriwire::engine::{CloseReason, Message};
 use ferriwire_proto::websocket::frame::OpCode;
 
@@ -189,7 +190,7 @@ async fn many_frames_in_one_segment_are_answered_in_order() {
 
 #[tokio::test]
 async fn a_post_above_the_limit_is_answered_413_and_one_at_the_limit_passes() {
-    let mut echo = Echo::start(config().max_payload(1_000)).await;
+    let mut echo = Echo::start(config().limits(Limits::new().max_payload(1_000))).await;
     let mut polling = echo.polling().await;
     let largest = format!("4{}", "x".repeat(999));
     assert_eq!(polling.post(&largest).await.text(), "ok");
@@ -235,7 +236,7 @@ async fn a_client_that_still_sends_a_large_post_sees_413() {
 
 #[tokio::test]
 async fn a_websocket_message_above_the_limit_ends_with_1009() {
-    let mut echo = Echo::start(config().max_payload(1_000)).await;
+    let mut echo = Echo::start(config().limits(Limits::new().max_payload(1_000))).await;
     let mut websocket = echo.websocket().await;
     let largest = format!("4{}", "x".repeat(999));
     websocket.send_text(&largest).await;
@@ -363,7 +364,7 @@ async fn other_methods_with_a_session_are_answered_500() {
 
 #[tokio::test]
 async fn a_payload_of_too_many_packets_ends_the_session() {
-    let mut echo = Echo::start(config().max_packets_per_payload(3)).await;
+    let mut echo = Echo::start(config().limits(Limits::new().max_packets_per_payload(3))).await;
     let mut polling = echo.polling().await;
     assert_eq!(polling.post("4a\x1e4b\x1e4c").await.text(), "ok");
     assert_eq!(polling.get().await.packets(), ["4a", "4b", "4c"]);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ferriwire::Limits;
 use ferriwire::engine::CloseReason;
 
 use tokio::runtime::Builder;
@@ -121,7 +122,7 @@ async fn the_deadline_holds_with_a_request_that_never_ends() {
 
 #[tokio::test]
 async fn the_deadline_holds_with_a_client_that_never_reads() {
-    let mut echo = Echo::start(config().max_buffered(64 * 1024 * 1024)).await;
+    let mut echo = Echo::start(config().limits(Limits::new().max_buffered(64 * 1024 * 1024))).await;
     let _deaf = echo.websocket().await;
     let session = echo.session().await;
     let message = "x".repeat(1_000_000);

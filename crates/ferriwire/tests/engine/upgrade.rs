@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ferriwire::Limits;
 use ferriwire::engine::CloseReason;
 use ferriwire_proto::websocket::frame::OpCode;
 
@@ -166,7 +167,7 @@ async fn an_upgrade_that_breaks_the_rules_leaves_polling_working() {
 
 #[tokio::test]
 async fn a_binary_or_broken_frame_ends_the_upgrade_alone() {
-    let mut echo = Echo::start(config().max_payload(1_000)).await;
+    let mut echo = Echo::start(config().limits(Limits::new().max_payload(1_000))).await;
     let mut polling = echo.polling().await;
     let too_large = frame(OpCode::Text, "4".repeat(1_001));
     for (bytes, close) in [
@@ -217,7 +218,7 @@ async fn an_upgrade_that_is_given_up_leaves_polling_working() {
 #[tokio::test]
 async fn an_upgrade_times_out_alone_and_a_finished_one_does_not() {
     let timeout = Duration::from_millis(200);
-    let mut echo = Echo::start(config().upgrade_timeout(timeout)).await;
+    let mut echo = Echo::start(config().limits(Limits::new().upgrade_timeout(timeout))).await;
     let mut upgraded = echo.polling().await.upgrade().await;
     let mut polling = echo.polling().await;
     let mut silent = polling.candidate().await.unwrap();

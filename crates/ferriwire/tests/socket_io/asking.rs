@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ferriwire::{AckError, Config, EmitError, Event, Namespace};
+use ferriwire::{AckError, Config, EmitError, Event, Limits, Namespace};
 
 use crate::client::{Client, TRANSPORTS, asked};
 use crate::support::until;
@@ -57,7 +57,7 @@ async fn an_answer_that_does_not_come_times_out_and_is_ignored_when_it_comes_lat
         };
         seen.write(answer);
     });
-    let config = Config::new().ack_timeout(2 * timeout);
+    let config = Config::new().limits(Limits::new().ack_timeout(2 * timeout));
     let server = serve_with(config, namespace).await;
     for (own, expected) in [(true, timeout), (false, 2 * timeout)] {
         let mut client = Client::connect(&server).await;
@@ -132,7 +132,7 @@ async fn a_client_may_owe_only_so_many_answers() {
         seen.write(second.await.is_ok());
         seen.write(fourth.await.is_ok());
     });
-    let config = Config::new().max_pending_acks(2);
+    let config = Config::new().limits(Limits::new().max_pending_acks(2));
     let server = serve_with(config, namespace).await;
     let mut client = Client::connect(&server).await;
     client.send(r#"2["go"]"#).await;
@@ -155,7 +155,11 @@ async fn a_limit_of_no_answers_at_all_holds() {
         let answer = socket.emit_with_ack("a", ()).await;
         seen.write(matches!(answer, Err(AckError::TooManyPending(0))));
     });
-    let server = serve_with(Config::new().max_pending_acks(0), namespace).await;
+    let server = serve_with(
+        Config::new().limits(Limits::new().max_pending_acks(0)),
+        namespace,
+    )
+    .await;
     let _client = Client::connect(&server).await;
     assert!(entries.next().await);
 }

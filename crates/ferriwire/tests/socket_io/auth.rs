@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ferriwire::{Config, ConnectError, Handshake, Namespace, SocketId, Transport, Value};
+use ferriwire::{Config, ConnectError, Handshake, Limits, Namespace, SocketId, Transport, Value};
 use serde::Deserialize;
 use tokio::sync::Notify;
 
@@ -81,7 +81,7 @@ async fn credentials_of_another_type_are_refused_with_their_path() {
 #[tokio::test]
 async fn auth_that_takes_too_long_refuses() {
     let namespace = Namespace::new("/").auth(async |_: Handshake| pending::<Result<(), _>>().await);
-    let config = Config::new().auth_timeout(Duration::from_millis(20));
+    let config = Config::new().limits(Limits::new().auth_timeout(Duration::from_millis(20)));
     let server = serve_with(config, namespace).await;
     let mut client = Client::open(&server, TRANSPORTS[0]).await;
     client.send("0").await;

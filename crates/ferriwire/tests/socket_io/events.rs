@@ -1,6 +1,8 @@
 //! From packets to payloads and back: types, names, attachments, 48, 52, 53.
 
-use ferriwire::{Args, Bytes, Config, EmitError, Event, Namespace, RunningServer, Server, Value};
+use ferriwire::{
+    Args, Bytes, Config, EmitError, Event, Limits, Namespace, RunningServer, Server, Value,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, TRANSPORTS};
@@ -208,7 +210,7 @@ async fn what_does_not_fit_the_announced_attachments_closes_the_connection() {
 
 #[tokio::test]
 async fn attachments_belong_to_one_packet_in_all_they_may_weigh() {
-    let config = Config::new().max_payload(1_000);
+    let config = Config::new().limits(Limits::new().max_payload(1_000));
     let namespace = Namespace::new("/").on("length", async |_, data: Bytes| data.len());
     let server = serve_with(config, namespace).await;
     let packet = r#"52-1["length",{"_placeholder":true,"num":0}]"#;

@@ -4,7 +4,9 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use ferriwire::{Config, ConnectError, EmitError, Handshake, Namespace, Server, Socket, Transport};
+use ferriwire::{
+    Config, ConnectError, EmitError, Handshake, Limits, Namespace, Server, Socket, Transport,
+};
 
 use crate::client::Client;
 use crate::{log, serve, serve_with};
@@ -40,7 +42,7 @@ async fn whoever_sees_it_leaving_finds_its_farewell_in_the_queue() {
 async fn nothing_is_queued_for_it_any_more() {
     let (seen, mut sockets) = log::<Socket>();
     let namespace = Namespace::new("/").on_connect(async move |socket| seen.write(socket));
-    let config = Config::new().max_buffered(usize::MAX);
+    let config = Config::new().limits(Limits::new().max_buffered(usize::MAX));
     let server = serve_with(config, namespace).await;
     for _ in 0..100 {
         let mut client = Client::connect_over(&server, Transport::Polling).await;
@@ -99,7 +101,7 @@ async fn its_connection_lingers_without_a_turn() {
     let namespace = Namespace::new("/").on("go", async |socket, _: ()| {
         socket.disconnect_connection();
     });
-    let config = Config::new().handler_grace(Duration::ZERO);
+    let config = Config::new().limits(Limits::new().handler_grace(Duration::ZERO));
     let server = serve_with(config, namespace).await;
     let mut client = Client::connect(&server).await;
     client.send(r#"2["go"]"#).await;
@@ -122,7 +124,7 @@ async fn nobody_joins_while_too_many_hooks_are_running() {
         seen.write("left");
         std::future::pending::<()>().await;
     });
-    let config = Config::new().max_running_handlers(2);
+    let config = Config::new().limits(Limits::new().max_running_handlers(2));
     let other = Namespace::new("/other");
     let server = Server::new()
         .config(config)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferriwire::{Config, EmitError, Namespace, Server, Socket};
+use ferriwire::{Config, EmitError, Limits, Namespace, Server, Socket};
 use tokio::sync::Notify;
 
 use crate::client::{Client, PATH, TRANSPORTS, asked};
@@ -226,7 +226,7 @@ async fn a_handler_outlives_its_socket_only_for_so_long() {
         seen.write("begins");
         std::future::pending::<()>().await;
     });
-    let config = Config::new().handler_grace(Duration::from_millis(10));
+    let config = Config::new().limits(Limits::new().handler_grace(Duration::from_millis(10)));
     let server = serve_with(config, namespace).await;
     let mut client = Client::connect(&server).await;
     client.send(r#"2["event"]"#).await;

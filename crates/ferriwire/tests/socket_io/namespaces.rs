@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use ferriwire::{Config, EmitError, Namespace, Server};
+use ferriwire::{Config, EmitError, Limits, Namespace, Server};
 
 use crate::client::{Client, TRANSPORTS};
 use crate::support::until;
@@ -53,7 +53,7 @@ async fn several_namespaces_are_joined_in_one_body() {
 #[tokio::test]
 async fn a_client_may_join_so_many_namespaces_and_no_more() {
     let server = Server::new()
-        .config(Config::new().max_namespaces(2))
+        .config(Config::new().limits(Limits::new().max_namespaces(2)))
         .namespace(echo("/"))
         .namespace(echo("/a"))
         .namespace(echo("/b"));

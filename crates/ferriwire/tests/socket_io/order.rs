@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferriwire::{Config, Namespace, Transport};
+use ferriwire::{Config, Limits, Namespace, Transport};
 use tokio::sync::Semaphore;
 
 use crate::client::{Client, TRANSPORTS};
@@ -88,7 +88,7 @@ fn waiting() -> (Namespace, Arc<Semaphore>, crate::Entries<u64>) {
 #[tokio::test]
 async fn a_full_connection_is_not_read_and_goes_on_later() {
     let (namespace, permits, mut entries) = waiting();
-    let config = Config::new().max_running_handlers(2);
+    let config = Config::new().limits(Limits::new().max_running_handlers(2));
     let server = serve_with(config, namespace).await;
     let client = Client::connect(&server).await;
     let mut websocket = client.into_websocket();
@@ -121,7 +121,7 @@ async fn a_full_connection_is_not_read_and_goes_on_later() {
 #[tokio::test]
 async fn a_full_connection_that_polls_gets_its_post_answered_later() {
     let (namespace, permits, mut entries) = waiting();
-    let config = Config::new().max_running_handlers(2);
+    let config = Config::new().limits(Limits::new().max_running_handlers(2));
     let server = serve_with(config, namespace).await;
     let client = Client::connect_over(&server, Transport::Polling).await;
     let mut polling = client.into_polling();
@@ -148,7 +148,7 @@ async fn while_a_connection_is_not_read_its_ping_timeout_stands_still() {
     let (namespace, permits, mut entries) = waiting();
     let interval = Duration::from_millis(20);
     let config = Config::new()
-        .max_running_handlers(1)
+        .limits(Limits::new().max_running_handlers(1))
         .ping_interval(interval)
         .ping_timeout(interval);
     let server = serve_with(config, namespace).await;
@@ -177,7 +177,7 @@ async fn a_full_connection_still_takes_the_answers_that_were_read() {
         };
         seen.write(answer);
     });
-    let config = Config::new().max_running_handlers(1);
+    let config = Config::new().limits(Limits::new().max_running_handlers(1));
     let server = serve_with(config, namespace).await;
     let client = Client::connect_over(&server, Transport::Polling).await;
     let mut polling = client.into_polling();

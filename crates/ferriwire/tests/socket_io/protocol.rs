@@ -1,6 +1,8 @@
 //! What the protocol allows, and how a connection ends that breaks it: 44 to 47, 49 to 53, 59.
 
-use ferriwire::{Args, Config, Handshake, Namespace, RunningServer, Server, Transport, Value};
+use ferriwire::{
+    Args, Config, Handshake, Limits, Namespace, RunningServer, Server, Transport, Value,
+};
 use std::time::Duration;
 
 use crate::client::{Client, PATH, TRANSPORTS};
@@ -95,7 +97,7 @@ async fn an_unknown_namespace_is_refused_and_the_connection_goes_on() {
 
 #[tokio::test]
 async fn who_joins_nothing_in_time_is_closed() {
-    let config = Config::new().connect_timeout(Duration::from_millis(50));
+    let config = Config::new().limits(Limits::new().connect_timeout(Duration::from_millis(50)));
     let server = serve_with(config, Namespace::new("/")).await;
     let client = Client::open(&server, Transport::WebSocket).await;
     assert_eq!(client.into_websocket().rest().await, [Frame::Close(None)]);
@@ -109,7 +111,7 @@ async fn who_joins_nothing_in_time_is_closed() {
 async fn who_has_joined_in_time_stays_after_the_time() {
     let timeout = Duration::from_millis(50);
     let config = Config::new()
-        .connect_timeout(timeout)
+        .limits(Limits::new().connect_timeout(timeout))
         .ping_interval(2 * timeout);
     let server = serve_with(config, Namespace::new("/")).await;
     let client = Client::connect(&server).await;

@@ -1,8 +1,8 @@
 //! Who gets what is sent to rooms and sockets: 58, 61, and the limits of rooms.
 
 use ferriwire::{
-    Broadcast, Config, ConnectError, EmitError, Handshake, JoinError, Namespace, NamespaceHandle,
-    RunningServer, Server, SocketId, Transport, Value,
+    Broadcast, Config, ConnectError, EmitError, Handshake, JoinError, Limits, Namespace,
+    NamespaceHandle, RunningServer, Server, SocketId, Transport, Value,
 };
 
 use crate::client::{Client, TRANSPORTS};
@@ -170,7 +170,7 @@ async fn rooms_are_joined_and_left_as_often_as_one_likes() {
 
 #[tokio::test]
 async fn a_socket_may_be_in_so_many_rooms_and_no_more() {
-    let config = Config::new().max_rooms_per_socket(2);
+    let config = Config::new().limits(Limits::new().max_rooms_per_socket(2));
     let server = serve_with(config, obedient()).await;
     let mut client = Client::connect(&server).await;
     join(&mut client, &["a", "b"]).await;

@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ferriwire::{
-    Args, Config, ConnectError, DisconnectReason, Event, Handshake, Namespace, Server, Socket,
-    SocketId, Target, Value,
+    Args, Config, ConnectError, DisconnectReason, Event, Handshake, Limits, Namespace, Server,
+    Socket, SocketId, Target, Value,
 };
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
@@ -95,7 +95,7 @@ fn config() -> Result<Config, std::num::ParseIntError> {
         config = config.ping_timeout(timeout);
     }
     if let Some(timeout) = milliseconds("UPGRADE_TIMEOUT")? {
-        config = config.upgrade_timeout(timeout);
+        config = config.limits(Limits::new().upgrade_timeout(timeout));
     }
     Ok(config)
 }

@@ -61,7 +61,10 @@ async fn a_full_socket_is_tried_again_only_after_a_good_deal_more() {
     // How much the kernel takes, and in how many gulps, is its own affair.
     let pushed = pushes as usize * small.len();
     let allowed = pushed / EAGER + 1;
-    assert!(tries as usize <= allowed, "{tries} tries in {pushes} pushes");
+    assert!(
+        tries as usize <= allowed,
+        "{tries} tries in {pushes} pushes"
+    );
     assert_eq!(outbox.trouble(), Some(Trouble::SlowConsumer));
     assert_eq!(outbox.buffered_bytes(), 0);
     assert_eq!(outbox.push(&small, false), Push::Disconnected);
