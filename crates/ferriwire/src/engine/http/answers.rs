@@ -1,0 +1,46 @@
+//! The answers that do not depend on who asks.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+
+use super::super::body::Body;
+
+pub(super) fn payload(body: Vec<u8>) -> Response<Body> {
+    with_body(StatusCode::OK, "text/plain; charset=UTF-8", body.into())
+}
+
+pub(super) fn ok() -> Response<Body> {
+    with_body(StatusCode::OK, "text/html", Bytes::from_static(b"ok"))
+}
+
+pub(crate) fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    protect(response.headers_mut());
+    response
+}
+
+pub(super) fn with_body(
+    status: StatusCode,
+    content_type: &'static str,
+    body: Bytes,
+) -> Response<Body> {
+    let mut response = Response::new(Body::full(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    protect(headers);
+    response
+}
+
+fn protect(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+pub(super) fn close_connection(mut response: Response<Body>) -> Response<Body> {
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}

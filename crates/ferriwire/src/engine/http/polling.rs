@@ -1,0 +1,97 @@
+//! GETs and POSTs of long-polling (1.1.5).
+
+use std::fmt::Display;
+
+use bytes::Buf;
+use ferriwire_proto::engine::handshake::Refusal;
+use http::header::CONTENT_TYPE;
+use http::{Response, StatusCode};
+use http_body::Body as HttpBody;
+use tokio::sync::oneshot;
+
+use super::super::body::{Body, ReadError, read_body};
+use super::super::core::Core;
+use super::super::session::{Input, Session};
+use super::admission::Refused;
+use super::answers::{close_connection, empty, ok, payload};
+
+/// A GET: waits until there are packets.
+pub(super) async fn poll(session: Session) -> Response<Body> {
+    let (waiter, answer) = oneshot::channel();
+    session.tell(Input::Poll(waiter));
+    let mut unfinished = Unfinished::new(&session, Input::PollAborted);
+    let answer = answer.await;
+    unfinished.finish();
+    match answer {
+        Ok(body) => payload(body),
+        // A second GET at the same time, or the session is over.
+        Err(_) => empty(StatusCode::BAD_REQUEST),
+    }
+}
+
+/// A POST: answered when its packets were handed to the connection task.
+pub(super) async fn post<B>(
+    core: &Core,
+    request: http::Request<B>,
+    session: Session,
+) -> Response<Body>
+where
+    B: HttpBody<Data: Buf, Error: Display>,
+{
+    if !session.begin_post() {
+        session.tell(Input::PostFailed);
+        return empty(StatusCode::BAD_REQUEST);
+    }
+    let mut unfinished = Unfinished::new(&session, Input::PostFailed);
+    let (parts, body) = request.into_parts();
+    let binary = parts.headers.get(CONTENT_TYPE);
+    if binary.is_some_and(|kind| kind.as_bytes() == b"application/octet-stream") {
+        return empty(StatusCode::BAD_REQUEST);
+    }
+    let response = match read_body(body, core.config().limits.max_payload).await {
+        Ok(body) => {
+            let (handed_on, answer) = oneshot::channel();
+            session.tell(Input::Post { body, handed_on });
+            match answer.await {
+                Ok(()) => ok(),
+                Err(_) => Refused::from(Refusal::SessionUnknown(None)).response(false),
+            }
+        }
+        Err(ReadError::TooLarge) => {
+            core.counters().oversized_body();
+            close_connection(empty(StatusCode::PAYLOAD_TOO_LARGE))
+        }
+        Err(ReadError::TimedOut) => close_connection(empty(StatusCode::REQUEST_TIMEOUT)),
+        Err(ReadError::Broken) => return empty(StatusCode::BAD_REQUEST),
+    };
+    unfinished.finish();
+    session.end_post();
+    response
+}
+
+/// Tells the connection task of a request that its client gave up: hyper then drops the future.
+struct Unfinished<'a> {
+    session: &'a Session,
+    report: Option<Input>,
+}
+
+impl<'a> Unfinished<'a> {
+    fn new(session: &'a Session, report: Input) -> Self {
+        Self {
+            session,
+            report: Some(report),
+        }
+    }
+
+    fn finish(&mut self) {
+        self.report = None;
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some(report) = self.report.take() {
+            self.session.tell(report);
+        }
+    }
+}

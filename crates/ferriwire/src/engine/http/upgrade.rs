@@ -1,0 +1,77 @@
+//! From a request to a WebSocket (1.1.6, RFC 6455 section 4.2).
+
+use ferriwire_proto::engine::Transport;
+use ferriwire_proto::engine::handshake::{BadRequest, Refusal};
+use ferriwire_proto::websocket::accept_key;
+use http::header::{
+    CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+
+use super::super::body::Body;
+use super::super::session::{Input, Session};
+use super::admission::Refused;
+use super::answers::empty;
+
+/// A WebSocket for a session that began with long-polling. Whether it may take the session over is
+/// decided by the connection task, in order with everything else that happens to the session.
+pub(super) fn upgrade<B>(mut request: http::Request<B>, session: &Session) -> Response<Body> {
+    match switching_protocols(request.headers()) {
+        Ok(response) => {
+            session.tell(Input::Candidate(hyper::upgrade::on(&mut request)));
+            response
+        }
+        Err(refusal) => *refusal,
+    }
+}
+
+pub(crate) fn is_upgrade(method: &Method, headers: &HeaderMap) -> bool {
+    let names = |header: &HeaderName, token: &str| {
+        let values = headers.get_all(header).iter();
+        values
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|value| value.trim().eq_ignore_ascii_case(token))
+    };
+    *method == Method::GET && names(&UPGRADE, "websocket") && names(&CONNECTION, "upgrade")
+}
+
+/// The 101 of RFC 6455 section 4.2.2, or the answer to a handshake that breaks 4.2.1.
+pub(crate) fn switching_protocols(
+    headers: &HeaderMap,
+) -> Result<Response<Body>, Box<Response<Body>>> {
+    if headers
+        .get(SEC_WEBSOCKET_VERSION)
+        .map(HeaderValue::as_bytes)
+        != Some(b"13")
+    {
+        return Err(Box::new(upgrade_required()));
+    }
+    let key = headers.get(SEC_WEBSOCKET_KEY);
+    let accept = key
+        .and_then(|key| key.to_str().ok())
+        .and_then(accept_key)
+        .and_then(|accept| HeaderValue::try_from(accept).ok());
+    let Some(accept) = accept else {
+        let cause = BadRequest::TransportHandshake(Transport::WebSocket);
+        let refused = Refused::from(Refusal::BadRequest(cause));
+        return Err(Box::new(refused.response(true)));
+    };
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    Ok(response)
+}
+
+/// The answer to whoever should speak WebSocket, in the version that we do (RFC 9110, 15.5.22).
+pub(crate) fn upgrade_required() -> Response<Body> {
+    let mut response = empty(StatusCode::UPGRADE_REQUIRED);
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    response
+}
