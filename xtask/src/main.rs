@@ -13,6 +13,7 @@
 
 mod check;
 mod demo;
+mod documents;
 mod rules;
 mod setup;
 mod source;

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::Result;
+use crate::documents::{CASES, incomplete_cases, missing_tests};
 use crate::source::{without_comments, without_tests};
 
 /// Longer files hold more than one concept.
@@ -42,6 +43,12 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
         };
         complain(machine_paths(text));
         complain(registry_hosts(text));
+        if path.ends_with(".md") {
+            complain(missing_tests(path, text, text_of));
+        }
+        if path == CASES {
+            complain(incomplete_cases(text));
+        }
         if path.ends_with("Cargo.toml") {
             complain(lints_of_the_workspace(text));
         }

@@ -1,0 +1,158 @@
+//! What our pages say about tests: a test that is named exists, and no case is left out.
+//!
+//! A page names a test by a link whose text is its name and whose target is its file:
+//! ``[`name`](../tests/file.rs)``.
+
+use std::collections::BTreeSet;
+
+/// The page with a row for each corner case of the protocols.
+pub(crate) const CASES: &str = "docs/protocol-cases.md";
+/// The cases are numbered from 1.
+const LAST_CASE: u32 = 93;
+/// Why a case may have no test, and which cases that is true for.
+const REASONS: [(&str, &[u32]); 4] = [
+    ("with WebTransport", &[43, 71]),
+    ("with the cluster", &[92, 93]),
+    (
+        "of the client",
+        &[
+            34, 75, 76, 77, 78, 79, 80, 81, 82, 83, 84, 85, 86, 87, 88, 89, 90,
+        ],
+    ),
+    ("of Node.js only", &[74]),
+];
+
+/// The links of a page to tests that do not exist. `text_of` reads a file by its path from the root.
+pub(crate) fn missing_tests<'a>(
+    page: &str,
+    text: &str,
+    text_of: impl Fn(&str) -> Option<&'a str>,
+) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        for (name, target) in named_tests(line) {
+            let file = resolve(page, target);
+            match text_of(&file) {
+                None => complaints.push(format!(":{number}: there is no file {file}")),
+                Some(code) if !defines(code, name) => {
+                    complaints.push(format!(":{number}: there is no test `{name}` in {file}"));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    complaints
+}
+
+/// The cases without a row, and the rows that name neither a test nor an accepted reason.
+pub(crate) fn incomplete_cases(text: &str) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (line, row) in (1..).zip(text.lines()) {
+        let mut cells = row.trim_matches('|').split('|').map(str::trim);
+        let Some(case) = cells.next().and_then(|cell| cell.parse::<u32>().ok()) else {
+            continue;
+        };
+        if !seen.insert(case) {
+            complaints.push(format!(":{line}: case {case} has two rows"));
+        }
+        let answer = cells.nth(1).unwrap_or_default();
+        let has_reason = REASONS
+            .iter()
+            .any(|(reason, cases)| answer.starts_with(reason) && cases.contains(&case));
+        if named_tests(answer).next().is_none() && !has_reason {
+            complaints.push(format!(
+                ":{line}: case {case} has neither a test nor a reason"
+            ));
+        }
+    }
+    let missing = (1..=LAST_CASE).filter(|case| !seen.contains(case));
+    complaints.extend(missing.map(|case| format!(": case {case} has no row")));
+    complaints
+}
+
+/// The name and the target of each link to a test.
+fn named_tests(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    line.split("[`").skip(1).filter_map(|link| {
+        let (name, rest) = link.split_once("`](")?;
+        let (target, _) = rest.split_once(')')?;
+        let is_code = [".rs", ".mjs", ".py"]
+            .iter()
+            .any(|end| target.ends_with(end));
+        is_code.then_some((name, target))
+    })
+}
+
+/// Whether the code has a function of that name, or a row of a table of tests.
+fn defines(code: &str, name: &str) -> bool {
+    let row = format!("{name}:");
+    code.contains(&format!("fn {name}("))
+        || code.contains(&format!("function {name}("))
+        || code.contains(&format!("def {name}("))
+        || code.lines().any(|line| line.trim_start().starts_with(&row))
+}
+
+/// The path from the root, of a link in a page.
+fn resolve(page: &str, target: &str) -> String {
+    let mut path: Vec<&str> = page.split('/').collect();
+    path.pop();
+    for step in target.split('/') {
+        match step {
+            "." => {}
+            ".." => drop(path.pop()),
+            step => path.push(step),
+        }
+    }
+    path.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_to_tests_lead_somewhere() {
+        let text_of = |path: &str| match path {
+            "tests/a.rs" => Some("#[test]\nfn good() {}\nscenarios! {\n    table: polling,\n}"),
+            _ => None,
+        };
+        let complaints = |line: &str| missing_tests("docs/page.md", line, text_of).len();
+        for fine in [
+            "[`good`](../tests/a.rs)",
+            "[`good`](./../tests/a.rs), [`table`](../tests/a.rs)",
+            "[`Type`](https://example.org/) and [plain](../nowhere.rs)",
+        ] {
+            assert_eq!(complaints(fine), 0, "{fine}");
+        }
+        for broken in [
+            "[`bad`](../tests/a.rs)",
+            "[`goo`](../tests/a.rs)",
+            "[`good`](../tests/b.rs)",
+        ] {
+            assert_eq!(complaints(broken), 1, "{broken}");
+        }
+    }
+
+    #[test]
+    fn every_case_has_a_row_with_a_test_or_a_reason() {
+        let rows = (1..=LAST_CASE).map(|case| {
+            let reason = REASONS.iter().find(|(_, cases)| cases.contains(&case));
+            let answer = reason.map_or("[`a`](../tests/a.rs)", |(reason, _)| reason);
+            format!("| {case} | what | {answer} |\n")
+        });
+        let whole: String = rows.collect();
+        assert_eq!(incomplete_cases(&whole), Vec::<String>::new());
+        let without = whole.replacen("| 7 | what | [`a`](../tests/a.rs) |\n", "", 1);
+        assert_eq!(incomplete_cases(&without).len(), 1);
+        let lazy = whole.replace(
+            "| 7 | what | [`a`](../tests/a.rs) |",
+            "| 7 | what | later |",
+        );
+        assert_eq!(incomplete_cases(&lazy).len(), 1);
+        let borrowed = whole.replace(
+            "| 7 | what | [`a`](../tests/a.rs) |",
+            "| 7 | what | of the client |",
+        );
+        assert_eq!(incomplete_cases(&borrowed).len(), 1);
+    }
+}
