@@ -27,8 +27,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use self::namespaces::{Namespaces, Standing};
-use crate::codec::Arguments;
-use crate::codec::json::{Decoded, Decoder, Limits};
+use crate::codec::{Arguments, Codec, Decoded, Decoder, Limits, Payload};
 use crate::engine::Message;
 use crate::packet::{AckId, Body, Packet};
 
@@ -94,8 +93,8 @@ pub enum Incoming<'a> {
         key: Key,
         /// Its name.
         namespace: &'a str,
-        /// The text of a JSON object.
-        payload: Option<&'a str>,
+        /// An object.
+        payload: Option<Payload<'a>>,
     },
     /// It wants to join, but may not: nothing has changed, it gets a CONNECT_ERROR.
     Refused {
@@ -159,11 +158,11 @@ impl fmt::Display for ConnectionTimeout {
 }
 
 impl Connection {
-    /// A connection that has joined nothing.
+    /// A connection that has joined nothing, to a client that speaks this codec.
     #[must_use]
-    pub fn new(config: Config, now: Instant) -> Self {
+    pub fn new(config: Config, codec: &Codec, now: Instant) -> Self {
         Self {
-            decoder: Decoder::new(),
+            decoder: codec.decoder(),
             namespaces: Namespaces::new(config.max_namespaces),
             phase: Phase::Open,
             connect_deadline: now.checked_add(config.connect_timeout),
@@ -296,7 +295,7 @@ impl Namespaces {
     fn connect<'a>(
         &mut self,
         namespace: &'a str,
-        payload: Option<&'a str>,
+        payload: Option<Payload<'a>>,
     ) -> Result<Incoming<'a>, Violation> {
         match self.standing(namespace) {
             Standing::Joining | Standing::Joined(_) => return Err(Violation::JoinedTwice),

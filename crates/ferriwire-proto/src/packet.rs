@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::codec::Arguments;
+use crate::codec::{Arguments, Payload};
 
 /// One packet as it was decoded.
 #[derive(Clone, Debug)]
@@ -19,8 +19,8 @@ pub struct Packet<'a> {
 /// acknowledgement: the attachments stand in the arguments.
 #[derive(Clone, Debug)]
 pub enum Body<'a> {
-    /// Joins the namespace, with the text of a JSON object.
-    Connect(Option<&'a str>),
+    /// Joins the namespace, with an object.
+    Connect(Option<Payload<'a>>),
     /// Leaves the namespace.
     Disconnect,
     /// A named message.
@@ -39,8 +39,8 @@ pub enum Body<'a> {
         /// The values of the answer.
         arguments: Arguments<'a>,
     },
-    /// The namespace refused to be joined: the text of a JSON object or string.
-    ConnectError(&'a str),
+    /// The namespace refused to be joined, with an object or a string.
+    ConnectError(Payload<'a>),
 }
 
 /// The kinds of packets, in the order of their numbers.

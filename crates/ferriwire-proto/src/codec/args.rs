@@ -13,7 +13,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use bytes::Bytes;
-use serde::de::{Deserialize, DeserializeOwned, Deserializer as _, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer as _, IgnoredAny, SeqAccess, Visitor};
 
 use self::elements::{Elements, List};
 use self::restore::{Attachments, Restore};
@@ -212,28 +212,6 @@ impl fmt::Display for ArgumentsError {
 }
 
 impl Error for ArgumentsError {}
-
-/// Decodes the payload of a CONNECT packet, the text of a JSON object; an absent one is `{}`. `()`
-/// accepts any.
-///
-/// # Errors
-///
-/// As [`Arguments::decode`]; the path of a mismatch begins below the payload.
-pub fn decode_connect_payload<T: DeserializeOwned>(
-    payload: Option<&str>,
-) -> Result<T, ArgumentsError> {
-    let list = format!("[{}]", payload.unwrap_or("{}"));
-    let argument = Arguments::new(&list, false, &[], 1);
-    match argument.decode() {
-        Ok(payload) => Ok(payload),
-        Err(ArgumentsError::Mismatch { path, message }) => {
-            let path = path.strip_prefix("[0]").unwrap_or(&path);
-            let path = path.trim_start_matches('.').to_owned();
-            Err(ArgumentsError::Mismatch { path, message })
-        }
-        Err(error) => Err(error),
-    }
-}
 
 /// Decodes a payload and then checks what follows it.
 struct ListVisitor<'s, 'de, T> {

@@ -14,8 +14,7 @@ pub(super) mod placeholder;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{Decoded, Decoder, Limits};
+pub use decode::Decoder;
 pub use encode::{
-    EncodeError, MAX_ATTACHMENTS, encode_ack, encode_connect, encode_connect_error,
-    encode_disconnect, encode_event,
+    encode_ack, encode_connect, encode_connect_error, encode_disconnect, encode_event,
 };

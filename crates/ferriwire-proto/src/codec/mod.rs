@@ -27,10 +27,17 @@
 pub mod args;
 pub mod json;
 
+mod choice;
 mod depth;
+mod encode_error;
+mod limits;
+mod payload;
 mod violation;
 
 pub use args::{Arguments, ArgumentsError, OwnedArguments};
+pub use choice::{Codec, Decoded, Decoder};
 pub use depth::MAX_DEPTH;
-pub use json::{EncodeError, Limits, MAX_ATTACHMENTS};
+pub use encode_error::EncodeError;
+pub use limits::{Limits, MAX_ATTACHMENTS};
+pub use payload::{Payload, decode_connect_payload};
 pub use violation::Violation;

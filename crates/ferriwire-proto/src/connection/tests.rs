@@ -18,7 +18,7 @@ impl Peer {
     fn with(config: Config) -> Self {
         let now = Instant::now();
         Self {
-            connection: Connection::new(config, now),
+            connection: Connection::new(config, &Codec::Json, now),
             now,
         }
     }
@@ -77,7 +77,7 @@ fn describe(incoming: Incoming<'_>) -> String {
         } => format!(
             "connect {} {namespace} {}",
             key.index(),
-            payload.unwrap_or_default()
+            payload.map(|Payload::Json(text)| text).unwrap_or_default()
         ),
         Incoming::Refused { namespace, why } => format!("refused {namespace}: {why}"),
         Incoming::Disconnect { key } => format!("disconnect {}", key.index()),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ferriwire_proto::codec::Codec;
 use ferriwire_proto::engine::Transport;
 use ferriwire_proto::engine::session::Timing;
 use ferriwire_proto::{connection, websocket};
@@ -38,6 +39,7 @@ pub struct Config {
     pub(crate) origins: Origins,
     pub(crate) allow_request: Option<AllowRequest>,
     pub(crate) client_bundle: Option<PathBuf>,
+    pub(crate) codec: Codec,
 }
 
 /// The program's own say on a handshake: `Err` is the reason for the refusal.
@@ -55,6 +57,7 @@ impl Default for Config {
             origins: Origins::same_host(),
             allow_request: None,
             client_bundle: None,
+            codec: Codec::Json,
         }
     }
 }
@@ -141,6 +144,15 @@ impl Config {
         self
     }
 
+    /// What packets are encoded in. Default JSON with attachments. Mirrors `parser`. Clients must
+    /// be set to the same: nothing on the wire says which it is.
+    #[must_use]
+    #[doc(alias = "parser")]
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.codec = codec;
+        self
+    }
+
     pub(crate) fn timing(&self) -> Timing {
         Timing {
             ping_interval: self.ping_interval,
@@ -197,6 +209,7 @@ impl std::fmt::Debug for Config {
             .debug_struct("Config")
             .field("path", &self.path)
             .field("transports", &self.transports)
+            .field("codec", &self.codec)
             .field("ping_interval", &self.ping_interval)
             .field("ping_timeout", &self.ping_timeout)
             .field("limits", &self.limits)

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferriwire_proto::codec::json;
 use serde::Serialize;
 
 use super::answers::Answers;
@@ -108,7 +107,7 @@ impl Broadcast {
         P: Serialize,
     {
         let hub = self.namespace.hub()?;
-        let message = json::encode_event(hub.name(), None, event.name(), &payload)?;
+        let message = hub.encode_event(None, event.name(), &payload)?;
         let (to, except) = (&self.to, &self.except);
         hub.broadcast(to, except, &Arc::new(message), self.volatile, |_| {});
         Ok(())
@@ -140,7 +139,7 @@ impl Broadcast {
     {
         let hub = self.namespace.hub()?;
         let id = hub.next_ack();
-        let message = json::encode_event(hub.name(), Some(id), event.name(), &payload)?;
+        let message = hub.encode_event(Some(id), event.name(), &payload)?;
         let message = Arc::new(message);
         Ok(Answers::collect_from(hub, id, self.timeout, |receiver| {
             hub.broadcast(&self.to, &self.except, &message, self.volatile, receiver);

@@ -164,6 +164,7 @@ impl Server {
         if let Some(mistake) = self.mistake {
             return Err(mistake);
         }
+        self.namespaces.set_codec(&self.config.codec);
         let application = SocketIo {
             namespaces: self.namespaces,
         };

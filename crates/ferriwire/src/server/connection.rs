@@ -31,7 +31,7 @@ impl Connection {
         now: Instant,
     ) -> Self {
         Self {
-            protocol: connection::Connection::new(config.connection(), now),
+            protocol: connection::Connection::new(config.connection(), &config.codec, now),
             sockets: Sockets::new(session.clone(), config, namespaces),
             session,
             deadline: None,

@@ -5,7 +5,6 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use ferriwire_proto::codec::args::{Arguments, ArgumentsError};
-use ferriwire_proto::codec::json;
 use ferriwire_proto::packet::AckId;
 use ferriwire_proto::value::Args;
 use serde::Serialize;
@@ -96,7 +95,7 @@ where
 
 fn answer_with<A: Serialize>(membership: &Membership, name: &str, ack: Option<AckId>, answer: &A) {
     let Some(id) = ack else { return };
-    match json::encode_ack(membership.hub().name(), id, answer) {
+    match membership.hub().encode_ack(id, answer) {
         // A client that has gone does not wait for its answer.
         Ok(message) => drop(membership.push(message, false)),
         Err(error) => {
@@ -136,7 +135,7 @@ pub(crate) fn answer_mismatch(
 }
 
 fn answer_error(membership: &Membership, id: AckId, answer: &ErrorAnswer) {
-    match json::encode_ack(membership.hub().name(), id, answer) {
+    match membership.hub().encode_ack(id, answer) {
         Ok(message) => drop(membership.push(message, false)),
         Err(error) => tracing::error!(%error, "an error acknowledgement cannot be written"),
     }
@@ -164,7 +163,7 @@ impl<A> Ack<A> {
     /// The client has gone, or the answer cannot be written.
     pub fn send<P: Payload<A>>(self, answer: P) -> Result<(), EmitError> {
         let Some(id) = self.id else { return Ok(()) };
-        let message = json::encode_ack(self.membership.hub().name(), id, &answer)?;
+        let message = self.membership.hub().encode_ack(id, &answer)?;
         self.membership.push(message, false)
     }
 }

@@ -6,12 +6,14 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use ferriwire_proto::codec::{Codec, EncodeError};
 use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::packet::AckId;
 use parking_lot::Mutex;
+use serde::Serialize;
 
 use super::answers::BroadcastAcks;
 use super::membership::Membership;
@@ -25,6 +27,8 @@ const MAX_ROOM_NAME: usize = 256;
 
 pub(crate) struct Hub {
     name: Arc<str>,
+    /// Chosen when the server starts. Nobody is in the namespace before that.
+    codec: OnceLock<Codec>,
     shards: Box<[Mutex<Rooms<Member>>]>,
     next_ack: AtomicU64,
     broadcast_acks: BroadcastAcks,
@@ -45,6 +49,7 @@ impl Hub {
     pub(crate) fn new(name: &str, shards: usize) -> Self {
         Self {
             name: name.into(),
+            codec: OnceLock::new(),
             shards: (0..shards.max(1))
                 .map(|_| Mutex::new(Rooms::new()))
                 .collect(),
@@ -55,6 +60,50 @@ impl Hub {
 
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    pub(crate) fn set_codec(&self, codec: &Codec) {
+        // Set once: a server starts once.
+        let _ = self.codec.set(codec.clone());
+    }
+
+    fn codec(&self) -> &Codec {
+        self.codec.get().unwrap_or(&Codec::Json)
+    }
+
+    pub(crate) fn encode_event<P: Serialize + ?Sized>(
+        &self,
+        id: Option<AckId>,
+        name: &str,
+        payload: &P,
+    ) -> Result<Encoded, EncodeError> {
+        self.codec().encode_event(&self.name, id, name, payload)
+    }
+
+    pub(crate) fn encode_ack<P: Serialize + ?Sized>(
+        &self,
+        id: AckId,
+        payload: &P,
+    ) -> Result<Encoded, EncodeError> {
+        self.codec().encode_ack(&self.name, id, payload)
+    }
+
+    pub(crate) fn encode_connect<P: Serialize + ?Sized>(
+        &self,
+        payload: &P,
+    ) -> Result<Encoded, EncodeError> {
+        self.codec().encode_connect(&self.name, payload)
+    }
+
+    /// The farewell of a socket that is taken out; nothing when the codec cannot write one.
+    pub(crate) fn encode_disconnect(&self) -> Option<Arc<Encoded>> {
+        match self.codec().encode_disconnect(&self.name) {
+            Ok(farewell) => Some(Arc::new(farewell)),
+            Err(error) => {
+                tracing::error!(namespace = %self.name, %error, "a DISCONNECT packet cannot be written");
+                None
+            }
+        }
     }
 
     /// One counter for all sockets, so that a broadcast with acknowledgement is one frame.

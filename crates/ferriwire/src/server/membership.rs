@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use ferriwire_proto::codec::args::{Arguments, OwnedArguments};
-use ferriwire_proto::codec::json;
 use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::packet::AckId;
 use parking_lot::Mutex;
@@ -138,13 +137,13 @@ impl Membership {
         }
         // First, so that no broadcast comes behind the farewell.
         self.leave_rooms();
-        let farewell = Arc::new(json::encode_disconnect(self.hub.name()));
+        let farewell = self.hub.encode_disconnect();
         let push = {
             let _state = self.pending.lock();
             if !self.is_connected() {
                 return;
             }
-            let push = self.session.push_quietly(&farewell, false);
+            let push = farewell.map(|farewell| self.session.push_quietly(&farewell, false));
             // Whoever sees that it is leaving finds the farewell in the queue.
             self.state.store(leaving as u8, Ordering::Release);
             push
@@ -152,7 +151,7 @@ impl Membership {
         // Before it is written, because the client may come back as soon as it has read it.
         self.session.call_attention();
         // A client that has gone needs no farewell.
-        let _ = self.session.complete_push(push);
+        let _ = push.map(|push| self.session.complete_push(push));
     }
 
     /// Takes the socket out of all rooms, and remembers them until [`end`](Self::end).

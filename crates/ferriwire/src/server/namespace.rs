@@ -6,8 +6,9 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use ferriwire_proto::codec::args::decode_connect_payload;
-use ferriwire_proto::codec::{Arguments, ArgumentsError, Violation};
+use ferriwire_proto::codec::{
+    Arguments, ArgumentsError, Payload, Violation, decode_connect_payload,
+};
 use ferriwire_proto::packet::{AckId, is_reserved};
 use ferriwire_proto::value::{Args, Value};
 use serde::Serialize;
@@ -73,8 +74,9 @@ pub struct Fresh(());
 #[derive(Debug)]
 pub struct Declared(());
 
-type Authorize<D> =
-    Box<dyn Fn(Option<&str>, Arc<Request>) -> BoxFuture<Result<D, ConnectError>> + Send + Sync>;
+type Authorize<D> = Box<
+    dyn Fn(Option<Payload<'_>>, Arc<Request>) -> BoxFuture<Result<D, ConnectError>> + Send + Sync,
+>;
 
 type ConnectHook<D> = Box<dyn Fn(Socket<D>) -> BoxFuture<()> + Send + Sync>;
 type DisconnectHook<D> = Box<dyn Fn(Socket<D>, DisconnectReason) -> BoxFuture<()> + Send + Sync>;
@@ -307,7 +309,7 @@ pub(crate) trait Serving: Send + Sync {
     /// Asks whether a client may join.
     fn authorize(
         &self,
-        payload: Option<&str>,
+        payload: Option<Payload<'_>>,
         request: Arc<Request>,
     ) -> BoxFuture<Result<Admit, ConnectError>>;
 }
@@ -359,7 +361,7 @@ impl<D: Send + Sync + 'static> Serving for Served<D> {
 
     fn authorize(
         &self,
-        payload: Option<&str>,
+        payload: Option<Payload<'_>>,
         request: Arc<Request>,
     ) -> BoxFuture<Result<Admit, ConnectError>> {
         let decision = (self.declaration.authorize)(payload, request);

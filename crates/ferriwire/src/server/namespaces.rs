@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ferriwire_proto::codec::Codec;
 use parking_lot::RwLock;
 
 use super::hub::Hub;
@@ -28,6 +29,13 @@ impl Namespaces {
         }
         by_name.insert(name, namespace);
         true
+    }
+
+    /// Tells all namespaces what their clients speak.
+    pub(crate) fn set_codec(&self, codec: &Codec) {
+        for serving in self.by_name.read().values() {
+            serving.hub().set_codec(codec);
+        }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<dyn Serving>> {

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferriwire_proto::codec::json;
 use serde::Serialize;
 
 use super::answers::Acknowledgement;
@@ -263,8 +262,8 @@ impl Modified<'_> {
         if !self.membership.is_connected() {
             return Err(EmitError::Disconnected);
         }
-        let name = self.membership.hub().name();
-        let message = json::encode_event(name, None, event.name(), &payload)?;
+        let hub = self.membership.hub();
+        let message = hub.encode_event(None, event.name(), &payload)?;
         self.membership.push(message, self.volatile)
     }
 
@@ -291,7 +290,8 @@ impl Modified<'_> {
     {
         let hub = self.membership.hub();
         let id = hub.next_ack();
-        let message = json::encode_event(hub.name(), Some(id), event.name(), &payload)
+        let message = hub
+            .encode_event(Some(id), event.name(), &payload)
             .map_err(EmitError::from)?;
         // Entered before the event is queued, so that no answer can come too early.
         let answer = self.membership.expect_ack(id)?;

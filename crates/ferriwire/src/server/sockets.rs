@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use ferriwire_proto::codec::json;
-use ferriwire_proto::codec::{Arguments, OwnedArguments};
+use ferriwire_proto::codec::{Arguments, OwnedArguments, Payload};
 use ferriwire_proto::connection::Key;
 use ferriwire_proto::engine::{CloseReason, Transport};
 use ferriwire_proto::packet::AckId;
@@ -144,7 +143,7 @@ impl Sockets {
         &mut self,
         key: Key,
         namespace: &str,
-        payload: Option<&str>,
+        payload: Option<Payload<'_>>,
         cx: &mut Context<'_>,
     ) {
         let Some(serving) = self.namespaces.get(namespace) else {
@@ -184,7 +183,7 @@ impl Sockets {
         }
         let id = SocketId::from_random(random);
         let accepted = Accepted { sid: id.as_str() };
-        let connect = match json::encode_connect(hub.name(), &accepted) {
+        let connect = match hub.encode_connect(&accepted) {
             Ok(connect) => Arc::new(connect),
             Err(error) => {
                 tracing::error!(%error, "a CONNECT packet cannot be written");
@@ -209,7 +208,7 @@ impl Sockets {
     }
 
     pub(crate) fn refuse(&self, namespace: &str, error: &ConnectError) {
-        match json::encode_connect_error(namespace, error) {
+        match self.config.codec.encode_connect_error(namespace, error) {
             // A client that has gone does not mind.
             Ok(message) => drop(self.session.push(&Arc::new(message), false)),
             Err(error) => tracing::error!(%error, "a refusal cannot be written"),

@@ -11,6 +11,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::codec::{Payload, decode_connect_payload};
 use crate::value::{Args, Value};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -495,11 +496,14 @@ fn the_payload_of_a_connect_packet_is_an_object_or_nothing() {
     struct Auth {
         token: Option<u8>,
     }
-    let sent = decode_connect_payload(Some(r#"{"token":7}"#));
+    let sent = decode_connect_payload(Some(Payload::Json(r#"{"token":7}"#)));
     assert_eq!(sent, Ok(Auth { token: Some(7) }));
     assert_eq!(decode_connect_payload(None), Ok(Auth::default()));
-    assert_eq!(decode_connect_payload(Some(r#"{"token":7}"#)), Ok(()));
+    assert_eq!(
+        decode_connect_payload(Some(Payload::Json(r#"{"token":7}"#))),
+        Ok(())
+    );
     assert_eq!(decode_connect_payload(None), Ok(()));
-    let wrong = decode_connect_payload::<Auth>(Some(r#"{"token":"x"}"#));
+    let wrong = decode_connect_payload::<Auth>(Some(Payload::Json(r#"{"token":"x"}"#)));
     assert!(matches!(wrong, Err(ArgumentsError::Mismatch { path, .. }) if path == "token"));
 }

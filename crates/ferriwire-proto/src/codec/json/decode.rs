@@ -5,37 +5,10 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::encode::MAX_ATTACHMENTS;
 use super::head::Head;
 use super::placeholder;
-use crate::codec::Violation;
+use crate::codec::{Decoded, Limits, Violation};
 use crate::engine::Message;
-use crate::packet::Packet;
-
-/// What a packet may be at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// How many attachments it may have. Default: 10, the reference's `maxAttachments`.
-    pub max_attachments: usize,
-    /// How many bytes its text and its attachments may have together. Default: 1,000,000, the
-    /// reference's `maxHttpBufferSize`, which however holds for each message of a packet.
-    pub max_packet: usize,
-    /// How many bytes an event's name may have. Default: 256; unlimited in the reference.
-    pub max_event_name: usize,
-    /// How many arguments it may have. Default: 256; unlimited in the reference.
-    pub max_arguments: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_attachments: MAX_ATTACHMENTS,
-            max_packet: 1_000_000,
-            max_event_name: 256,
-            max_arguments: 256,
-        }
-    }
-}
 
 /// Puts packets together from messages.
 ///
@@ -56,20 +29,6 @@ struct Assembly {
     missing: usize,
     /// Bytes of the text and the attachments.
     len: usize,
-}
-
-/// What a message was.
-#[derive(Debug)]
-pub enum Decoded<'a> {
-    /// A packet, or the last attachment of one.
-    Packet(Packet<'a>),
-    /// The text of a packet whose attachments follow.
-    Announced {
-        /// Where it goes.
-        namespace: &'a str,
-    },
-    /// An attachment that is not the last one.
-    Attachment,
 }
 
 impl Decoder {

@@ -1,19 +1,14 @@
 //! Packets to messages, each serialised in one pass behind the room for its head.
 
-use std::error::Error;
 use std::fmt;
 use std::io::Write as _;
 
 use serde::Serialize;
 
-use crate::codec::args::{SerializeError, serialize_arguments, serialize_value};
-use crate::codec::depth::MAX_DEPTH;
+use crate::codec::args::{serialize_arguments, serialize_value};
+use crate::codec::{EncodeError, MAX_ATTACHMENTS};
 use crate::encoded::{Builder, Encoded, Kind};
 use crate::packet::{AckId, PacketKind, is_reserved};
-
-/// How many attachments a packet may have: the default of the reference, whose current clients
-/// and servers close the connection when there are more.
-pub const MAX_ATTACHMENTS: usize = 10;
 
 /// A guess of how large a payload is, so that most are written without growing the buffer.
 const USUAL_PAYLOAD: usize = 128;
@@ -151,49 +146,3 @@ fn head(kind: PacketKind, attachments: usize, namespace: &str, id: Option<AckId>
     }
     head
 }
-
-/// Why a packet cannot be sent. The peer does not come into it: the caller can mend this.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EncodeError {
-    /// The event name belongs to the implementations.
-    ReservedName(String),
-    /// The payload is nested deeper than [`MAX_DEPTH`].
-    TooDeep,
-    /// The payload holds more than [`MAX_ATTACHMENTS`] pieces of binary data.
-    TooManyAttachments,
-    /// Binary data in a packet that cannot carry it: only events and acknowledgements do.
-    Binary,
-    /// A payload that this kind of packet cannot carry.
-    Shape(PacketKind),
-    /// The payload's type refused to be serialised, or has no form in JSON.
-    Serialize(String),
-}
-
-impl From<SerializeError> for EncodeError {
-    fn from(error: SerializeError) -> Self {
-        match error {
-            SerializeError::TooDeep => Self::TooDeep,
-            SerializeError::TooManyAttachments => Self::TooManyAttachments,
-            SerializeError::Binary => Self::Binary,
-            SerializeError::Serde(message) => Self::Serialize(message),
-        }
-    }
-}
-
-impl fmt::Display for EncodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ReservedName(name) => write!(f, "{name:?} is a reserved event name"),
-            Self::TooDeep => write!(f, "payload is nested deeper than {MAX_DEPTH} levels"),
-            Self::TooManyAttachments => {
-                write!(f, "payload has more than {MAX_ATTACHMENTS} attachments")
-            }
-            Self::Binary => f.write_str("only events and acknowledgements carry binary data"),
-            Self::Shape(kind) => write!(f, "payload does not suit a packet of kind {kind:?}"),
-            Self::Serialize(message) => write!(f, "payload cannot be serialised: {message}"),
-        }
-    }
-}
-
-impl Error for EncodeError {}

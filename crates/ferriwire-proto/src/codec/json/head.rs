@@ -6,9 +6,8 @@ use std::fmt;
 use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, Visitor};
 
-use super::Limits;
 use crate::codec::depth::{self, MAX_DEPTH};
-use crate::codec::{Arguments, Violation};
+use crate::codec::{Arguments, Limits, Payload, Violation};
 use crate::packet::{AckId, Body, Packet, PacketKind, is_reserved};
 
 /// How many digits the number of attachments may have, whatever the limit.
@@ -66,12 +65,12 @@ impl<'a> Head<'a> {
             PacketKind::Connect if payload.is_empty() => Body::Connect(None),
             PacketKind::Connect if payload.starts_with('{') => {
                 check_json(payload)?;
-                Body::Connect(Some(payload))
+                Body::Connect(Some(Payload::Json(payload)))
             }
             PacketKind::Disconnect if payload.is_empty() => Body::Disconnect,
             PacketKind::ConnectError if payload.starts_with(['{', '"']) => {
                 check_json(payload)?;
-                Body::ConnectError(payload)
+                Body::ConnectError(Payload::Json(payload))
             }
             PacketKind::Connect | PacketKind::Disconnect | PacketKind::ConnectError => {
                 return Err(shape);

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::*;
-use crate::codec::{Arguments, Violation};
+use crate::codec::{Arguments, Decoded, EncodeError, Limits, MAX_ATTACHMENTS, Payload, Violation};
 use crate::encoded::{Encoded, Kind};
 use crate::engine::Message;
 use crate::packet::{AckId, Body, Packet, PacketKind};
@@ -39,11 +39,16 @@ enum PlainBody {
     ConnectError(String),
 }
 
+fn text(payload: Payload<'_>) -> String {
+    let Payload::Json(text) = payload;
+    text.into()
+}
+
 impl From<Packet<'_>> for Plain {
     fn from(packet: Packet<'_>) -> Self {
         let decode = |arguments: Arguments<'_>| arguments.decode().unwrap();
         let body = match packet.body {
-            Body::Connect(payload) => PlainBody::Connect(payload.map(Into::into)),
+            Body::Connect(payload) => PlainBody::Connect(payload.map(text)),
             Body::Disconnect => PlainBody::Disconnect,
             Body::Event {
                 id,
@@ -51,7 +56,7 @@ impl From<Packet<'_>> for Plain {
                 arguments,
             } => PlainBody::Event(id.map(|id| id.0), name.into_owned(), decode(arguments)),
             Body::Ack { id, arguments } => PlainBody::Ack(id.0, decode(arguments)),
-            Body::ConnectError(payload) => PlainBody::ConnectError(payload.into()),
+            Body::ConnectError(payload) => PlainBody::ConnectError(text(payload)),
         };
         Self {
             namespace: packet.namespace.into(),

@@ -1,0 +1,153 @@
+//! Which encoding a server speaks, chosen when the program runs.
+
+use serde::Serialize;
+
+use super::{EncodeError, Limits, Violation, json};
+use crate::encoded::Encoded;
+use crate::engine::Message;
+use crate::packet::{AckId, Packet};
+
+/// How packets become messages, and messages packets. Both sides must choose the same one: nothing
+/// on the wire says which it is. Mirrors the reference's option `parser`.
+///
+/// Typed values go straight to and from bytes in each of them.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum Codec {
+    /// Text, with attachments for binary data: what every client speaks unless told otherwise.
+    #[default]
+    Json,
+}
+
+impl Codec {
+    /// Reads packets of one connection.
+    #[must_use]
+    pub fn decoder(&self) -> Decoder {
+        match self {
+            Self::Json => Decoder::Json(json::Decoder::new()),
+        }
+    }
+
+    /// Encodes an event.
+    ///
+    /// # Errors
+    ///
+    /// When `name` is reserved, or `payload` cannot be sent.
+    pub fn encode_event<P: Serialize + ?Sized>(
+        &self,
+        namespace: &str,
+        id: Option<AckId>,
+        name: &str,
+        payload: &P,
+    ) -> Result<Encoded, EncodeError> {
+        match self {
+            Self::Json => json::encode_event(namespace, id, name, payload),
+        }
+    }
+
+    /// Encodes the answer to an event.
+    ///
+    /// # Errors
+    ///
+    /// When `payload` cannot be sent.
+    pub fn encode_ack<P: Serialize + ?Sized>(
+        &self,
+        namespace: &str,
+        id: AckId,
+        payload: &P,
+    ) -> Result<Encoded, EncodeError> {
+        match self {
+            Self::Json => json::encode_ack(namespace, id, payload),
+        }
+    }
+
+    /// Encodes CONNECT: from a client with what authenticates it, from a server with the socket's
+    /// id. A payload that serialises as nothing, such as `()` or `None`, is left out.
+    ///
+    /// # Errors
+    ///
+    /// When `payload` is not an object, or cannot be sent.
+    pub fn encode_connect<P: Serialize + ?Sized>(
+        &self,
+        namespace: &str,
+        payload: &P,
+    ) -> Result<Encoded, EncodeError> {
+        match self {
+            Self::Json => json::encode_connect(namespace, payload),
+        }
+    }
+
+    /// Encodes DISCONNECT.
+    ///
+    /// # Errors
+    ///
+    /// Only a program's own codec refuses it.
+    pub fn encode_disconnect(&self, namespace: &str) -> Result<Encoded, EncodeError> {
+        match self {
+            Self::Json => Ok(json::encode_disconnect(namespace)),
+        }
+    }
+
+    /// Encodes the refusal of a CONNECT.
+    ///
+    /// # Errors
+    ///
+    /// When `payload` is neither an object nor a string, or cannot be sent.
+    pub fn encode_connect_error<P: Serialize + ?Sized>(
+        &self,
+        namespace: &str,
+        payload: &P,
+    ) -> Result<Encoded, EncodeError> {
+        match self {
+            Self::Json => json::encode_connect_error(namespace, payload),
+        }
+    }
+}
+
+/// Puts the packets of one connection together from its messages.
+///
+/// Small while no packet is under way. After a violation it is empty, but the connection is over.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Decoder {
+    /// Reads [`Codec::Json`].
+    Json(json::Decoder),
+}
+
+impl Decoder {
+    /// Takes a message in.
+    ///
+    /// # Errors
+    ///
+    /// What the peer broke.
+    pub fn decode<'a>(
+        &'a mut self,
+        message: Message<'a>,
+        limits: &Limits,
+    ) -> Result<Decoded<'a>, Violation> {
+        match self {
+            Self::Json(decoder) => decoder.decode(message, limits),
+        }
+    }
+
+    /// Frees what the last packet was borrowed from, rather than when the next message comes.
+    pub fn release(&mut self) {
+        match self {
+            Self::Json(decoder) => decoder.release(),
+        }
+    }
+}
+
+/// What a message was.
+#[derive(Debug)]
+pub enum Decoded<'a> {
+    /// A packet, or the last attachment of one.
+    Packet(Packet<'a>),
+    /// The first part of a packet whose attachments follow.
+    Announced {
+        /// Where it goes.
+        namespace: &'a str,
+    },
+    /// An attachment that is not the last one.
+    Attachment,
+}
