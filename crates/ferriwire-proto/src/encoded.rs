@@ -4,12 +4,13 @@
 //! type, the Socket.IO packet header and the payload end up in one contiguous buffer. A server's
 //! frames carry no mask, so every receiver of a broadcast shares that buffer.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
+use crate::engine::queue::Overflow;
 use crate::websocket::frame::{Header, OpCode};
 
 /// The Engine.IO packet type of a message, its first character.
@@ -29,6 +30,14 @@ pub struct Encoded {
     text_start: usize,
     attachments: Vec<Attachment>,
     kind: Kind,
+    waiting: Waiting,
+}
+
+/// How an event waits in a queue, if not like any other.
+#[derive(Debug, Default)]
+struct Waiting {
+    overflow: Option<Overflow>,
+    conflation_key: Option<Arc<str>>,
 }
 
 /// Binary data that follows the text, with the header of its WebSocket frame.
@@ -69,6 +78,7 @@ impl Encoded {
             text_start: 0,
             attachments: vec![Attachment::new(data)],
             kind: Kind::Event,
+            waiting: Waiting::default(),
         }
     }
 
@@ -99,6 +109,7 @@ impl Encoded {
             buffer,
             attachments: Vec::new(),
             kind: Kind::ControlFrame,
+            waiting: Waiting::default(),
         }
     }
 
@@ -106,6 +117,34 @@ impl Encoded {
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// What becomes of it in a full queue, if not what becomes of other events there. Only events may
+    /// be dropped: for anything else this changes nothing.
+    #[must_use]
+    pub fn with_overflow(mut self, overflow: Option<Overflow>) -> Self {
+        self.waiting.overflow = overflow;
+        self
+    }
+
+    /// While it waits, a later event with the same key takes its place.
+    #[must_use]
+    pub fn with_conflation_key(mut self, key: Option<Arc<str>>) -> Self {
+        self.waiting.conflation_key = key;
+        self
+    }
+
+    /// What [`with_overflow`](Self::with_overflow) set; nothing for what is no event.
+    #[must_use]
+    pub fn overflow(&self) -> Option<Overflow> {
+        self.waiting.overflow
+    }
+
+    /// What [`with_conflation_key`](Self::with_conflation_key) set; nothing for what is no event.
+    #[must_use]
+    pub fn conflation_key(&self) -> Option<&Arc<str>> {
+        let key = self.waiting.conflation_key.as_ref();
+        key.filter(|_| self.kind == Kind::Event)
     }
 
     /// The text of the Engine.IO packet with its type; empty for a purely binary message.
@@ -212,6 +251,7 @@ impl Builder {
             text_start,
             attachments: attachments.into_iter().map(Attachment::new).collect(),
             kind,
+            waiting: Waiting::default(),
         }
     }
 }

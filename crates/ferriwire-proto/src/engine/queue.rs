@@ -2,12 +2,19 @@
 //!
 //! Pure data. The server keeps one behind each connection's lock, the client one per connection.
 
+mod latest;
+mod overflow;
+
 use std::collections::VecDeque;
 use std::collections::vec_deque;
 use std::sync::Arc;
 
+use self::latest::Latest;
+
 use super::payload::SEPARATOR;
 use crate::encoded::{Encoded, Kind};
+
+pub use self::overflow::Overflow;
 
 /// Something to send.
 #[derive(Clone, Debug)]
@@ -33,6 +40,7 @@ pub enum Control {
 #[derive(Debug, Default)]
 pub struct Queue {
     entries: VecDeque<Entry>,
+    latest: Latest,
     bytes: usize,
     /// Bytes of the first entry that are on the wire already.
     written: usize,
@@ -44,13 +52,18 @@ impl Queue {
     pub const fn new() -> Self {
         Self {
             entries: VecDeque::new(),
+            latest: Latest::new(),
             bytes: 0,
             written: 0,
         }
     }
 
-    /// Appends an entry.
+    /// Appends an entry. An event with a conflation key takes the place of the one that waits under
+    /// the same key.
     pub fn push(&mut self, entry: Entry) {
+        let Some(entry) = self.conflate(entry) else {
+            return;
+        };
         self.bytes = self.bytes.saturating_add(entry.len());
         self.entries.push_back(entry);
     }
@@ -63,6 +76,7 @@ impl Queue {
         if self.bytes <= limit {
             let bytes = std::mem::take(&mut self.bytes);
             let entries = std::mem::take(&mut self.entries);
+            self.latest.clear();
             return Batch {
                 entries,
                 bytes,
@@ -89,12 +103,17 @@ impl Queue {
         }
         self.written = batch.written;
         self.bytes = self.bytes.saturating_add(batch.bytes);
+        let has_keys = |entry: &Entry| entry.conflation_key().is_some();
+        let recount = !self.latest.is_empty() || batch.entries.iter().any(has_keys);
         if self.entries.is_empty() {
             self.entries = batch.entries;
         } else {
             for entry in batch.entries.into_iter().rev() {
                 self.entries.push_front(entry);
             }
+        }
+        if recount {
+            self.latest.recount(&self.entries);
         }
     }
 
@@ -142,7 +161,9 @@ impl Queue {
             next
         };
         self.bytes = self.bytes.saturating_sub(counted);
-        self.entries.pop_front()
+        let entry = self.entries.pop_front()?;
+        self.latest.popped(&entry);
+        Some(entry)
     }
 }
 
