@@ -17,6 +17,8 @@ pub enum Error {
     Io(std::io::Error),
     /// None of the browser client's files is in the folder that the configuration names.
     NoClientBundle(PathBuf),
+    /// The name, value, path or domain of the configured cookie of that name cannot stand in one.
+    InvalidCookie(String),
     /// A handler was declared for an event that only the library may name.
     ReservedEvent(String),
     /// Two namespaces of one name were declared.
@@ -74,6 +76,7 @@ impl fmt::Display for Error {
             Self::NoClientBundle(folder) => {
                 write!(formatter, "no client files in {}", folder.display())
             }
+            Self::InvalidCookie(name) => write!(formatter, "cookie {name:?} is no valid one"),
             Self::ReservedEvent(name) => write!(formatter, "event name {name:?} is reserved"),
             Self::DuplicateNamespace(name) => {
                 write!(formatter, "namespace {name:?} is declared twice")
@@ -86,7 +89,10 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(error),
-            Self::NoClientBundle(_) | Self::ReservedEvent(_) | Self::DuplicateNamespace(_) => None,
+            Self::NoClientBundle(_)
+            | Self::InvalidCookie(_)
+            | Self::ReservedEvent(_)
+            | Self::DuplicateNamespace(_) => None,
         }
     }
 }

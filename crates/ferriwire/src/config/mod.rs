@@ -1,5 +1,7 @@
 //! Every knob of a server: default, unit, the reference option it mirrors, and what it costs.
 
+mod cookie;
+mod cors;
 mod limits;
 
 use std::path::PathBuf;
@@ -11,6 +13,9 @@ use ferriwire_proto::engine::Transport;
 use ferriwire_proto::engine::session::Timing;
 use ferriwire_proto::{connection, websocket};
 
+pub(crate) use self::cookie::SetCookie;
+pub use self::cookie::{Cookie, SameSite};
+pub use self::cors::Cors;
 pub use self::limits::Limits;
 use crate::engine::{Origins, Request};
 
@@ -37,6 +42,8 @@ pub struct Config {
     pub(crate) ping_timeout: Duration,
     pub(crate) limits: Limits,
     pub(crate) origins: Origins,
+    pub(crate) cors: Cors,
+    pub(crate) cookie: Option<Cookie>,
     pub(crate) allow_request: Option<AllowRequest>,
     pub(crate) client_bundle: Option<PathBuf>,
     pub(crate) codec: Codec,
@@ -55,6 +62,8 @@ impl Default for Config {
             ping_timeout: Duration::from_secs(20),
             limits: Limits::default(),
             origins: Origins::same_host(),
+            cors: Cors::new(),
+            cookie: None,
             allow_request: None,
             client_bundle: None,
             codec: Codec::Json,
@@ -69,12 +78,17 @@ impl Config {
         Self::default()
     }
 
-    /// Where the server answers. Default `/socket.io/`; matched exactly, with or without the
-    /// trailing slash (the reference matches every path that begins so). Mirrors `path`.
+    /// Where the server answers. Default `/socket.io/`; matched exactly (the reference matches every
+    /// path that begins so), with or without the trailing slash, so that clients with
+    /// `addTrailingSlash: false` need no setting here. Mirrors `path` and `addTrailingSlash`.
     #[must_use]
+    #[doc(alias = "addTrailingSlash")]
     pub fn path(mut self, path: impl Into<String>) -> Self {
         let path: String = path.into();
-        self.path = format!("/{}/", path.trim_matches('/'));
+        self.path = match path.trim_matches('/') {
+            "" => "/".to_owned(),
+            inner => format!("/{inner}/"),
+        };
         self
     }
 
@@ -121,6 +135,22 @@ impl Config {
     #[must_use]
     pub fn origins(mut self, origins: Origins) -> Self {
         self.origins = origins;
+        self
+    }
+
+    /// What scripts of those origins may do. Default: GET and POST with any header, and with cookies.
+    /// Mirrors the other keys of `cors`.
+    #[must_use]
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.cors = cors;
+        self
+    }
+
+    /// Sets this cookie with the answer to a polling handshake, for load balancers. Default: none.
+    /// Mirrors `cookie`.
+    #[must_use]
+    pub fn cookie(mut self, cookie: Cookie) -> Self {
+        self.cookie = Some(cookie);
         self
     }
 

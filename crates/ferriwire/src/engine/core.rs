@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::engine::handshake::Open;
 use ferriwire_proto::engine::{CloseReason, SessionId, Transport};
@@ -17,7 +19,7 @@ use super::session::{Input, Session};
 use super::sessions::Sessions;
 use super::shard::Shard;
 use super::task::{SessionHandler, SessionTask};
-use crate::config::Config;
+use crate::config::{Config, SetCookie};
 use crate::error::Error;
 
 /// What runs on top of all sessions of a server.
@@ -37,6 +39,7 @@ pub(crate) struct Core {
     shards_started: Once,
     next_shard: AtomicUsize,
     bundle: Option<Bundle>,
+    cookie: Option<SetCookie>,
     counters: Counters,
     accepting: AtomicBool,
     /// Connection tasks that have not ended.
@@ -52,6 +55,7 @@ impl Core {
     ) -> Result<Arc<Self>, Error> {
         let bundle = config.client_bundle.as_deref().map(Bundle::read);
         let bundle = bundle.transpose()?;
+        let cookie = set_cookie(&config)?;
         let now = tokio::time::Instant::now().into_std();
         let shortest = config.shortest_interval();
         let shards: Vec<_> = (0..shards.max(1))
@@ -65,6 +69,7 @@ impl Core {
             shards_started: Once::new(),
             next_shard: AtomicUsize::new(0),
             bundle,
+            cookie,
             counters: Counters::default(),
             accepting: AtomicBool::new(true),
             tasks: AtomicUsize::new(0),
@@ -93,6 +98,11 @@ impl Core {
 
     pub(crate) fn bundle(&self) -> Option<&Bundle> {
         self.bundle.as_ref()
+    }
+
+    /// The cookie of the answer to a polling handshake.
+    pub(crate) fn cookie(&self) -> Option<&SetCookie> {
+        self.cookie.as_ref()
     }
 
     /// Whether new sessions are taken.
@@ -197,6 +207,20 @@ impl Core {
             }
             ended.await;
         }
+    }
+}
+
+/// The configured cookie with a value that names this server: random, unless the program says one.
+fn set_cookie(config: &Config) -> Result<Option<SetCookie>, Error> {
+    let Some(cookie) = &config.cookie else {
+        return Ok(None);
+    };
+    let mut random = [0; 15];
+    getrandom::fill(&mut random).map_err(std::io::Error::from)?;
+    let routing_id = URL_SAFE_NO_PAD.encode(random);
+    match cookie.header(&config.path, &routing_id) {
+        Some(header) => Ok(Some(header)),
+        None => Err(Error::InvalidCookie(cookie.name().to_owned())),
     }
 }
 

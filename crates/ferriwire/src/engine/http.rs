@@ -13,14 +13,14 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use ferriwire_proto::engine::handshake::{BadRequest, Refusal};
-use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body::Body as HttpBody;
 use hyper::upgrade::OnUpgrade;
 
 use self::admission::{Admission, Refused, admit};
 pub(crate) use self::answers::empty;
-use self::answers::{payload, with_body};
+use self::answers::{is_internet_explorer, payload, with_body, without_filter};
 use self::cors::{allow_origin, is_preflight, preflight};
 use self::polling::{poll, post};
 use self::upgrade::upgrade;
@@ -73,14 +73,13 @@ where
     }
     let verdict = core.config().origins.judge(&request);
     let path = request.uri().path().to_owned();
-    let requested = request
-        .headers()
-        .get(ACCESS_CONTROL_REQUEST_HEADERS)
-        .cloned();
+    let internet_explorer = is_internet_explorer(request.headers());
     let mut response = match route(core, &path) {
         Route::Foreign => empty(StatusCode::NOT_FOUND),
+        Route::Bundle(_) | Route::Engine if is_preflight(request.method(), &verdict) => {
+            preflight(&core.config().cors, request.headers())
+        }
         Route::Bundle(name) => bundle_file(core, name, request.method()),
-        Route::Engine if is_preflight(request.method(), &verdict) => preflight(requested),
         Route::Engine => {
             let upgrades = is_upgrade(request.method(), request.headers());
             match admit(core, &mut request, upgrades, &verdict) {
@@ -93,7 +92,11 @@ where
             }
         }
     };
-    allow_origin(response.headers_mut(), &verdict);
+    let headers = response.headers_mut();
+    allow_origin(headers, &verdict, core.config());
+    if internet_explorer {
+        without_filter(headers);
+    }
     response
 }
 
@@ -129,8 +132,16 @@ fn open(core: &Arc<Core>, request: Arc<Request>, upgrade: Option<OnUpgrade>) -> 
         },
         None => None,
     };
+    let secure = request.secure;
     match core.open_session(request, upgrade) {
-        Ok(handshake) => switching.unwrap_or_else(|| payload(handshake.into_bytes())),
+        Ok(handshake) => switching.unwrap_or_else(|| {
+            let mut response = payload(handshake.into_bytes());
+            if let Some(cookie) = core.cookie() {
+                let headers = response.headers_mut();
+                headers.append(SET_COOKIE, cookie.value(secure));
+            }
+            response
+        }),
         Err(error) => {
             tracing::error!(%error, "no random bytes for a session id");
             let refusal = Refusal::BadRequest(BadRequest::IdGeneration);

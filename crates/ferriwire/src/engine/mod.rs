@@ -41,7 +41,7 @@ pub use body::Body;
 pub use counters::Stats;
 pub use ferriwire_proto::engine::{CloseReason, Revision, Transport};
 pub use origins::Origins;
-pub use request::{PeerAddress, Request};
+pub use request::{PeerAddress, Request, Secure};
 pub(crate) use server::shard_count;
 pub use server::{RunningServer, Server};
 pub use service::{Layer, Layered, Service};

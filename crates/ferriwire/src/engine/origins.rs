@@ -58,6 +58,11 @@ impl Origins {
         self
     }
 
+    /// Whether what an answer allows depends on the origin.
+    pub(crate) fn is_list(&self) -> bool {
+        !self.listed.is_empty()
+    }
+
     pub(crate) fn judge<B>(&self, request: &Request<B>) -> Verdict {
         let headers = request.headers();
         let Some(origin) = headers.get(ORIGIN) else {

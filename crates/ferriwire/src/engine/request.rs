@@ -17,6 +17,7 @@ pub struct Request {
     pub(crate) headers: HeaderMap,
     pub(crate) extensions: Extensions,
     pub(crate) address: Option<SocketAddr>,
+    pub(crate) secure: bool,
     pub(crate) transport: Transport,
     pub(crate) revision: Revision,
     pub(crate) issued: SystemTime,
@@ -26,6 +27,11 @@ pub struct Request {
 /// service yourself, and [`Request::address`] will know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddress(pub SocketAddr);
+
+/// That a request came over TLS: put this into its extensions when you mount the service behind TLS
+/// of your own, and [`Request::secure`] will know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Secure;
 
 impl Request {
     /// The headers (`handshake.headers`).
@@ -60,6 +66,13 @@ impl Request {
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Whether it came over TLS (`handshake.secure`), as far as the server knows: for a mounted service
+    /// [`Secure`] has to say so.
+    #[must_use]
+    pub fn secure(&self) -> bool {
+        self.secure
     }
 
     /// When the session was opened (`handshake.issued`).

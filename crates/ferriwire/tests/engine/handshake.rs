@@ -402,3 +402,52 @@ async fn a_websocket_handshake_needs_version_13_and_a_key() {
     assert_eq!(response.header("sec-websocket-extensions"), None);
     assert_eq!(echo.server.stats().sessions_opened, 1);
 }
+
+#[tokio::test]
+async fn internet_explorer_is_told_to_leave_scripts_alone() {
+    let echo = Echo::start(config()).await;
+    for (agent, expected) in [
+        (
+            "Mozilla/4.0 (compatible;MSIE 8.0;Windows NT 6.1)",
+            Some("0"),
+        ),
+        (
+            "Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 6.1)",
+            Some("0"),
+        ),
+        (
+            "Mozilla/5.0 (Windows NT 6.3; Trident/7.0; rv:11.0) like Gecko",
+            Some("0"),
+        ),
+        ("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0", None),
+    ] {
+        let mut http = Http::connect(echo.addr()).await;
+        let agent = [("User-Agent", agent)];
+        let response = http.request("GET", POLLING, &agent, "").await;
+        assert_eq!(response.header("x-xss-protection"), expected, "{agent:?}");
+        let caching = response.header("cache-control");
+        assert_eq!(caching, Some("no-store"));
+        let sniffing = response.header("x-content-type-options");
+        assert_eq!(sniffing, Some("nosniff"));
+    }
+}
+
+#[tokio::test]
+async fn a_path_without_a_trailing_slash_and_the_root_are_paths() {
+    for (path, targets) in [
+        ("/engine.io/", ["/engine.io", "/engine.io/"]),
+        ("engine.io", ["/engine.io", "/engine.io/"]),
+        ("/a/b", ["/a/b", "/a/b/"]),
+        ("/", ["/", "/"]),
+    ] {
+        let echo = Echo::start(config().path(path)).await;
+        for target in targets {
+            let mut http = Http::connect(echo.addr()).await;
+            let target = format!("{target}?EIO=4&transport=polling");
+            assert_eq!(http.get(&target).await.status, 200, "{path} {target}");
+            let target = target.replace("polling", "websocket");
+            let websocket = WebSocket::connect(echo.addr(), &target, &[]).await;
+            assert!(websocket.is_ok(), "{path} {target}");
+        }
+    }
+}

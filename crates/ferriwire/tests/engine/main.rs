@@ -5,6 +5,7 @@ mod support;
 
 mod bounds;
 mod closing;
+mod cookies;
 mod cors;
 mod handshake;
 mod heartbeat;

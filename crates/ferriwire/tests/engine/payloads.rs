@@ -310,6 +310,33 @@ async fn an_octet_stream_ends_the_session() {
 }
 
 #[tokio::test]
+async fn an_encoded_body_is_answered_415_and_never_decoded() {
+    let echo = Echo::start(config()).await;
+    let mut polling = echo.polling().await;
+    let target = polling.target();
+    for encoding in [
+        "gzip",
+        "deflate",
+        "br",
+        "x-gzip",
+        "identity, gzip",
+        "nonsense",
+    ] {
+        let headers = [("Content-Encoding", encoding)];
+        let mut http = Http::connect(echo.addr()).await;
+        let response = http.request("POST", &target, &headers, "4hi").await;
+        assert_eq!((response.status, response.text()), (415, ""), "{encoding}");
+        let connection = response.header("connection");
+        assert_eq!(connection, Some("close"), "{encoding}");
+    }
+    // The session lives, and what is not encoded may say so.
+    let plain = [("Content-Encoding", "identity")];
+    let response = polling.posts.request("POST", &target, &plain, "4hi").await;
+    assert_eq!((response.status, response.text()), (200, "ok"));
+    assert_eq!(polling.get().await.text(), "4hi");
+}
+
+#[tokio::test]
 async fn a_second_get_ends_the_session() {
     let mut echo = Echo::start(config()).await;
     let mut polling = echo.polling().await;

@@ -102,8 +102,29 @@ impl Http {
         .await
     }
 
+    /// Reads the next answer, which has no body when it answers a HEAD.
+    pub(crate) async fn response_to(&mut self, method: &str) -> Response {
+        if method == "HEAD" {
+            self.response_head().await
+        } else {
+            self.response().await
+        }
+    }
+
     /// Reads the next answer.
     pub(crate) async fn response(&mut self) -> Response {
+        let mut response = self.response_head().await;
+        let length = response.header("content-length").map(str::to_owned);
+        response.body = match (response.status, length) {
+            (101 | 204 | 304, _) => Vec::new(),
+            (_, Some(length)) => self.take(length.parse().expect("a length")).await,
+            (_, None) if response.header("transfer-encoding").is_some() => self.chunks().await,
+            (_, None) => self.rest().await,
+        };
+        response
+    }
+
+    async fn response_head(&mut self) -> Response {
         let head_end = loop {
             if let Some(end) = find(&self.received, b"\r\n\r\n") {
                 break end;
@@ -116,19 +137,11 @@ impl Http {
         };
         let (status, headers) = parse_head(&self.received[..head_end]);
         self.received.drain(..head_end + 4);
-        let mut response = Response {
+        Response {
             status,
             headers,
             body: Vec::new(),
-        };
-        let length = response.header("content-length").map(str::to_owned);
-        response.body = match (status, length) {
-            (101 | 204 | 304, _) => Vec::new(),
-            (_, Some(length)) => self.take(length.parse().expect("a length")).await,
-            (_, None) if response.header("transfer-encoding").is_some() => self.chunks().await,
-            (_, None) => self.rest().await,
-        };
-        response
+        }
     }
 
     /// Everything until the server ends the connection.
@@ -199,6 +212,15 @@ impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(header, _)| header == name);
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// Whether some header of that name lists a value, whatever its case.
+    pub(crate) fn has(&self, name: &str, value: &str) -> bool {
+        let mut headers = self.headers.iter().filter(|(header, _)| header == name);
+        headers.any(|(_, list)| {
+            let mut values = list.split(',');
+            values.any(|listed| listed.trim().eq_ignore_ascii_case(value))
+        })
     }
 
     pub(crate) fn text(&self) -> &str {

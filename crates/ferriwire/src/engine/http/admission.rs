@@ -12,7 +12,7 @@ use hyper::upgrade::OnUpgrade;
 use super::super::body::Body;
 use super::super::core::Core;
 use super::super::origins::Verdict;
-use super::super::request::{PeerAddress, Request, detached};
+use super::super::request::{PeerAddress, Request, Secure, detached};
 use super::super::session::Session;
 use super::answers::{close_connection, with_body};
 
@@ -116,6 +116,7 @@ fn remember<B>(request: &mut http::Request<B>, query: &Query) -> Request {
         method: request.method().clone(),
         uri: uri.to_string().parse().unwrap_or(uri),
         headers: detached(request.headers()),
+        secure: extensions.get::<Secure>().is_some(),
         extensions,
         address,
         transport: query.transport,

@@ -1,7 +1,9 @@
 //! The answers that do not depend on who asks.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, USER_AGENT, X_CONTENT_TYPE_OPTIONS, X_XSS_PROTECTION,
+};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::super::body::Body;
@@ -43,4 +45,17 @@ pub(super) fn close_connection(mut response: Response<Body>) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// Whether the browser is an Internet Explorer, whose filter for scripts would damage payloads.
+pub(super) fn is_internet_explorer(headers: &HeaderMap) -> bool {
+    let agent = headers
+        .get(USER_AGENT)
+        .and_then(|agent| agent.to_str().ok());
+    agent.is_some_and(|agent| agent.contains("MSIE") || agent.contains("Trident/"))
+}
+
+/// Turns that filter off.
+pub(super) fn without_filter(headers: &mut HeaderMap) {
+    headers.insert(X_XSS_PROTECTION, HeaderValue::from_static("0"));
 }

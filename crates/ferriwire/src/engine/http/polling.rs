@@ -4,8 +4,8 @@ use std::fmt::Display;
 
 use bytes::Buf;
 use ferriwire_proto::engine::handshake::Refusal;
-use http::header::CONTENT_TYPE;
-use http::{Response, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, Response, StatusCode};
 use http_body::Body as HttpBody;
 use tokio::sync::oneshot;
 
@@ -48,6 +48,11 @@ where
     if binary.is_some_and(|kind| kind.as_bytes() == b"application/octet-stream") {
         return empty(StatusCode::BAD_REQUEST);
     }
+    if is_encoded(&parts.headers) {
+        unfinished.finish();
+        session.end_post();
+        return close_connection(empty(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+    }
     let response = match read_body(body, core.config().limits.max_payload).await {
         Ok(body) => {
             let (handed_on, answer) = oneshot::channel();
@@ -67,6 +72,13 @@ where
     unfinished.finish();
     session.end_post();
     response
+}
+
+/// Whether a body would have to be decompressed, which is never done: a little of it may be a lot of
+/// memory.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// Tells the connection task of a request that its client gave up: hyper then drops the future.
