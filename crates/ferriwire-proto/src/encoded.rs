@@ -8,9 +8,10 @@ use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::engine::queue::Overflow;
+use crate::log::Offset;
 use crate::websocket::frame::{Header, OpCode};
 
 /// The Engine.IO packet type of a message, its first character.
@@ -30,6 +31,9 @@ pub struct Encoded {
     text_start: usize,
     attachments: Vec<Attachment>,
     kind: Kind,
+    /// How many bytes stand behind the room that was left for an offset: in the text, or in the
+    /// binary message if there is no text.
+    slot: Option<usize>,
     waiting: Waiting,
 }
 
@@ -79,6 +83,7 @@ impl Encoded {
             attachments: vec![Attachment::new(data)],
             kind: Kind::Event,
             waiting: Waiting::default(),
+            slot: None,
         }
     }
 
@@ -110,7 +115,49 @@ impl Encoded {
             attachments: Vec::new(),
             kind: Kind::ControlFrame,
             waiting: Waiting::default(),
+            slot: None,
         }
+    }
+
+    /// Notes that [`Offset::LEN`] bytes were left for an offset, with `behind` bytes after them: in
+    /// the text, or in the binary message if there is no text.
+    #[must_use]
+    pub fn with_slot(mut self, behind: usize) -> Self {
+        self.slot = Some(behind);
+        self
+    }
+
+    /// Whether room was left for an offset.
+    #[must_use]
+    pub fn has_slot(&self) -> bool {
+        self.slot.is_some()
+    }
+
+    /// Writes an offset into the room that was left for it. No length changes, so nothing else does.
+    pub fn stamp(&mut self, offset: Offset) {
+        let Some(behind) = self.slot else { return };
+        let text = offset.encode();
+        let write = |bytes: &mut [u8]| {
+            let end = bytes.len().checked_sub(behind)?;
+            let start = end.checked_sub(Offset::LEN)?;
+            bytes.get_mut(start..end)?.copy_from_slice(&text);
+            Some(())
+        };
+        let written = if self.text().is_empty() {
+            self.attachments.first_mut().and_then(|message| {
+                let data = std::mem::take(&mut message.data);
+                // Nobody else has it yet, so nothing is copied.
+                let mut data = data
+                    .try_into_mut()
+                    .unwrap_or_else(|shared| BytesMut::from(shared.as_ref()));
+                let written = write(&mut data);
+                message.data = data.freeze();
+                written
+            })
+        } else {
+            write(&mut self.buffer)
+        };
+        debug_assert!(written.is_some(), "the slot lies within the message");
     }
 
     /// What it is, as far as queueing is concerned.
@@ -252,6 +299,7 @@ impl Builder {
             attachments: attachments.into_iter().map(Attachment::new).collect(),
             kind,
             waiting: Waiting::default(),
+            slot: None,
         }
     }
 }
@@ -271,6 +319,7 @@ fn put_before(buffer: &mut Vec<u8>, end: usize, piece: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::Epoch;
 
     fn frames(encoded: &Encoded) -> Vec<u8> {
         encoded.websocket_pieces().flatten().copied().collect()
@@ -304,6 +353,35 @@ mod tests {
             b"\x81\x09452-[\"e\"]\x82\x02\x01\x02\x82\x00"
         );
         assert_eq!(encoded.len(), frames(&encoded).len());
+    }
+
+    #[test]
+    fn an_offset_is_stamped_into_the_room_left_for_it() {
+        let offset = Offset {
+            epoch: Epoch([7; 6]),
+            seq: 1_000_000,
+        };
+        let stamp = std::str::from_utf8(&offset.encode()).unwrap().to_owned();
+        let mut builder = Builder::new(0, 0);
+        let room = "x".repeat(Offset::LEN);
+        builder
+            .body()
+            .extend_from_slice(format!("[\"e\",\"{room}\"]").as_bytes());
+        let mut text = builder.finish(b"42", Vec::new(), Kind::Event).with_slot(2);
+        let len = text.len();
+        text.stamp(offset);
+        assert_eq!(text.text(), format!("42[\"e\",\"{stamp}\"]").as_bytes());
+        assert_eq!(text.len(), len);
+
+        let data = Bytes::from(format!("\x01{room}\x02\x03").into_bytes());
+        let mut binary = Encoded::binary_message(data).with_slot(2);
+        binary.stamp(offset);
+        let data = binary.attachments().next().unwrap();
+        assert_eq!(**data, *format!("\x01{stamp}\x02\x03").as_bytes());
+
+        let mut without = Encoded::text_message("hello");
+        without.stamp(offset);
+        assert_eq!(without.text(), b"4hello");
     }
 
     #[test]

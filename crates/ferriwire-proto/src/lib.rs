@@ -22,12 +22,14 @@
 //! | [`codec`] | Socket.IO 5 | packets and typed arguments to and from bytes |
 //! | [`encoded`] | | one outgoing message and its wire forms, each made at most once |
 //! | [`connection`] | Socket.IO 5 | several namespaces on one session |
+//! | [`log`] | Socket.IO 5 | a namespace's events in order, for clients that come back |
 //! | [`value`] | | untyped payloads |
 
 pub mod codec;
 pub mod connection;
 pub mod encoded;
 pub mod engine;
+pub mod log;
 pub mod packet;
 pub mod value;
 pub mod websocket;

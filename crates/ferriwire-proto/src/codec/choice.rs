@@ -45,6 +45,23 @@ impl Codec {
         }
     }
 
+    /// Encodes an event that asks for no acknowledgement, with room for an offset behind its
+    /// arguments: to be [stamped](Encoded::stamp) before it is sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode_event`](Self::encode_event).
+    pub fn encode_stamped_event<P: Serialize + ?Sized>(
+        &self,
+        namespace: &str,
+        name: &str,
+        payload: &P,
+    ) -> Result<Encoded, EncodeError> {
+        match self {
+            Self::Json => json::encode_stamped_event(namespace, name, payload),
+        }
+    }
+
     /// Encodes the answer to an event.
     ///
     /// # Errors

@@ -17,4 +17,5 @@ mod tests;
 pub use decode::Decoder;
 pub use encode::{
     encode_ack, encode_connect, encode_connect_error, encode_disconnect, encode_event,
+    encode_stamped_event,
 };

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::codec::args::{serialize_arguments, serialize_value};
 use crate::codec::{EncodeError, MAX_ATTACHMENTS};
 use crate::encoded::{Builder, Encoded, Kind};
+use crate::log::Offset;
 use crate::packet::{AckId, PacketKind, is_reserved};
 
 /// A guess of how large a payload is, so that most are written without growing the buffer.
@@ -24,6 +25,34 @@ pub fn encode_event<P: Serialize + ?Sized>(
     name: &str,
     payload: &P,
 ) -> Result<Encoded, EncodeError> {
+    encode_event_ending(namespace, id, name, payload, b"]")
+}
+
+/// Encodes an event that asks for no acknowledgement, with room for an offset behind its arguments:
+/// to be [stamped](Encoded::stamp) before it is sent.
+///
+/// # Errors
+///
+/// As [`encode_event`].
+pub fn encode_stamped_event<P: Serialize + ?Sized>(
+    namespace: &str,
+    name: &str,
+    payload: &P,
+) -> Result<Encoded, EncodeError> {
+    let event = encode_event_ending(namespace, None, name, payload, OFFSET_AND_END)?;
+    Ok(event.with_slot(2))
+}
+
+/// One more argument, to be overwritten, and the end of the list.
+const OFFSET_AND_END: &[u8; Offset::LEN + 4] = b",\"----------------\"]";
+
+fn encode_event_ending<P: Serialize + ?Sized>(
+    namespace: &str,
+    id: Option<AckId>,
+    name: &str,
+    payload: &P,
+    end: &[u8],
+) -> Result<Encoded, EncodeError> {
     if is_reserved(name) {
         return Err(EncodeError::ReservedName(name.to_owned()));
     }
@@ -32,7 +61,7 @@ pub fn encode_event<P: Serialize + ?Sized>(
     body.push(b'[');
     serialize_value(body, name)?;
     let attachments = serialize_arguments(body, true, payload, MAX_ATTACHMENTS)?;
-    body.push(b']');
+    body.extend_from_slice(end);
     let kind = if attachments.is_empty() {
         PacketKind::Event
     } else {

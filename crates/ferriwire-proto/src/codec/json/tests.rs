@@ -451,3 +451,33 @@ fn names_are_written_as_json() {
         r#"51-/ns,9007199254740991["e",{"_placeholder":true,"num":0}]"#
     );
 }
+
+#[test]
+fn a_stamped_event_ends_with_its_offset() {
+    let offset = crate::log::Offset {
+        epoch: crate::log::Epoch([9; 6]),
+        seq: 77,
+    };
+    let stamp = offset.encode();
+    let stamp = std::str::from_utf8(&stamp).unwrap();
+    for (namespace, payload, expected) in [
+        ("/", json!([]), format!("2[\"e\",[],\"{stamp}\"]")),
+        (
+            "/chat",
+            json!("hi"),
+            format!("2/chat,[\"e\",\"hi\",\"{stamp}\"]"),
+        ),
+    ] {
+        let mut event = encode_stamped_event(namespace, "e", &payload).unwrap();
+        assert!(event.has_slot());
+        event.stamp(offset);
+        assert_eq!(wire(&event), (expected, Vec::new()));
+    }
+    let mut event = encode_stamped_event("/", "e", &()).unwrap();
+    event.stamp(offset);
+    assert_eq!(wire(&event).0, format!("2[\"e\",\"{stamp}\"]"));
+    let mut event = encode_stamped_event("/", "e", &Bytes::from_static(&[1])).unwrap();
+    event.stamp(offset);
+    let text = format!("51-[\"e\",{{\"_placeholder\":true,\"num\":0}},\"{stamp}\"]");
+    assert_eq!(wire(&event), (text, vec![Bytes::from_static(&[1])]));
+}
