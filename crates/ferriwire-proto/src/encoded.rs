@@ -35,6 +35,8 @@ pub struct Encoded {
     /// binary message if there is no text.
     slot: Option<usize>,
     waiting: Waiting,
+    /// Whether a transport that compresses may compress this one.
+    compress: bool,
 }
 
 /// How an event waits in a queue, if not like any other.
@@ -84,6 +86,7 @@ impl Encoded {
             kind: Kind::Event,
             waiting: Waiting::default(),
             slot: None,
+            compress: true,
         }
     }
 
@@ -116,6 +119,7 @@ impl Encoded {
             kind: Kind::ControlFrame,
             waiting: Waiting::default(),
             slot: None,
+            compress: false,
         }
     }
 
@@ -192,6 +196,20 @@ impl Encoded {
     pub fn conflation_key(&self) -> Option<&Arc<str>> {
         let key = self.waiting.conflation_key.as_ref();
         key.filter(|_| self.kind == Kind::Event)
+    }
+
+    /// The same message, to be compressed by transports that compress, or to be left as it is.
+    #[must_use]
+    pub fn with_compress(mut self, compress: bool) -> Self {
+        self.compress = compress && self.kind != Kind::ControlFrame;
+        self
+    }
+
+    /// Whether a transport that compresses may compress it: the default, but for control frames,
+    /// which are never compressed (RFC 7692, section 5.1).
+    #[must_use]
+    pub fn compress(&self) -> bool {
+        self.compress
     }
 
     /// The text of the Engine.IO packet with its type; empty for a purely binary message.
@@ -300,6 +318,7 @@ impl Builder {
             kind,
             waiting: Waiting::default(),
             slot: None,
+            compress: true,
         }
     }
 }
@@ -392,6 +411,20 @@ mod tests {
         let encoded = builder.finish(head.as_bytes(), Vec::new(), Kind::Event);
         assert_eq!(encoded.text(), format!("{head}body").as_bytes());
         assert_eq!(frames(&encoded).get(2..), Some(encoded.text()));
+    }
+
+    #[test]
+    fn everything_may_be_compressed_but_control_frames_and_what_asks_not_to_be() {
+        assert!(Encoded::text_message("hello").compress());
+        assert!(Encoded::binary_message(Bytes::from_static(&[1])).compress());
+        assert!(
+            !Encoded::text_message("hello")
+                .with_compress(false)
+                .compress()
+        );
+        let ping = Encoded::control_frame(OpCode::Ping, b"");
+        assert!(!ping.compress());
+        assert!(!ping.with_compress(true).compress());
     }
 
     #[test]

@@ -48,8 +48,9 @@ pub use ferriwire_proto::codec::Codec;
 pub use ferriwire_proto::value::{Args, Value};
 pub use handshake::{ConnectError, Handshake};
 pub use server::{
-    Ack, Acknowledgement, Answer, Answers, Broadcast, Declared, DisconnectReason, Fresh, Modified,
-    Namespace, NamespaceHandle, RunningServer, Server, Socket, Target, Untyped,
+    Ack, Acknowledgement, Answer, Answers, Broadcast, Declared, DisconnectReason, Fresh, Missing,
+    Modified, Namespace, NamespaceHandle, RemoteSocket, Responses, RunningServer, Server, Socket,
+    Target, Untyped,
 };
 pub use socket_id::{InvalidSocketId, SocketId};
 

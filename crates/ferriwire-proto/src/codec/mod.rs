@@ -32,6 +32,7 @@ mod depth;
 mod encode_error;
 mod limits;
 mod payload;
+mod untyped;
 mod violation;
 
 pub use args::{Arguments, ArgumentsError, OwnedArguments};
@@ -40,4 +41,5 @@ pub use depth::MAX_DEPTH;
 pub use encode_error::EncodeError;
 pub use limits::{Limits, MAX_ATTACHMENTS};
 pub use payload::{Payload, decode_connect_payload};
+pub use untyped::{from_args, from_value, to_args, to_value};
 pub use violation::Violation;

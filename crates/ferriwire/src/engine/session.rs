@@ -236,8 +236,9 @@ impl Session {
         self.shared.attention.swap(false, Ordering::AcqRel)
     }
 
-    /// The transport that the session uses now.
-    pub(crate) fn transport(&self) -> Transport {
+    /// The transport that the session uses now (`socket.conn.transport.name`).
+    #[must_use]
+    pub fn transport(&self) -> Transport {
         if self.shared.upgraded.load(Ordering::Acquire) {
             Transport::WebSocket
         } else {

@@ -1,6 +1,6 @@
 //! Acknowledgements of one socket, and of all receivers of a broadcast.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -9,15 +9,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use ferriwire_proto::codec::args::{Arguments, OwnedArguments};
+use ferriwire_proto::codec::args::OwnedArguments;
 use ferriwire_proto::packet::AckId;
 use futures_util::Stream;
-use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 
-use super::hub::Hub;
 use super::membership::Membership;
 use crate::error::AckError;
 use crate::socket_id::SocketId;
@@ -135,74 +133,11 @@ fn decode<A: DeserializeOwned>(arguments: &OwnedArguments) -> Result<A, AckError
     decoded.map_err(|error| AckError::Mismatch(error.to_string()))
 }
 
-/// Broadcasts whose receivers have not all answered.
-#[derive(Debug, Default)]
-pub(crate) struct BroadcastAcks {
-    pending: Mutex<HashMap<AckId, Expected>>,
-}
-
-#[derive(Debug)]
-struct Expected {
-    from: BTreeSet<SocketId>,
-    answers: mpsc::UnboundedSender<RawAnswer>,
-}
+/// Where the answers to a broadcast go: called once for each receiver that was asked, outside all
+/// locks.
+pub(crate) type Collector = Arc<dyn Fn(&SocketId, Result<OwnedArguments, AckError>) + Send + Sync>;
 
 type RawAnswer = (SocketId, Result<OwnedArguments, AckError>);
-
-impl BroadcastAcks {
-    /// Enters a broadcast before it is sent.
-    fn open(&self, id: AckId) -> mpsc::UnboundedReceiver<RawAnswer> {
-        // As many answers as receivers, each once.
-        let (answers, receiver) = mpsc::unbounded_channel();
-        let expected = Expected {
-            from: BTreeSet::new(),
-            answers,
-        };
-        self.pending.lock().insert(id, expected);
-        receiver
-    }
-
-    fn expect(&self, id: AckId, from: SocketId) {
-        if let Some(expected) = self.pending.lock().get_mut(&id) {
-            expected.from.insert(from);
-        }
-    }
-
-    /// Hands on an answer, if it is missing.
-    pub(crate) fn answer(&self, id: AckId, from: &SocketId, arguments: Arguments<'_>) -> bool {
-        let Some(answers) = self.take_expected(id, from) else {
-            return false;
-        };
-        let answer = Ok(arguments.to_owned());
-        answers.send((from.clone(), answer)).is_ok()
-    }
-
-    fn take_expected(
-        &self,
-        id: AckId,
-        from: &SocketId,
-    ) -> Option<mpsc::UnboundedSender<RawAnswer>> {
-        let mut pending = self.pending.lock();
-        let expected = pending.get_mut(&id)?;
-        let missing = expected.from.remove(from);
-        missing.then(|| expected.answers.clone())
-    }
-
-    /// The socket has left: it will not answer.
-    pub(crate) fn forget(&self, socket: &SocketId) {
-        for expected in self.pending.lock().values_mut() {
-            if expected.from.remove(socket) {
-                // Whoever does not read the answers any more is about to close them.
-                let answer = Err(AckError::Disconnected);
-                let _ = expected.answers.send((socket.clone(), answer));
-            }
-        }
-    }
-
-    fn close(&self, id: AckId) {
-        self.pending.lock().remove(&id);
-    }
-}
 
 /// One answer to a broadcast.
 #[derive(Debug)]
@@ -214,14 +149,43 @@ pub struct Answer<A> {
     pub result: Result<A, AckError>,
 }
 
+/// All that came of a broadcast with acknowledgements.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Responses<A> {
+    /// What the receivers said, in the order in which they said it.
+    pub values: Vec<A>,
+    /// Who gave no usable answer, and why.
+    pub missing: Vec<Missing>,
+}
+
+/// A receiver of a broadcast that gave no usable answer.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Missing {
+    /// Who.
+    pub socket: SocketId,
+    /// Why.
+    pub error: AckError,
+}
+
+impl<A> Responses<A> {
+    /// Whether everybody answered; so it is when there was nobody.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty()
+    }
+}
+
 /// The answers to a broadcast, as they come in: one per receiver. Those that do not come within
-/// the timeout come as [`AckError::Timeout`] then. Dropping this forgets all that have not come; until
-/// then the namespace remembers who is missing.
+/// the timeout come as [`AckError::Timeout`] then. Dropping this forgets all that have not come.
 #[must_use = "the event is sent, but its answers are only seen by reading this"]
 pub struct Answers<A> {
-    hub: Arc<Hub>,
     id: AckId,
+    /// As many answers as receivers, each once.
     incoming: mpsc::UnboundedReceiver<RawAnswer>,
+    /// Who was asked and is not known to have answered.
+    owing: BTreeMap<SocketId, Arc<Membership>>,
     /// How many receivers have not been accounted for.
     missing: usize,
     timer: Timer,
@@ -229,23 +193,37 @@ pub struct Answers<A> {
 }
 
 impl<A: DeserializeOwned> Answers<A> {
-    /// Enters a broadcast, has `send` send it, and counts its receivers.
+    /// Has `send` send a broadcast to those for whom it is told `true`: those who may be asked.
     pub(crate) fn collect_from(
-        hub: &Arc<Hub>,
         id: AckId,
         timeout: Duration,
-        send: impl FnOnce(&mut dyn FnMut(&Membership)),
+        send: impl FnOnce(&mut dyn FnMut(&Arc<Membership>) -> bool),
     ) -> Self {
-        let incoming = hub.broadcast_acks().open(id);
+        let (sender, incoming) = mpsc::unbounded_channel();
+        let answered = sender.clone();
+        let collector: Collector = Arc::new(move |socket, answer| {
+            // Whoever does not read the answers any more has no use for this one.
+            let _ = answered.send((socket.clone(), answer));
+        });
+        let mut owing = BTreeMap::new();
         let mut missing = 0;
         send(&mut |membership| {
             missing += 1;
-            hub.broadcast_acks().expect(id, membership.id().clone());
+            match membership.expect_answer(id, &collector) {
+                Ok(()) => {
+                    owing.insert(membership.id().clone(), Arc::clone(membership));
+                    true
+                }
+                Err(error) => {
+                    let _ = sender.send((membership.id().clone(), Err(error)));
+                    false
+                }
+            }
         });
         Self {
-            hub: Arc::clone(hub),
             id,
             incoming,
+            owing,
             missing,
             timer: Timer::new(timeout),
             answer: PhantomData,
@@ -266,10 +244,43 @@ impl<A: DeserializeOwned> Answers<A> {
         answers
     }
 
-    /// Who has not answered when the time is up.
-    fn overdue(&self) -> Option<SocketId> {
-        let mut pending = self.hub.broadcast_acks().pending.lock();
-        pending.get_mut(&self.id)?.from.pop_first()
+    /// The same, what was said apart from who is missing: await it for the reference's
+    /// `(error, responses)`. Nobody is waited for when there are no receivers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{EmitError, Event, NamespaceHandle};
+    ///
+    /// const VOTE: Event<String, bool> = Event::new("vote");
+    ///
+    /// async fn everybody_agrees(lobby: &NamespaceHandle) -> Result<bool, EmitError> {
+    ///     let votes = lobby.to("lobby").emit_with_ack(VOTE, "tea?")?.collect().await;
+    ///     Ok(votes.is_complete() && votes.values.iter().all(|vote| *vote))
+    /// }
+    /// ```
+    pub async fn collect(mut self) -> Responses<A> {
+        let mut responses = Responses {
+            values: Vec::with_capacity(self.missing),
+            missing: Vec::new(),
+        };
+        while let Some(Answer { socket, result }) = self.next().await {
+            match result {
+                Ok(value) => responses.values.push(value),
+                Err(error) => responses.missing.push(Missing { socket, error }),
+            }
+        }
+        responses
+    }
+
+    /// Somebody who has not answered when the time is up, and need not do so any more.
+    fn overdue(&mut self) -> Option<SocketId> {
+        while let Some((socket, membership)) = self.owing.pop_first() {
+            if membership.forget_ack(self.id) {
+                return Some(socket);
+            }
+        }
+        None
     }
 }
 
@@ -299,6 +310,7 @@ impl<A: DeserializeOwned> Stream for Answers<A> {
             return Poll::Ready(None);
         };
         self.missing -= 1;
+        self.owing.remove(&socket);
         let result = answer.and_then(|arguments| decode(&arguments));
         Poll::Ready(Some(Answer { socket, result }))
     }
@@ -306,7 +318,9 @@ impl<A: DeserializeOwned> Stream for Answers<A> {
 
 impl<A> Drop for Answers<A> {
     fn drop(&mut self) {
-        self.hub.broadcast_acks().close(self.id);
+        for membership in self.owing.values() {
+            membership.forget_ack(self.id);
+        }
     }
 }
 

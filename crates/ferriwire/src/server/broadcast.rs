@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::answers::Answers;
-use super::hub::Hub;
+use super::hub::{Data, Hub};
+use super::membership::Membership;
+use super::remote::RemoteSocket;
 pub use super::rooms::Target;
 use crate::error::EmitError;
 use crate::event::Accepts;
@@ -34,6 +36,7 @@ pub struct Broadcast {
     to: Vec<Target>,
     except: Vec<Target>,
     volatile: bool,
+    compress: bool,
     timeout: Duration,
 }
 
@@ -60,6 +63,7 @@ impl Broadcast {
             to: Vec::new(),
             except: Vec::new(),
             volatile: false,
+            compress: true,
             timeout,
         }
     }
@@ -80,6 +84,12 @@ impl Broadcast {
     /// Whoever cannot take the event at once does not get it.
     pub fn volatile(mut self) -> Self {
         self.volatile = true;
+        self
+    }
+
+    /// Whether transports that compress may compress the event. Default `true`.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.compress = compress;
         self
     }
 
@@ -108,8 +118,9 @@ impl Broadcast {
     {
         let hub = self.namespace.hub()?;
         let message = hub.encode_event(None, event.name(), &payload)?;
+        let message = Arc::new(message.with_compress(self.compress));
         let (to, except) = (&self.to, &self.except);
-        hub.broadcast(to, except, &Arc::new(message), self.volatile, |_| {});
+        hub.broadcast(to, except, &message, self.volatile, |_| true);
         Ok(())
     }
 
@@ -140,24 +151,115 @@ impl Broadcast {
         let hub = self.namespace.hub()?;
         let id = hub.next_ack();
         let message = hub.encode_event(Some(id), event.name(), &payload)?;
-        let message = Arc::new(message);
-        Ok(Answers::collect_from(hub, id, self.timeout, |receiver| {
+        let message = Arc::new(message.with_compress(self.compress));
+        Ok(Answers::collect_from(id, self.timeout, |receiver| {
             hub.broadcast(&self.to, &self.except, &message, self.volatile, receiver);
         }))
     }
 
-    /// Takes all that are addressed out of the namespace.
+    /// Puts all that are addressed into rooms. Who is in too many rooms already, or has just left,
+    /// is passed over.
+    ///
+    /// # Errors
+    ///
+    /// There is no such namespace.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{EmitError, NamespaceHandle};
+    ///
+    /// fn merge(chat: &NamespaceHandle) -> Result<(), EmitError> {
+    ///     chat.to("red").to("blue").sockets_join(["violet"])?;
+    ///     chat.to("violet").sockets_leave(["red", "blue"])
+    /// }
+    /// ```
+    #[doc(alias = "socketsJoin")]
+    pub fn sockets_join<R: AsRef<str>>(
+        &self,
+        rooms: impl IntoIterator<Item = R>,
+    ) -> Result<(), EmitError> {
+        let selected = self.select()?;
+        for room in rooms {
+            for (socket, _) in &selected {
+                if let Err(error) = socket.join(room.as_ref()) {
+                    tracing::warn!(socket = %socket.id(), %error, "a socket cannot join a room");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes all that are addressed out of rooms.
+    ///
+    /// # Errors
+    ///
+    /// There is no such namespace.
+    #[doc(alias = "socketsLeave")]
+    pub fn sockets_leave<R: AsRef<str>>(
+        &self,
+        rooms: impl IntoIterator<Item = R>,
+    ) -> Result<(), EmitError> {
+        let selected = self.select()?;
+        for room in rooms {
+            for (socket, _) in &selected {
+                socket.hub().leave(socket, room.as_ref());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes all that are addressed out of the namespace; with `close` it also closes their
+    /// connections, and so takes them out of all their namespaces.
     ///
     /// # Errors
     ///
     /// There is no such namespace.
     #[doc(alias = "disconnectSockets")]
-    pub fn disconnect(&self) -> Result<(), EmitError> {
-        let hub = self.namespace.hub()?;
-        for (socket, _) in hub.select(&self.to, &self.except) {
-            socket.disconnect(false);
+    pub fn disconnect_sockets(&self, close: bool) -> Result<(), EmitError> {
+        for (socket, _) in self.select()? {
+            socket.disconnect(close);
         }
         Ok(())
+    }
+
+    /// All that are addressed, with their rooms and the [public](super::Namespace::public) part of
+    /// their data.
+    ///
+    /// # Errors
+    ///
+    /// There is no such namespace.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{EmitError, NamespaceHandle};
+    ///
+    /// async fn names(chat: &NamespaceHandle) -> Result<Vec<String>, EmitError> {
+    ///     let sockets = chat.to("lobby").fetch_sockets().await?;
+    ///     Ok(sockets.iter().filter_map(|socket| socket.data().ok()).collect())
+    /// }
+    /// ```
+    #[doc(alias = "fetchSockets")]
+    #[doc(alias = "allSockets")]
+    #[expect(
+        clippy::unused_async,
+        reason = "other nodes of a cluster have to be asked"
+    )]
+    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, EmitError> {
+        let hub = self.namespace.hub()?;
+        let selected = hub.select(&self.to, &self.except);
+        let sockets = selected.into_iter().map(|(socket, data)| RemoteSocket {
+            id: socket.id().clone(),
+            rooms: socket.rooms(),
+            data: hub.hooks().public(&data),
+            address: Self::new(self.namespace.clone(), self.timeout).to(socket.id()),
+        });
+        Ok(sockets.collect())
+    }
+
+    fn select(&self) -> Result<Vec<(Arc<Membership>, Data)>, EmitError> {
+        Ok(self.namespace.hub()?.select(&self.to, &self.except))
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::broadcast::{Addressed, Broadcast, Target};
+use super::remote::RemoteSocket;
 use super::socket::Socket;
 use crate::error::EmitError;
 use crate::event::Accepts;
@@ -86,6 +87,52 @@ impl<D> NamespaceHandle<D> {
         self.all().emit(event, payload)
     }
 
+    /// As [`Broadcast::sockets_join`], for all sockets.
+    ///
+    /// # Errors
+    ///
+    /// There is no such namespace.
+    #[doc(alias = "socketsJoin")]
+    pub fn sockets_join<R: AsRef<str>>(
+        &self,
+        rooms: impl IntoIterator<Item = R>,
+    ) -> Result<(), EmitError> {
+        self.all().sockets_join(rooms)
+    }
+
+    /// As [`Broadcast::sockets_leave`], for all sockets.
+    ///
+    /// # Errors
+    ///
+    /// There is no such namespace.
+    #[doc(alias = "socketsLeave")]
+    pub fn sockets_leave<R: AsRef<str>>(
+        &self,
+        rooms: impl IntoIterator<Item = R>,
+    ) -> Result<(), EmitError> {
+        self.all().sockets_leave(rooms)
+    }
+
+    /// As [`Broadcast::disconnect_sockets`], for all sockets.
+    ///
+    /// # Errors
+    ///
+    /// There is no such namespace.
+    #[doc(alias = "disconnectSockets")]
+    pub fn disconnect_sockets(&self, close: bool) -> Result<(), EmitError> {
+        self.all().disconnect_sockets(close)
+    }
+
+    /// As [`Broadcast::fetch_sockets`], for all sockets.
+    ///
+    /// # Errors
+    ///
+    /// There is no such namespace.
+    #[doc(alias = "fetchSockets")]
+    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, EmitError> {
+        self.all().fetch_sockets().await
+    }
+
     /// How many sockets are in the namespace on this node; none if there is no such namespace.
     #[must_use]
     pub fn socket_count(&self) -> usize {
@@ -112,7 +159,6 @@ impl<D: Send + Sync + 'static> NamespaceHandle<D> {
     /// assert!(names.is_empty());
     /// ```
     #[must_use]
-    #[doc(alias = "fetchSockets")]
     pub fn sockets_in(&self, target: impl Into<Target>) -> Vec<Socket<D>> {
         let Ok(hub) = self.namespace.hub() else {
             return Vec::new();

@@ -15,7 +15,7 @@ use ferriwire_proto::packet::AckId;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use super::answers::BroadcastAcks;
+use super::hooks::Hooks;
 use super::membership::Membership;
 use super::rooms::{Rooms, Target};
 use crate::engine::Session;
@@ -31,7 +31,7 @@ pub(crate) struct Hub {
     codec: OnceLock<Codec>,
     shards: Box<[Mutex<Rooms<Member>>]>,
     next_ack: AtomicU64,
-    broadcast_acks: BroadcastAcks,
+    hooks: Arc<dyn Hooks>,
 }
 
 /// What a broadcast needs of a member.
@@ -46,7 +46,7 @@ struct Member {
 pub(crate) type Data = Arc<dyn Any + Send + Sync>;
 
 impl Hub {
-    pub(crate) fn new(name: &str, shards: usize) -> Self {
+    pub(crate) fn new(name: &str, shards: usize, hooks: Arc<dyn Hooks>) -> Self {
         Self {
             name: name.into(),
             codec: OnceLock::new(),
@@ -54,7 +54,7 @@ impl Hub {
                 .map(|_| Mutex::new(Rooms::new()))
                 .collect(),
             next_ack: AtomicU64::new(0),
-            broadcast_acks: BroadcastAcks::default(),
+            hooks,
         }
     }
 
@@ -111,8 +111,8 @@ impl Hub {
         AckId(self.next_ack.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub(crate) fn broadcast_acks(&self) -> &BroadcastAcks {
-        &self.broadcast_acks
+    pub(crate) fn hooks(&self) -> &dyn Hooks {
+        &*self.hooks
     }
 
     /// Makes the socket a member, with its CONNECT packet in front of anything that a broadcast
@@ -181,20 +181,22 @@ impl Hub {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 
-    /// Queues a message for all that are addressed, each once, and tells `receiver` of each before
-    /// the message is queued for it.
+    /// Queues a message for all that are addressed, each once, but for those to whom `receiver`,
+    /// asked before, says `false`.
     pub(crate) fn broadcast(
         &self,
         to: &[Target],
         except: &[Target],
         message: &Arc<Encoded>,
         volatile: bool,
-        mut receiver: impl FnMut(&Membership),
+        mut receiver: impl FnMut(&Arc<Membership>) -> bool,
     ) {
         let mut full = Vec::new();
         for shard in &self.shards {
             shard.lock().select(to, except, |member| {
-                receiver(&member.membership);
+                if !receiver(&member.membership) {
+                    return;
+                }
                 let push = member.session.push_quietly(message, volatile);
                 if push == Push::NeedsFlushNow {
                     full.push(member.session.clone());

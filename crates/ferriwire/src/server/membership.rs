@@ -1,6 +1,7 @@
 //! One socket without the type of its data: what rooms, broadcasts and acknowledgements need.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -10,6 +11,7 @@ use ferriwire_proto::packet::AckId;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use super::answers::Collector;
 use super::hub::Hub;
 use super::rooms::MemberKey;
 use crate::config::Config;
@@ -38,9 +40,25 @@ pub(crate) struct Membership {
 enum Pending {
     #[default]
     None,
-    Some(HashMap<AckId, oneshot::Sender<OwnedArguments>>),
+    Some(HashMap<AckId, Waiting>),
     /// The socket has left; nobody will answer.
     Closed,
+}
+
+/// Who waits for an acknowledgement.
+enum Waiting {
+    One(oneshot::Sender<OwnedArguments>),
+    /// It is one of the answers to a broadcast.
+    Many(Collector),
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::One(_) => "One",
+            Self::Many(_) => "Many",
+        })
+    }
 }
 
 /// How far a socket is.
@@ -186,9 +204,14 @@ impl Membership {
     pub(crate) fn end(&self) {
         self.left.lock().clear();
         let pending = std::mem::replace(&mut *self.pending.lock(), Pending::Closed);
-        // Tells those who wait, outside the lock.
-        drop(pending);
-        self.hub.broadcast_acks().forget(&self.id);
+        // Those who wait are told outside the lock: of one socket's by the end of the channel.
+        if let Pending::Some(acks) = pending {
+            for waiting in acks.into_values() {
+                if let Waiting::Many(collector) = waiting {
+                    collector(&self.id, Err(AckError::Disconnected));
+                }
+            }
+        }
     }
 
     /// Enters an acknowledgement that is about to be asked for.
@@ -196,8 +219,18 @@ impl Membership {
         &self,
         id: AckId,
     ) -> Result<oneshot::Receiver<OwnedArguments>, AckError> {
-        let limit = self.config.limits.max_pending_acks;
         let (sender, receiver) = oneshot::channel();
+        self.enter_ack(id, Waiting::One(sender))?;
+        Ok(receiver)
+    }
+
+    /// The same for a broadcast, whose answers are collected.
+    pub(crate) fn expect_answer(&self, id: AckId, collector: &Collector) -> Result<(), AckError> {
+        self.enter_ack(id, Waiting::Many(Arc::clone(collector)))
+    }
+
+    fn enter_ack(&self, id: AckId, waiting: Waiting) -> Result<(), AckError> {
+        let limit = self.config.limits.max_pending_acks;
         let mut pending = self.pending.lock();
         match &mut *pending {
             Pending::None if limit == 0 => return Err(AckError::TooManyPending(limit)),
@@ -205,29 +238,33 @@ impl Membership {
             Pending::Some(acks) if acks.len() >= limit => {
                 return Err(AckError::TooManyPending(limit));
             }
-            Pending::Some(acks) => drop(acks.insert(id, sender)),
+            Pending::Some(acks) => drop(acks.insert(id, waiting)),
             Pending::None => {
-                *pending = Pending::Some(HashMap::from([(id, sender)]));
+                *pending = Pending::Some(HashMap::from([(id, waiting)]));
             }
         }
-        Ok(receiver)
+        Ok(())
     }
 
-    /// Nobody waits for this acknowledgement any more.
-    pub(crate) fn forget_ack(&self, id: AckId) {
-        self.take_ack(id);
+    /// Nobody waits for this acknowledgement any more. `false` when it has been given, or never will.
+    pub(crate) fn forget_ack(&self, id: AckId) -> bool {
+        self.take_ack(id).is_some()
     }
 
     /// Hands an acknowledgement to whoever waits for it. `false` when nobody does: it was not
     /// asked for, was given twice, or came too late.
     pub(crate) fn handle_ack(&self, id: AckId, arguments: Arguments<'_>) -> bool {
         match self.take_ack(id) {
-            Some(waiting) => waiting.send(arguments.to_owned()).is_ok(),
-            None => self.hub.broadcast_acks().answer(id, &self.id, arguments),
+            Some(Waiting::One(waiting)) => waiting.send(arguments.to_owned()).is_ok(),
+            Some(Waiting::Many(collector)) => {
+                collector(&self.id, Ok(arguments.to_owned()));
+                true
+            }
+            None => false,
         }
     }
 
-    fn take_ack(&self, id: AckId) -> Option<oneshot::Sender<OwnedArguments>> {
+    fn take_ack(&self, id: AckId) -> Option<Waiting> {
         let mut pending = self.pending.lock();
         let Pending::Some(acks) = &mut *pending else {
             return None;

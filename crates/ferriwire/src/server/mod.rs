@@ -6,8 +6,8 @@
 //! | `namespace`, `handler` | declaring what happens |
 //! | `connection`, `sockets` | one client: packets to sockets to handlers |
 //! | `socket`, `membership` | one client in one namespace, with and without its data's type |
-//! | `hub`, `rooms` | who is in which room; broadcasts |
-//! | `broadcast`, `handle`, `answers` | addressing, from inside and from anywhere |
+//! | `hub`, `rooms`, `hooks` | who is in which room; broadcasts; what the namespace declared for them |
+//! | `broadcast`, `handle`, `answers`, `remote` | addressing, from inside and from anywhere |
 
 mod answers;
 mod broadcast;
@@ -15,20 +15,23 @@ mod builder;
 mod connection;
 mod handle;
 mod handler;
+mod hooks;
 mod hub;
 mod membership;
 mod namespace;
 mod namespaces;
 mod reason;
+mod remote;
 mod rooms;
 mod socket;
 mod sockets;
 
-pub use answers::{Acknowledgement, Answer, Answers};
+pub use answers::{Acknowledgement, Answer, Answers, Missing, Responses};
 pub use broadcast::{Broadcast, Target};
 pub use builder::{RunningServer, Server};
 pub use handle::{NamespaceHandle, Untyped};
 pub use handler::Ack;
 pub use namespace::{Declared, Fresh, Namespace};
 pub use reason::DisconnectReason;
+pub use remote::RemoteSocket;
 pub use socket::{Modified, Socket};

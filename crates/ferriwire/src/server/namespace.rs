@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use ferriwire_proto::codec::{
-    Arguments, ArgumentsError, Payload, Violation, decode_connect_payload,
+    Arguments, ArgumentsError, EncodeError, Payload, Violation, decode_connect_payload, to_value,
 };
 use ferriwire_proto::packet::{AckId, is_reserved};
 use ferriwire_proto::value::{Args, Value};
@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::handler::{self, Ack, AnyHandler, EventHandler};
+use super::hooks::Hooks;
 use super::hub::{Data, Hub};
 use super::membership::Membership;
 use super::reason::DisconnectReason;
@@ -81,6 +82,9 @@ type Authorize<D> = Box<
 type ConnectHook<D> = Box<dyn Fn(Socket<D>) -> BoxFuture<()> + Send + Sync>;
 type DisconnectHook<D> = Box<dyn Fn(Socket<D>, DisconnectReason) -> BoxFuture<()> + Send + Sync>;
 
+/// What others see of a socket's data.
+type Public<D> = Box<dyn Fn(&D) -> Result<Value, EncodeError> + Send + Sync>;
+
 struct Declaration<D> {
     name: String,
     authorize: Authorize<D>,
@@ -89,6 +93,7 @@ struct Declaration<D> {
     connect: Option<ConnectHook<D>>,
     disconnecting: Option<DisconnectHook<D>>,
     disconnect: Option<DisconnectHook<D>>,
+    public: Option<Public<D>>,
     /// The first reserved name that was given to `on`, reported when the server starts.
     reserved: Option<&'static str>,
 }
@@ -103,8 +108,21 @@ impl<D> Declaration<D> {
             connect: None,
             disconnecting: None,
             disconnect: None,
+            public: None,
             reserved: None,
         }
+    }
+}
+
+impl<D: Send + Sync + 'static> Hooks for Declaration<D> {
+    fn public(&self, data: &Data) -> Value {
+        let (Some(public), Some(data)) = (&self.public, data.downcast_ref()) else {
+            return Value::Null;
+        };
+        public(data).unwrap_or_else(|error| {
+            tracing::error!(namespace = self.name, %error, "public data cannot be written");
+            Value::Null
+        })
     }
 }
 
@@ -251,6 +269,34 @@ impl<D: Send + Sync + 'static, S> Namespace<D, S> {
         self.declared()
     }
 
+    /// Declares what others see of a socket's data: those who
+    /// [`fetch_sockets`](super::Broadcast::fetch_sockets), on this node and on others. Without it they see
+    /// `null` (reference: everything in `socket.data`).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{ConnectError, Handshake, Namespace};
+    ///
+    /// struct User { name: String, token: String }
+    ///
+    /// let chat = Namespace::new("/chat")
+    ///     .auth(async |handshake: Handshake<String>| {
+    ///         Ok::<_, ConnectError>(User { name: "somebody".to_owned(), token: handshake.auth })
+    ///     })
+    ///     .public(|user: &User| user.name.clone());
+    /// ```
+    #[must_use]
+    #[doc(alias = "data")]
+    pub fn public<F, P>(mut self, public: F) -> Namespace<D, Declared>
+    where
+        F: Fn(&D) -> P + Send + Sync + 'static,
+        P: Serialize,
+    {
+        self.declaration.public = Some(Box::new(move |data| to_value(&public(data))));
+        self.declared()
+    }
+
     fn add(mut self, name: &'static str, handler: EventHandler<D>) -> Namespace<D, Declared> {
         if is_reserved(name) {
             self.declaration.reserved.get_or_insert(name);
@@ -273,11 +319,10 @@ impl<D: Send + Sync + 'static, S> Namespace<D, S> {
 
     /// Freezes the declaration.
     pub(crate) fn serve(self, shards: usize) -> Arc<dyn Serving> {
-        let hub = Arc::new(Hub::new(&self.declaration.name, shards));
-        Arc::new(Served {
-            hub,
-            declaration: Arc::new(self.declaration),
-        })
+        let declaration = Arc::new(self.declaration);
+        let hooks = Arc::clone(&declaration) as Arc<dyn Hooks>;
+        let hub = Arc::new(Hub::new(&declaration.name, shards, hooks));
+        Arc::new(Served { hub, declaration })
     }
 }
 

@@ -1,6 +1,7 @@
 //! One client in one namespace, with the data that `auth` gave it.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::answers::Acknowledgement;
 use super::broadcast::{Addressed, Broadcast, Target};
 use super::handle::NamespaceHandle;
 use super::membership::Membership;
-use crate::engine::Request;
+use crate::engine::{Request, Session, Transport};
 use crate::error::{AckError, EmitError, JoinError};
 use crate::event::Accepts;
 use crate::socket_id::SocketId;
@@ -61,6 +62,27 @@ impl<D> Socket<D> {
     #[doc(alias = "handshake")]
     pub fn request(&self) -> &Arc<Request> {
         self.membership.session().request()
+    }
+
+    /// The Engine.IO session that carries it, and its client's other sockets: the transport in use,
+    /// what waits to be written.
+    #[must_use]
+    #[doc(alias = "conn")]
+    pub fn session(&self) -> &Session {
+        self.membership.session()
+    }
+
+    /// The transport in use now: an upgrade changes it.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.session().transport()
+    }
+
+    /// Where its client's TCP connection comes from, when that is known.
+    #[must_use]
+    #[doc(alias = "remoteAddress")]
+    pub fn remote_address(&self) -> Option<SocketAddr> {
+        self.request().address()
     }
 
     /// Whether it is in its namespace now.
@@ -135,6 +157,11 @@ impl<D> Socket<D> {
         self.modified().volatile()
     }
 
+    /// Whether a transport that compresses may compress the next event. Default `true`.
+    pub fn compress(&self, compress: bool) -> Modified<'_> {
+        self.modified().compress(compress)
+    }
+
     /// The next acknowledgement is waited for so long.
     pub fn timeout(&self, timeout: Duration) -> Modified<'_> {
         self.modified().timeout(timeout)
@@ -144,6 +171,7 @@ impl<D> Socket<D> {
         Modified {
             membership: &self.membership,
             volatile: false,
+            compress: true,
             timeout: None,
         }
     }
@@ -171,6 +199,27 @@ impl<D> Socket<D> {
     /// The socket has left, the name is too long, or it is in too many rooms.
     pub fn join(&self, room: impl AsRef<str>) -> Result<(), JoinError> {
         self.membership.join(room.as_ref())
+    }
+
+    /// Joins several rooms, in their order, up to the first that cannot be joined.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join). The rooms in front of that one have been joined.
+    pub fn join_all<R: AsRef<str>>(
+        &self,
+        rooms: impl IntoIterator<Item = R>,
+    ) -> Result<(), JoinError> {
+        let mut rooms = rooms.into_iter();
+        rooms.try_for_each(|room| self.join(room))
+    }
+
+    /// Leaves all its rooms. It can still be addressed by its id (reference: not even that).
+    #[doc(alias = "leaveAll")]
+    pub fn leave_all(&self) {
+        for room in self.rooms() {
+            self.leave(room);
+        }
     }
 
     /// Leaves a room. Leaving one that it is not in is nothing.
@@ -233,6 +282,7 @@ impl<D> fmt::Debug for Socket<D> {
 pub struct Modified<'a> {
     membership: &'a Arc<Membership>,
     volatile: bool,
+    compress: bool,
     timeout: Option<Duration>,
 }
 
@@ -240,6 +290,12 @@ impl Modified<'_> {
     /// The event is dropped when the client cannot take it at once.
     pub fn volatile(mut self) -> Self {
         self.volatile = true;
+        self
+    }
+
+    /// Whether a transport that compresses may compress the event. Default `true`.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.compress = compress;
         self
     }
 
@@ -264,7 +320,8 @@ impl Modified<'_> {
         }
         let hub = self.membership.hub();
         let message = hub.encode_event(None, event.name(), &payload)?;
-        self.membership.push(message, self.volatile)
+        self.membership
+            .push(message.with_compress(self.compress), self.volatile)
     }
 
     /// As [`Socket::emit_with_ack`].
@@ -301,6 +358,7 @@ impl Modified<'_> {
         };
         let membership = Arc::clone(self.membership);
         let acknowledgement = Acknowledgement::waiting(answer, membership, id, timeout);
+        let message = message.with_compress(self.compress);
         self.membership.push(message, self.volatile)?;
         Ok(acknowledgement)
     }

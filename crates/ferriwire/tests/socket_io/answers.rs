@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use ferriwire::{AckError, Answer, EmitError, Event, Namespace, RunningServer};
+use ferriwire::{
+    AckError, Answer, Config, EmitError, Event, Limits, Namespace, RunningServer, Transport,
+};
 
 use crate::client::{Client, asked};
-use crate::serve;
 use crate::support::within;
+use crate::{serve, serve_with};
 
 const VOTE: Event<String, bool> = Event::new("vote");
 const ASKED: &str = r#"["vote","tea?"]"#;
@@ -109,7 +111,7 @@ async fn who_leaves_is_not_waited_for() {
     handle
         .to("voters")
         .except(socket_id(&voters[1].1))
-        .disconnect()
+        .disconnect_sockets(false)
         .expect("it exists");
     answer(&mut voters[1].0, "true").await;
     let answers = within("all answers", answers.all()).await;
@@ -162,6 +164,87 @@ async fn dropped_answers_are_forgotten() {
     answer(&mut voters[0].0, "true").await;
     voters[0].0.expect_nothing().await;
     assert_eq!(server.stats().unexpected_acks, 1);
+}
+
+#[tokio::test]
+async fn collected_answers_are_apart_from_who_is_missing_and_why() {
+    let (server, mut voters) = voters::<4>().await;
+    let handle = server.handle("/");
+    let timeout = Duration::from_millis(200);
+    let answers = handle.all().timeout(timeout).emit_with_ack(VOTE, "tea?");
+    let answers = answers.expect("it exists");
+    answer(&mut voters[0].0, "true").await;
+    answer(&mut voters[1].0, "\"perhaps\"").await;
+    voters[2].0.send("1").await;
+    let responses = within("all answers", answers.collect()).await;
+    assert_eq!(responses.values, [true]);
+    assert!(!responses.is_complete());
+    let why = |id: &str| {
+        let mut missing = responses.missing.iter();
+        let missing = missing.find(|missing| missing.socket.as_str() == id);
+        &missing.expect("it is missing").error
+    };
+    assert_eq!(responses.missing.len(), 3);
+    assert!(matches!(why(&voters[1].1), AckError::Mismatch(_)));
+    assert!(matches!(why(&voters[2].1), AckError::Disconnected));
+    assert!(matches!(why(&voters[3].1), AckError::Timeout(waited) if *waited == timeout));
+}
+
+#[tokio::test]
+async fn collecting_from_nobody_is_complete_at_once() {
+    let (server, _) = voters::<0>().await;
+    let answers = server.handle("/").all().emit_with_ack(VOTE, "tea?");
+    let responses = within("the end", answers.expect("it exists").collect()).await;
+    assert!(responses.is_complete() && responses.values.is_empty());
+}
+
+/// The limit of one socket's pending acknowledgements did not hold for broadcasts.
+#[tokio::test]
+async fn a_socket_owes_so_many_answers_to_broadcasts_and_no_more() {
+    let namespace = Namespace::new("/").on("settle", async |_, _: ()| ());
+    let config = Config::new().limits(Limits::new().max_pending_acks(2));
+    let server = serve_with(config, namespace).await;
+    let (mut client, id) = Client::connect_with_id(&server, Transport::WebSocket).await;
+    let handle = server.handle("/");
+    let ask = || handle.all().emit_with_ack(VOTE, "tea?").expect("it exists");
+    let (first, second) = (ask(), ask());
+    let beyond = within("an answer", ask().collect()).await;
+    assert_eq!(beyond.missing[0].socket.as_str(), id);
+    assert!(matches!(
+        beyond.missing[0].error,
+        AckError::TooManyPending(2)
+    ));
+    // Who is not asked is not sent the event either.
+    let number = answer(&mut client, "true").await;
+    assert_eq!(asked(&mut client, ASKED).await, number + 1);
+    client.expect_nothing().await;
+    assert!(within("an answer", first.collect()).await.is_complete());
+    // What was answered or dropped makes room.
+    drop(second);
+    let (third, fourth) = (ask(), ask());
+    for _ in 0..2 {
+        answer(&mut client, "false").await;
+    }
+    for answers in [third, fourth] {
+        assert_eq!(within("an answer", answers.collect()).await.values, [false]);
+    }
+}
+
+#[tokio::test]
+async fn answers_that_time_out_leave_nothing_behind() {
+    let namespace = Namespace::new("/").on("settle", async |_, _: ()| ());
+    let config = Config::new().limits(Limits::new().max_pending_acks(2));
+    let server = serve_with(config, namespace).await;
+    let mut client = Client::connect(&server).await;
+    let handle = server.handle("/");
+    for _ in 0..6 {
+        let broadcast = handle.all().timeout(Duration::from_millis(1));
+        let answers = broadcast.emit_with_ack(VOTE, "tea?").expect("it exists");
+        let responses = within("the timeout", answers.collect()).await;
+        assert!(matches!(responses.missing[0].error, AckError::Timeout(_)));
+        asked(&mut client, ASKED).await;
+    }
+    client.expect_nothing().await;
 }
 
 #[tokio::test]

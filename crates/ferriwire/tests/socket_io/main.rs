@@ -12,6 +12,7 @@ mod asking;
 mod auth;
 mod client;
 mod events;
+mod fetch;
 mod leaving;
 mod lifecycle;
 mod namespaces;

@@ -112,7 +112,7 @@ async fn a_missing_namespace_is_an_error_to_whoever_speaks_to_it() {
     let missing = |result: Result<(), EmitError>| matches!(result, Err(EmitError::NoSuchNamespace(name)) if name == "/missing");
     assert!(missing(handle.emit("event", ())));
     assert!(missing(handle.to("room").volatile().emit("event", ())));
-    assert!(missing(handle.all().disconnect()));
+    assert!(missing(handle.all().disconnect_sockets(false)));
     assert_eq!(handle.socket_count(), 0);
     assert!(server.handle("/").emit("nobody hears this", ()).is_ok());
 }

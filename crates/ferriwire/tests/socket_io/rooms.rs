@@ -310,12 +310,18 @@ async fn all_that_are_addressed_can_be_taken_out() {
     let server = serve(obedient()).await;
     let mut clients = crowd(&server).await;
     let everybody: NamespaceHandle = server.handle("/");
-    everybody.to("b").disconnect().expect("it exists");
+    everybody
+        .to("b")
+        .disconnect_sockets(false)
+        .expect("it exists");
     for (client, _) in &mut clients[..2] {
         client.expect("1").await;
     }
     assert_eq!(everybody.socket_count(), 2);
-    everybody.all().disconnect().expect("it exists");
+    everybody
+        .all()
+        .disconnect_sockets(false)
+        .expect("it exists");
     for (client, _) in &mut clients[2..] {
         client.expect("1").await;
     }
