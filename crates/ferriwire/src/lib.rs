@@ -40,7 +40,7 @@ mod server;
 mod socket_id;
 
 pub use bytes::Bytes;
-pub use config::{Config, Cookie, Cors, Limits, SameSite};
+pub use config::{Config, Cookie, Cors, HttpCompression, Limits, SameSite};
 pub use engine::{Layer, Origins, Request, Service, Stats, Transport};
 pub use error::{AckError, EmitError, EncodeError, Error, JoinError, Result};
 pub use event::{Accepts, Event, HandlerError, Listens, Payload, Reply};

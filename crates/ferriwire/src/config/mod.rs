@@ -1,5 +1,6 @@
 //! Every knob of a server: default, unit, the reference option it mirrors, and what it costs.
 
+mod compression;
 mod cookie;
 mod cors;
 mod limits;
@@ -13,6 +14,7 @@ use ferriwire_proto::engine::Transport;
 use ferriwire_proto::engine::session::Timing;
 use ferriwire_proto::{connection, websocket};
 
+pub use self::compression::HttpCompression;
 pub(crate) use self::cookie::SetCookie;
 pub use self::cookie::{Cookie, SameSite};
 pub use self::cors::Cors;
@@ -43,6 +45,7 @@ pub struct Config {
     pub(crate) limits: Limits,
     pub(crate) origins: Origins,
     pub(crate) cors: Cors,
+    pub(crate) http_compression: HttpCompression,
     pub(crate) cookie: Option<Cookie>,
     pub(crate) allow_request: Option<AllowRequest>,
     pub(crate) client_bundle: Option<PathBuf>,
@@ -63,6 +66,7 @@ impl Default for Config {
             limits: Limits::default(),
             origins: Origins::same_host(),
             cors: Cors::new(),
+            http_compression: HttpCompression::on(),
             cookie: None,
             allow_request: None,
             client_bundle: None,
@@ -154,6 +158,14 @@ impl Config {
         self
     }
 
+    /// How the answers of long-polling are compressed. Default: from 1 KiB on. Mirrors
+    /// `httpCompression`.
+    #[must_use]
+    pub fn http_compression(mut self, compression: HttpCompression) -> Self {
+        self.http_compression = compression;
+        self
+    }
+
     /// Decides on each handshake before a session exists; `Err` carries the reason, which the
     /// client sees. Mirrors `allowRequest`. It must not block.
     #[must_use]
@@ -167,7 +179,8 @@ impl Config {
 
     /// Serves the official browser client from this folder, under the server's path
     /// (`/socket.io/socket.io.min.js`). Default: not served (reference: served). The eight files
-    /// are read once, when the server starts. Mirrors `serveClient`.
+    /// are read once, when the server starts, and compressed once, when they are first asked for.
+    /// Mirrors `serveClient`.
     #[must_use]
     pub fn client_bundle(mut self, folder: impl Into<PathBuf>) -> Self {
         self.client_bundle = Some(folder.into());

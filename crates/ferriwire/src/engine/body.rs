@@ -21,6 +21,11 @@ impl Body {
         Self(None)
     }
 
+    /// All of it.
+    pub(crate) fn content(&self) -> Option<&Bytes> {
+        self.0.as_ref()
+    }
+
     pub(crate) fn full(content: Bytes) -> Self {
         Self((!content.is_empty()).then_some(content))
     }

@@ -10,7 +10,7 @@ use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::engine::handshake::Open;
 use ferriwire_proto::engine::{CloseReason, SessionId, Transport};
 use hyper::upgrade::OnUpgrade;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::bundle::Bundle;
 use super::counters::{Counters, Stats};
@@ -30,6 +30,10 @@ pub(crate) trait Application: Send + Sync {
     fn count_into(&self, _: &mut Stats) {}
 }
 
+/// How many large answers are compressed at a time. Each takes a megabyte at most, and they only wait
+/// for each other.
+const COMPRESSING: usize = 16;
+
 pub(crate) struct Core {
     config: Arc<Config>,
     application: Box<dyn Application>,
@@ -40,6 +44,7 @@ pub(crate) struct Core {
     next_shard: AtomicUsize,
     bundle: Option<Bundle>,
     cookie: Option<SetCookie>,
+    compressing: Semaphore,
     counters: Counters,
     accepting: AtomicBool,
     /// Connection tasks that have not ended.
@@ -70,6 +75,7 @@ impl Core {
             next_shard: AtomicUsize::new(0),
             bundle,
             cookie,
+            compressing: Semaphore::new(COMPRESSING),
             counters: Counters::default(),
             accepting: AtomicBool::new(true),
             tasks: AtomicUsize::new(0),
@@ -98,6 +104,11 @@ impl Core {
 
     pub(crate) fn bundle(&self) -> Option<&Bundle> {
         self.bundle.as_ref()
+    }
+
+    /// Bounds how many large answers are compressed at a time, each with an encoder's memory.
+    pub(crate) fn compressing(&self) -> &Semaphore {
+        &self.compressing
     }
 
     /// The cookie of the answer to a polling handshake.

@@ -4,7 +4,9 @@
 
 mod admission;
 mod answers;
+mod bundle;
 mod cors;
+pub(crate) mod encoding;
 mod polling;
 mod upgrade;
 
@@ -13,19 +15,21 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use ferriwire_proto::engine::handshake::{BadRequest, Refusal};
-use http::header::{CACHE_CONTROL, RETRY_AFTER, SET_COOKIE};
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::header::{RETRY_AFTER, SET_COOKIE};
+use http::{HeaderValue, Response, StatusCode};
 use http_body::Body as HttpBody;
 use hyper::upgrade::OnUpgrade;
 
 use self::admission::{Admission, Refused, admit};
 pub(crate) use self::answers::empty;
-use self::answers::{is_internet_explorer, payload, with_body, without_filter};
+use self::answers::{is_internet_explorer, payload, without_filter};
 use self::cors::{allow_origin, is_preflight, preflight};
+use self::encoding::{Coding, negotiate};
 use self::polling::{poll, post};
 use self::upgrade::upgrade;
 pub(crate) use self::upgrade::{is_upgrade, switching_protocols, upgrade_required};
 use super::body::Body;
+use super::bundle::File;
 use super::core::Core;
 use super::request::Request;
 
@@ -33,17 +37,17 @@ use super::request::Request;
 const MAX_TARGET: usize = 8 * 1024;
 
 /// What a path asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Route<'a> {
     Engine,
-    /// A file of the browser client, if there is one of that name.
-    Bundle(&'a str),
+    /// A file of the browser client.
+    Bundle(&'a File),
     /// Nothing of ours.
     Foreign,
 }
 
 /// Matches the path exactly, with an optional slash at its end.
-pub(crate) fn route<'a>(core: &Core, path: &'a str) -> Route<'a> {
+pub(crate) fn route<'a>(core: &'a Core, path: &str) -> Route<'a> {
     let own = core.config().path.as_str();
     let Some(rest) = path.strip_prefix(own.trim_end_matches('/')) else {
         return Route::Foreign;
@@ -51,14 +55,11 @@ pub(crate) fn route<'a>(core: &Core, path: &'a str) -> Route<'a> {
     match rest.strip_prefix('/') {
         None if rest.is_empty() => Route::Engine,
         Some("") => Route::Engine,
-        Some(name)
-            if core
-                .bundle()
-                .is_some_and(|bundle| bundle.file(name).is_some()) =>
-        {
-            Route::Bundle(name)
+        Some(name) => {
+            let file = core.bundle().and_then(|bundle| bundle.file(name));
+            file.map_or(Route::Foreign, Route::Bundle)
         }
-        Some(_) | None => Route::Foreign,
+        None => Route::Foreign,
     }
 }
 
@@ -79,7 +80,7 @@ where
         Route::Bundle(_) | Route::Engine if is_preflight(request.method(), &verdict) => {
             preflight(&core.config().cors, request.headers())
         }
-        Route::Bundle(name) => bundle_file(core, name, request.method()),
+        Route::Bundle(file) => bundle::serve(file, request.method(), request.headers()).await,
         Route::Engine => {
             let upgrades = is_upgrade(request.method(), request.headers());
             match admit(core, &mut request, upgrades, &verdict) {
@@ -116,7 +117,10 @@ where
             headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
             response
         }
-        Admission::Poll(session) => poll(session).await,
+        Admission::Poll(session) => {
+            let coding = negotiate(request.headers(), Coding::FOR_POLLING);
+            poll(core, session, coding).await
+        }
         Admission::Post(session) => post(core, request, session).await,
         Admission::WrongMethod => empty(StatusCode::INTERNAL_SERVER_ERROR),
         Admission::Upgrade(session) => upgrade(request, &session),
@@ -149,18 +153,4 @@ fn open(core: &Arc<Core>, request: Arc<Request>, upgrade: Option<OnUpgrade>) -> 
             Refused::from(refusal).response(switching.is_some())
         }
     }
-}
-
-fn bundle_file(core: &Core, name: &str, method: &Method) -> Response<Body> {
-    let file = core.bundle().and_then(|bundle| bundle.file(name));
-    let Some((content_type, content)) = file else {
-        return empty(StatusCode::NOT_FOUND);
-    };
-    if !matches!(*method, Method::GET | Method::HEAD) {
-        return empty(StatusCode::METHOD_NOT_ALLOWED);
-    }
-    let mut response = with_body(StatusCode::OK, content_type, content);
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=0"));
-    response
 }

@@ -173,7 +173,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if route(&self.core, request.uri().path()) == Route::Foreign {
+        if matches!(route(&self.core, request.uri().path()), Route::Foreign) {
             let answer = self.inside.call(request);
             return Box::pin(async move { Ok(answer.await?.map(Either::Right)) });
         }

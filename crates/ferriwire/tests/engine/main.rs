@@ -4,7 +4,9 @@
 mod support;
 
 mod bounds;
+mod bundle;
 mod closing;
+mod compression;
 mod cookies;
 mod cors;
 mod handshake;

@@ -4,8 +4,8 @@ use std::fmt::Display;
 
 use bytes::Buf;
 use ferriwire_proto::engine::handshake::Refusal;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, Response, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Body as HttpBody;
 use tokio::sync::oneshot;
 
@@ -14,19 +14,55 @@ use super::super::core::Core;
 use super::super::session::{Input, Session};
 use super::admission::Refused;
 use super::answers::{close_connection, empty, ok, payload};
+use super::encoding::{self, Coding};
 
-/// A GET: waits until there are packets.
-pub(super) async fn poll(session: Session) -> Response<Body> {
+/// A GET: waits until there are packets, and compresses them as the client likes.
+pub(super) async fn poll(core: &Core, session: Session, coding: Option<Coding>) -> Response<Body> {
     let (waiter, answer) = oneshot::channel();
     session.tell(Input::Poll(waiter));
     let mut unfinished = Unfinished::new(&session, Input::PollAborted);
-    let answer = answer.await;
-    unfinished.finish();
-    match answer {
-        Ok(body) => payload(body),
+    let response = match answer.await {
+        Ok(body) => compressed(core, payload(body), coding).await,
         // A second GET at the same time, or the session is over.
         Err(_) => empty(StatusCode::BAD_REQUEST),
+    };
+    unfinished.finish();
+    response
+}
+
+/// The answer in a coding, when it is large enough.
+async fn compressed(
+    core: &Core,
+    mut response: Response<Body>,
+    coding: Option<Coding>,
+) -> Response<Body> {
+    let Some(content) = response.body().content() else {
+        return response;
+    };
+    let Some(level) = core.config().http_compression.level_for(content.len()) else {
+        return response;
+    };
+    let packed = match coding {
+        Some(coding) => {
+            let content = content.clone();
+            // It is never closed.
+            let _permit = match encoding::is_sliced(content.len()) {
+                true => core.compressing().acquire().await.ok(),
+                false => None,
+            };
+            let packed = encoding::compress(&content, coding, level).await;
+            packed.ok().map(|packed| (coding, packed))
+        }
+        None => None,
+    };
+    let headers = response.headers_mut();
+    headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+    if let Some((coding, packed)) = packed {
+        let name = HeaderValue::from_static(coding.name());
+        headers.insert(CONTENT_ENCODING, name);
+        *response.body_mut() = Body::full(packed);
     }
+    response
 }
 
 /// A POST: answered when its packets were handed to the connection task.
