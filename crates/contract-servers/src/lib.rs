@@ -11,6 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use ferriwire::Limits;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long clients may take to be told that the server ends: those who measure kill it after a
@@ -22,6 +23,17 @@ const UNSUPPORTED: [(&str, &str); 3] = [("EIO3", "1"), ("CODEC", "msgpack"), ("D
 
 /// What a server returns: an error ends the program with status 1.
 pub type Outcome = Result<(), Box<dyn Error>>;
+
+/// The defaults for clients that all come from loopback: whatever is counted for each address, and
+/// the rate of all handshakes, is not limited.
+#[must_use]
+pub fn limits() -> Limits {
+    Limits::new()
+        .max_connections_per_address(usize::MAX)
+        .handshakes_per_address(None)
+        .handshakes_per_core(None)
+        .unknown_sessions_per_address(None)
+}
 
 /// Runs a server at the address that the environment names. Status 2 means that the environment
 /// asks for something that cannot be done.

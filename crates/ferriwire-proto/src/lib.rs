@@ -24,12 +24,16 @@
 //! | [`connection`] | Socket.IO 5 | several namespaces on one session |
 //! | [`log`] | Socket.IO 5 | a namespace's events in order, for clients that come back |
 //! | [`value`] | | untyped payloads |
+//! | [`admission`] | | who may open a session: counts and rates, of all and of each address |
+//! | [`rate`] | | token buckets |
 
+pub mod admission;
 pub mod codec;
 pub mod connection;
 pub mod encoded;
 pub mod engine;
 pub mod log;
 pub mod packet;
+pub mod rate;
 pub mod value;
 pub mod websocket;

@@ -40,8 +40,8 @@ mod server;
 mod socket_id;
 
 pub use bytes::Bytes;
-pub use config::{Config, Cookie, Cors, HttpCompression, Limits, SameSite};
-pub use engine::{Layer, Origins, Request, Service, Stats, Transport};
+pub use config::{Config, Cookie, Cors, HttpCompression, Limits, Rate, SameSite};
+pub use engine::{Layer, LimitKind, Origins, Request, Service, Stats, Transport};
 pub use error::{AckError, EmitError, EncodeError, Error, JoinError, Result};
 pub use event::{Accepts, Event, HandlerError, Listens, Payload, Reply};
 pub use ferriwire_proto::codec::Codec;

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use contract_servers::{GRACE, Outcome, ready, run};
-use ferriwire::{Args, Config, Event, Limits, Namespace, Server, Value};
+use contract_servers::{GRACE, Outcome, limits, ready, run};
+use ferriwire::{Args, Config, Event, Namespace, Server, Value};
 
 const JOIN: Event<String> = Event::new("join");
 const LEAVE: Event<String> = Event::new("leave");
@@ -12,7 +12,7 @@ const BCAST: Event<(String, Value)> = Event::new("bcast");
 fn main() -> ExitCode {
     run(3000, async |address| {
         let server = Server::new()
-            .config(Config::new().limits(Limits::new().max_payload(4 * 1024 * 1024)))
+            .config(Config::new().limits(limits().max_payload(4 * 1024 * 1024)))
             .namespace(namespace())
             .bind(address)
             .await?;

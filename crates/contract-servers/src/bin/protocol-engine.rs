@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use contract_servers::{GRACE, Outcome, ready, run};
+use contract_servers::{GRACE, Outcome, limits, ready, run};
 use ferriwire::engine::Server;
-use ferriwire::{Config, Limits, Origins};
+use ferriwire::{Config, Origins};
 
 fn main() -> ExitCode {
     run(3000, async |address| {
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
             .path("/engine.io/")
             .ping_interval(Duration::from_millis(300))
             .ping_timeout(Duration::from_millis(200))
-            .limits(Limits::new().max_payload(1_000_000))
+            .limits(limits().max_payload(1_000_000))
             .origins(Origins::any());
         let server = Server::new()
             .config(config)

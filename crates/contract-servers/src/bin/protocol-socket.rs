@@ -3,10 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use contract_servers::{GRACE, Outcome, ready, run};
-use ferriwire::{
-    Args, Config, ConnectError, Event, Handshake, Limits, Namespace, Origins, Server, Value,
-};
+use contract_servers::{GRACE, Outcome, limits, ready, run};
+use ferriwire::{Args, Config, ConnectError, Event, Handshake, Namespace, Origins, Server, Value};
 
 const MESSAGE: Event<Args> = Event::new("message");
 
@@ -16,7 +14,7 @@ fn main() -> ExitCode {
             .ping_interval(Duration::from_millis(300))
             .ping_timeout(Duration::from_millis(200))
             .limits(
-                Limits::new()
+                limits()
                     .connect_timeout(Duration::from_secs(1))
                     .max_payload(1_000_000),
             )

@@ -5,10 +5,9 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use contract_servers::{GRACE, Outcome, ready, run};
+use contract_servers::{GRACE, Outcome, limits, ready, run};
 use ferriwire::{
-    Args, Config, ConnectError, Event, HandlerError, Handshake, Limits, Namespace, Origins, Server,
-    Value,
+    Args, Config, ConnectError, Event, HandlerError, Handshake, Namespace, Origins, Server, Value,
 };
 use serde_json::json;
 
@@ -23,7 +22,7 @@ fn main() -> ExitCode {
             .ping_interval(Duration::from_secs(2))
             .ping_timeout(Duration::from_millis(1500))
             .limits(
-                Limits::new()
+                limits()
                     .connect_timeout(Duration::from_secs(3))
                     .max_payload(1_000_000),
             )

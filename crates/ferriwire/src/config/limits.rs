@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use ferriwire_proto::admission;
+pub use ferriwire_proto::rate::Rate;
+
+use crate::engine::machine;
+
 /// The limits of a server. Defaults suit a public server; where they differ from the reference, the
 /// method says so. Each is enforced before memory is spent.
 ///
@@ -18,6 +23,13 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Limits {
+    pub(crate) max_connections: Option<usize>,
+    pub(crate) max_unauthenticated: Option<usize>,
+    pub(crate) max_connections_per_address: usize,
+    pub(crate) handshakes_per_address: Option<Rate>,
+    pub(crate) handshakes_per_core: Option<Rate>,
+    pub(crate) unknown_sessions_per_address: Option<Rate>,
+    pub(crate) max_addresses: usize,
     pub(crate) max_payload: usize,
     pub(crate) max_packets_per_payload: usize,
     pub(crate) max_buffered: usize,
@@ -36,6 +48,13 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            max_connections: None,
+            max_unauthenticated: None,
+            max_connections_per_address: 1_000,
+            handshakes_per_address: Some(Rate::per_second(50).burst(200)),
+            handshakes_per_core: Some(Rate::per_second(2_000)),
+            unknown_sessions_per_address: Some(Rate::per_minute(20)),
+            max_addresses: 65_536,
             max_payload: 1_000_000,
             max_packets_per_payload: 10_000,
             max_buffered: 1024 * 1024,
@@ -58,6 +77,80 @@ impl Limits {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// How many sessions there may be at a time. Default: 90 % of the descriptors that the process
+    /// may have when the server starts (`ulimit -n`), less 32, or 10,000 where that is not known
+    /// (reference: no limit). Beyond it clients are told 503 with `Retry-After`, a number between 1
+    /// and 5 seconds.
+    #[must_use]
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = Some(connections);
+        self
+    }
+
+    /// How many sessions there may be at a time whose client has not joined a namespace yet.
+    /// Default: a fifth of [`max_connections`](Self::max_connections), at least 64 and at most 10,000
+    /// (reference: no limit). Beyond it new clients are told 503. Sessions without Socket.IO do not count.
+    #[must_use]
+    pub fn max_unauthenticated(mut self, connections: usize) -> Self {
+        self.max_unauthenticated = Some(connections);
+        self
+    }
+
+    /// How many sessions one address may have at a time: one address of IPv4, or one /64 network of
+    /// IPv6. Default 1,000 (reference: no limit). Beyond it clients are told 429. Everybody behind
+    /// one NAT has the same address: raise it when a large office or a mobile network uses you, and
+    /// name your reverse proxies in
+    /// [`Config::trusted_proxies`](crate::Config::trusted_proxies).
+    #[must_use]
+    pub fn max_connections_per_address(mut self, connections: usize) -> Self {
+        self.max_connections_per_address = connections;
+        self
+    }
+
+    /// How many sessions one address may open. Default 50 a second, 200 at once (reference: no
+    /// limit); `None` for any number. Beyond it clients are told 429.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{Limits, Rate};
+    ///
+    /// let limits = Limits::new()
+    ///     .handshakes_per_address(Rate::per_second(500).burst(2_000))
+    ///     .handshakes_per_core(None);
+    /// ```
+    #[must_use]
+    pub fn handshakes_per_address(mut self, rate: impl Into<Option<Rate>>) -> Self {
+        self.handshakes_per_address = rate.into();
+        self
+    }
+
+    /// How many sessions may be opened, times the worker threads of the runtime. Default 2,000 a
+    /// second (reference: no limit); `None` for any number. Beyond it clients are told 503. When
+    /// timers are more than 100 ms late, it is halved each second, down to a sixteenth, until they
+    /// are in time again.
+    #[must_use]
+    pub fn handshakes_per_core(mut self, rate: impl Into<Option<Rate>>) -> Self {
+        self.handshakes_per_core = rate.into();
+        self
+    }
+
+    /// How many requests for sessions that do not exist one address may send. Default 20 a minute
+    /// (reference: no limit); `None` for any number. Beyond it they are answered 429 instead of 400.
+    #[must_use]
+    pub fn unknown_sessions_per_address(mut self, rate: impl Into<Option<Rate>>) -> Self {
+        self.unknown_sessions_per_address = rate.into();
+        self
+    }
+
+    /// Of how many addresses without a session the rates are remembered. Default 65,536, which
+    /// takes up to 8 MiB. When more come, the earliest are forgotten, as if they were new.
+    #[must_use]
+    pub fn max_addresses(mut self, addresses: usize) -> Self {
+        self.max_addresses = addresses;
+        self
     }
 
     /// The largest message, polling body or binary packet with its attachments, in bytes, that a
@@ -165,4 +258,28 @@ impl Limits {
         self.max_namespaces = namespaces;
         self
     }
+
+    /// What guards the door of a server with so many worker threads.
+    pub(crate) fn admission(&self, cores: usize) -> admission::Limits {
+        let connections = self
+            .max_connections
+            .unwrap_or_else(machine::max_connections);
+        let fifth = (connections / 5).clamp(MIN_UNAUTHENTICATED, MAX_UNAUTHENTICATED);
+        let cores = u32::try_from(cores).unwrap_or(u32::MAX);
+        admission::Limits {
+            connections,
+            unauthenticated: self.max_unauthenticated.unwrap_or(fifth),
+            connections_per_source: self.max_connections_per_address,
+            handshakes_per_source: self.handshakes_per_address,
+            handshakes: self.handshakes_per_core.map(|rate| rate.times(cores)),
+            unknown_sessions_per_source: self.unknown_sessions_per_address,
+            sources: self.max_addresses,
+        }
+    }
 }
+
+/// A server with room for few still has some for whoever is just arriving.
+const MIN_UNAUTHENTICATED: usize = 64;
+
+/// Of a server with room for many.
+const MAX_UNAUTHENTICATED: usize = 10_000;

@@ -18,7 +18,7 @@ pub use self::compression::HttpCompression;
 pub(crate) use self::cookie::SetCookie;
 pub use self::cookie::{Cookie, SameSite};
 pub use self::cors::Cors;
-pub use self::limits::Limits;
+pub use self::limits::{Limits, Rate};
 use crate::engine::{Origins, Request};
 
 /// How a server behaves. Defaults suit a public server; where they differ from the reference, the

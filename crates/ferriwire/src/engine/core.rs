@@ -14,6 +14,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::bundle::Bundle;
 use super::counters::{Counters, Stats};
+use super::gate::{Gate, Pass};
 use super::request::Request;
 use super::session::{Input, Session};
 use super::sessions::Sessions;
@@ -37,6 +38,7 @@ const COMPRESSING: usize = 16;
 pub(crate) struct Core {
     config: Arc<Config>,
     application: Box<dyn Application>,
+    gate: Arc<Gate>,
     sessions: Sessions,
     shards: Vec<Arc<Shard>>,
     /// The shard tasks start with the first session, which is certainly within a runtime.
@@ -63,12 +65,14 @@ impl Core {
         let cookie = set_cookie(&config)?;
         let now = tokio::time::Instant::now().into_std();
         let shortest = config.shortest_interval();
+        let gate = Gate::new(config.limits.admission(shards.max(1)));
         let shards: Vec<_> = (0..shards.max(1))
             .map(|index| Arc::new(Shard::new(index, shortest, now)))
             .collect();
         Ok(Arc::new(Self {
             config: Arc::new(config),
             application,
+            gate,
             sessions: Sessions::new(),
             shards,
             shards_started: Once::new(),
@@ -76,7 +80,7 @@ impl Core {
             bundle,
             cookie,
             compressing: Semaphore::new(COMPRESSING),
-            counters: Counters::default(),
+            counters: Counters::new(now),
             accepting: AtomicBool::new(true),
             tasks: AtomicUsize::new(0),
             task_ended: Notify::new(),
@@ -89,6 +93,10 @@ impl Core {
 
     pub(crate) fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -131,6 +139,7 @@ impl Core {
         self: &Arc<Self>,
         request: Arc<Request>,
         upgrade: Option<OnUpgrade>,
+        pass: Pass,
     ) -> Result<String, getrandom::Error> {
         self.shards_started.call_once(|| {
             for shard in &self.shards {
@@ -162,7 +171,13 @@ impl Core {
         }
         self.counters.session_opened();
         let now = tokio::time::Instant::now().into_std();
-        tokio::spawn(SessionTask::new(Arc::clone(self), session, upgrade, now));
+        tokio::spawn(SessionTask::new(
+            Arc::clone(self),
+            session,
+            upgrade,
+            pass,
+            now,
+        ));
         Ok(open)
     }
 

@@ -1,15 +1,92 @@
 //! What happened, counted under a bounded set of reasons.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
+use ferriwire_proto::admission;
 use ferriwire_proto::engine::CloseReason;
 use ferriwire_proto::engine::handshake::Refusal;
 
 /// How many reasons for refusals there are: the six codes of the reference.
 const CODES: usize = 6;
 
-#[derive(Debug, Default)]
+/// How often the same limit is warned of at most; in between it is only counted.
+const WARNING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A limit that somebody ran into. What is counted under [`Stats::limited`] has one of these, and
+/// no other reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LimitKind {
+    /// [`Limits::max_connections`](crate::Limits::max_connections).
+    Connections,
+    /// [`Limits::max_unauthenticated`](crate::Limits::max_unauthenticated).
+    Unauthenticated,
+    /// [`Limits::max_connections_per_address`](crate::Limits::max_connections_per_address).
+    ConnectionsPerAddress,
+    /// [`Limits::handshakes_per_address`](crate::Limits::handshakes_per_address).
+    HandshakesPerAddress,
+    /// [`Limits::handshakes_per_core`](crate::Limits::handshakes_per_core).
+    Handshakes,
+    /// [`Limits::unknown_sessions_per_address`](crate::Limits::unknown_sessions_per_address).
+    UnknownSessions,
+}
+
+impl LimitKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Connections,
+        Self::Unauthenticated,
+        Self::ConnectionsPerAddress,
+        Self::HandshakesPerAddress,
+        Self::Handshakes,
+        Self::UnknownSessions,
+    ];
+
+    /// Its name in logs and metrics, which is that of the setting.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connections => "max_connections",
+            Self::Unauthenticated => "max_unauthenticated",
+            Self::ConnectionsPerAddress => "max_connections_per_address",
+            Self::HandshakesPerAddress => "handshakes_per_address",
+            Self::Handshakes => "handshakes_per_core",
+            Self::UnknownSessions => "unknown_sessions_per_address",
+        }
+    }
+}
+
+impl fmt::Display for LimitKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl From<admission::Refusal> for LimitKind {
+    fn from(refusal: admission::Refusal) -> Self {
+        use admission::Refusal;
+        match refusal {
+            Refusal::Memory | Refusal::Connections => Self::Connections,
+            Refusal::Unauthenticated => Self::Unauthenticated,
+            Refusal::Handshakes => Self::Handshakes,
+            Refusal::ConnectionsOfSource => Self::ConnectionsPerAddress,
+            Refusal::HandshakesOfSource => Self::HandshakesPerAddress,
+            Refusal::UnknownSessionsOfSource => Self::UnknownSessions,
+        }
+    }
+}
+
+/// How many kinds of limits there are.
+const LIMITS: usize = LimitKind::ALL.len();
+
+#[derive(Debug)]
 pub(crate) struct Counters {
+    started: Instant,
+    limited: [AtomicU64; LIMITS],
+    /// When each limit was warned of last, in milliseconds after the start, plus one.
+    warned: [AtomicU64; LIMITS],
     sessions_opened: AtomicU64,
     sessions_closed: AtomicU64,
     slow_consumers: AtomicU64,
@@ -33,6 +110,8 @@ pub struct Stats {
     /// Refused requests by the reference's codes: 0 transport unknown, 1 session unknown, 2 bad
     /// method, 3 bad request, 4 forbidden, 5 unsupported revision.
     pub refusals: [u64; CODES],
+    /// By [`LimitKind`]: read it with [`limited`](Self::limited).
+    limited: [u64; LIMITS],
     /// Polling bodies above `max_payload`.
     pub oversized_bodies: u64,
     /// Handlers that panicked; each cost its socket, not the process. Socket.IO only.
@@ -49,7 +128,49 @@ impl Stats {
     }
 }
 
+impl Stats {
+    /// How often somebody ran into this limit.
+    #[must_use]
+    pub fn limited(&self, limit: LimitKind) -> u64 {
+        self.limited
+            .get(limit as usize)
+            .copied()
+            .unwrap_or_default()
+    }
+}
+
 impl Counters {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            started: now,
+            limited: Default::default(),
+            warned: Default::default(),
+            sessions_opened: AtomicU64::default(),
+            sessions_closed: AtomicU64::default(),
+            slow_consumers: AtomicU64::default(),
+            ping_timeouts: AtomicU64::default(),
+            refusals: Default::default(),
+            oversized_bodies: AtomicU64::default(),
+        }
+    }
+
+    /// Counts that somebody ran into a limit, and says whether to warn of it: the first time, and
+    /// then not before a while has passed.
+    pub(crate) fn limited(&self, limit: LimitKind, now: Instant) -> bool {
+        let index = limit as usize;
+        let (Some(count), Some(warned)) = (self.limited.get(index), self.warned.get(index)) else {
+            return false;
+        };
+        add(count);
+        let millis = now.saturating_duration_since(self.started).as_millis();
+        let now = u64::try_from(millis).unwrap_or(u64::MAX).saturating_add(1);
+        let last = get(warned);
+        let interval = u64::try_from(WARNING_INTERVAL.as_millis()).unwrap_or(u64::MAX);
+        let is_due = last == 0 || now.saturating_sub(last) >= interval;
+        let order = Ordering::Relaxed;
+        is_due && warned.compare_exchange(last, now, order, order).is_ok()
+    }
+
     pub(crate) fn session_opened(&self) {
         add(&self.sessions_opened);
     }
@@ -80,6 +201,7 @@ impl Counters {
             slow_consumers: get(&self.slow_consumers),
             ping_timeouts: get(&self.ping_timeouts),
             refusals: std::array::from_fn(|code| get(&self.refusals[code])),
+            limited: std::array::from_fn(|limit| get(&self.limited[limit])),
             oversized_bodies: get(&self.oversized_bodies),
             handler_panics: 0,
             unexpected_acks: 0,
@@ -93,4 +215,44 @@ fn add(counter: &AtomicU64) {
 
 fn get(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_is_counted_under_its_own_name() {
+        let now = Instant::now();
+        let counters = Counters::new(now);
+        for (index, limit) in LimitKind::ALL.into_iter().enumerate() {
+            for _ in 0..=index {
+                counters.limited(limit, now);
+            }
+        }
+        let stats = counters.read();
+        for (index, limit) in (1..).zip(LimitKind::ALL) {
+            assert_eq!(stats.limited(limit), index, "{limit}");
+            let others = LimitKind::ALL.iter().filter(|other| **other != limit);
+            assert!(
+                others
+                    .into_iter()
+                    .all(|other| other.as_str() != limit.as_str())
+            );
+        }
+    }
+
+    #[test]
+    fn a_flood_is_warned_of_once_in_a_while() {
+        let now = Instant::now();
+        let counters = Counters::new(now);
+        let mut warned = 0;
+        for millis in 0..25_000 {
+            let now = now + Duration::from_millis(millis);
+            warned += u32::from(counters.limited(LimitKind::Handshakes, now));
+        }
+        assert_eq!(warned, 3);
+        assert!(counters.limited(LimitKind::Connections, now));
+        assert_eq!(counters.read().limited(LimitKind::Handshakes), 25_000);
+    }
 }

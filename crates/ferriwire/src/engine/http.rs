@@ -15,14 +15,14 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use ferriwire_proto::engine::handshake::{BadRequest, Refusal};
-use http::header::{RETRY_AFTER, SET_COOKIE};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::SET_COOKIE;
+use http::{Response, StatusCode};
 use http_body::Body as HttpBody;
 use hyper::upgrade::OnUpgrade;
 
 use self::admission::{Admission, Refused, admit};
 pub(crate) use self::answers::empty;
-use self::answers::{is_internet_explorer, payload, without_filter};
+use self::answers::{is_internet_explorer, later, payload, without_filter};
 use self::cors::{allow_origin, is_preflight, preflight};
 use self::encoding::{Coding, negotiate};
 use self::polling::{poll, post};
@@ -31,6 +31,7 @@ pub(crate) use self::upgrade::{is_upgrade, switching_protocols, upgrade_required
 use super::body::Body;
 use super::bundle::File;
 use super::core::Core;
+use super::gate::Pass;
 use super::request::Request;
 
 /// The longest target of a request, in bytes.
@@ -86,8 +87,7 @@ where
             match admit(core, &mut request, upgrades, &verdict) {
                 Ok(admission) => proceed(core, request, admission).await,
                 Err(refused) => {
-                    tracing::debug!(refusal = %refused.refusal, "request refused");
-                    core.counters().refused(&refused.refusal);
+                    refused.count(core);
                     refused.response(upgrades)
                 }
             }
@@ -110,13 +110,8 @@ where
     B: HttpBody<Data: Buf, Error: Display>,
 {
     match admission {
-        Admission::Open(request, upgrade) => open(core, request, upgrade),
-        Admission::Unavailable => {
-            let mut response = empty(StatusCode::SERVICE_UNAVAILABLE);
-            let headers = response.headers_mut();
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
-            response
-        }
+        Admission::Open(request, upgrade, pass) => open(core, request, upgrade, pass),
+        Admission::Unavailable => later(StatusCode::SERVICE_UNAVAILABLE),
         Admission::Poll(session) => {
             let coding = negotiate(request.headers(), Coding::FOR_POLLING);
             poll(core, session, coding).await
@@ -128,7 +123,12 @@ where
 }
 
 /// Opens a session, by long-polling or by a WebSocket.
-fn open(core: &Arc<Core>, request: Arc<Request>, upgrade: Option<OnUpgrade>) -> Response<Body> {
+fn open(
+    core: &Arc<Core>,
+    request: Arc<Request>,
+    upgrade: Option<OnUpgrade>,
+    pass: Pass,
+) -> Response<Body> {
     let switching = match &upgrade {
         Some(_) => match switching_protocols(&request.headers) {
             Ok(response) => Some(response),
@@ -137,7 +137,7 @@ fn open(core: &Arc<Core>, request: Arc<Request>, upgrade: Option<OnUpgrade>) -> 
         None => None,
     };
     let secure = request.secure;
-    match core.open_session(request, upgrade) {
+    match core.open_session(request, upgrade, pass) {
         Ok(handshake) => switching.unwrap_or_else(|| {
             let mut response = payload(handshake.into_bytes());
             if let Some(cookie) = core.cookie() {

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `http`, `origins`, `body` | a request to a session and a transport, or to an error answer |
 //! | `listen`, `service` | where requests come from |
+//! | `gate`, `machine` | how many sessions there may be, and how fast they may come |
 //! | `core`, `sessions` | what all sessions share |
 //! | `task` | the connection task: one loop over a closed set of inputs |
 //! | `session` | the handle that others hold, and the mailbox |
@@ -19,8 +20,10 @@ pub(crate) mod body;
 pub(crate) mod bundle;
 pub(crate) mod core;
 pub(crate) mod counters;
+pub(crate) mod gate;
 pub(crate) mod http;
 pub(crate) mod listen;
+pub(crate) mod machine;
 pub(crate) mod running;
 pub(crate) mod service;
 pub(crate) mod session;
@@ -38,7 +41,7 @@ mod turn;
 mod write;
 
 pub use body::Body;
-pub use counters::Stats;
+pub use counters::{LimitKind, Stats};
 pub use ferriwire_proto::engine::{CloseReason, Revision, Transport};
 pub use origins::Origins;
 pub use request::{PeerAddress, Request, Secure};

@@ -26,6 +26,7 @@ use tokio::sync::oneshot;
 
 use self::frames::{Origin, poll_until_end};
 use super::core::Core;
+use super::gate::Pass;
 use super::outbox::Trouble;
 use super::running::{BoxFuture, Running};
 use super::session::{Input, Session};
@@ -50,6 +51,11 @@ pub(crate) trait SessionHandler: Send {
 
     fn deadline(&self) -> Option<Instant>;
 
+    /// Whether the program has accepted the client, once: from then on it counts as one of its own.
+    fn is_accepted(&self) -> bool {
+        true
+    }
+
     /// The session has ended. Handlers that still run go on to their end.
     fn closed(&mut self, reason: CloseReason, now: Instant, cx: &mut Context<'_>);
 
@@ -60,6 +66,8 @@ pub(crate) trait SessionHandler: Send {
 pub(crate) struct SessionTask {
     core: Arc<Core>,
     session: Session,
+    /// While the session counts.
+    pass: Option<Pass>,
     machine: Machine,
     handler: Box<dyn SessionHandler>,
     wire: Wire,
@@ -115,6 +123,7 @@ impl SessionTask {
         core: Arc<Core>,
         session: Session,
         upgrade: Option<OnUpgrade>,
+        pass: Pass,
         now: Instant,
     ) -> Self {
         let transport = session.request().transport;
@@ -130,6 +139,7 @@ impl SessionTask {
         Self {
             core,
             session,
+            pass: Some(pass),
             machine,
             handler,
             wire,
@@ -170,6 +180,7 @@ impl SessionTask {
         self.poll_wire(now, cx);
         self.handler.poll(now, cx);
         self.answer_posts();
+        self.note_acceptance();
         self.machine.set_reading(self.handler.wants_to_read(), now);
         self.watch_stall(now);
         let deadline = self.drain_machine(now, cx);
@@ -178,6 +189,15 @@ impl SessionTask {
         }
         self.arm(deadline);
         Poll::Pending
+    }
+
+    fn note_acceptance(&mut self) {
+        if let Some(pass) = &mut self.pass
+            && !pass.is_accepted()
+            && self.handler.is_accepted()
+        {
+            pass.accept();
+        }
     }
 
     /// A reader that has taken nothing for too long holds what waits for it no longer.
@@ -388,6 +408,7 @@ impl SessionTask {
 
     fn close(&mut self, reason: CloseReason, now: Instant, cx: &mut Context<'_>) {
         self.closed = true;
+        self.pass = None;
         tracing::debug!(session = ?self.session.id(), %reason, "session closed");
         self.core.session_closed(&self.session, reason);
         // A graceful close has written its frame with the rest.

@@ -121,6 +121,10 @@ impl SessionHandler for Connection {
         self.sockets.wants_events()
     }
 
+    fn is_accepted(&self) -> bool {
+        self.sockets.was_accepted()
+    }
+
     fn deadline(&self) -> Option<Instant> {
         if self.sockets.is_over() {
             self.sockets.grace_ends()

@@ -41,6 +41,8 @@ pub(crate) struct Sockets {
     held_bytes: usize,
     /// What the protocol has to be told.
     verdicts: Vec<Verdict>,
+    /// The client has joined a namespace, once.
+    accepted: bool,
     /// The client broke the protocol, or has gone: nothing more is heard.
     over: bool,
     grace_ends: Option<Instant>,
@@ -134,6 +136,7 @@ impl Sockets {
             running: Running::new(),
             held_bytes: 0,
             verdicts: Vec::new(),
+            accepted: false,
             over: false,
             grace_ends: None,
         }
@@ -195,6 +198,7 @@ impl Sockets {
         let socket = admit(Arc::clone(&membership));
         hub.admit(&membership, socket.data(), &connect);
         self.verdicts.push(Verdict::Accepted(key));
+        self.accepted = true;
         let hook = socket.connected();
         *self.slot(key) = Slot::Joined(Occupant {
             key,
@@ -502,6 +506,10 @@ impl Sockets {
 
     pub(crate) fn take_verdicts(&mut self) -> Vec<Verdict> {
         std::mem::take(&mut self.verdicts)
+    }
+
+    pub(crate) fn was_accepted(&self) -> bool {
+        self.accepted
     }
 
     pub(crate) fn is_over(&self) -> bool {

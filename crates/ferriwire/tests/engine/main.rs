@@ -12,6 +12,7 @@ mod cors;
 mod handshake;
 mod heartbeat;
 mod hostile;
+mod limits;
 mod mounting;
 mod payloads;
 mod restart;

@@ -15,6 +15,7 @@ mod events;
 mod fetch;
 mod leaving;
 mod lifecycle;
+mod limits;
 mod namespaces;
 mod order;
 mod panics;

@@ -87,6 +87,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn config() -> Result<Config, std::num::ParseIntError> {
     let milliseconds = |name| Ok(number(name)?.map(Duration::from_millis));
+    // Everybody comes from loopback.
+    let mut limits = Limits::new()
+        .max_connections_per_address(usize::MAX)
+        .handshakes_per_address(None)
+        .handshakes_per_core(None)
+        .unknown_sessions_per_address(None);
     let mut config = Config::new();
     if let Some(interval) = milliseconds("PING_INTERVAL")? {
         config = config.ping_interval(interval);
@@ -95,9 +101,9 @@ fn config() -> Result<Config, std::num::ParseIntError> {
         config = config.ping_timeout(timeout);
     }
     if let Some(timeout) = milliseconds("UPGRADE_TIMEOUT")? {
-        config = config.limits(Limits::new().upgrade_timeout(timeout));
+        limits = limits.upgrade_timeout(timeout);
     }
-    Ok(config)
+    Ok(config.limits(limits))
 }
 
 fn number<N: std::str::FromStr>(name: &str) -> Result<Option<N>, N::Err> {

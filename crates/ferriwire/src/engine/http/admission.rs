@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
+use ferriwire_proto::admission::{self, Source};
 use ferriwire_proto::engine::handshake::{self, BadRequest, Query, Refusal};
 use ferriwire_proto::engine::{Revision, Transport};
 use http::{Method, Response, StatusCode};
@@ -11,16 +12,18 @@ use hyper::upgrade::OnUpgrade;
 
 use super::super::body::Body;
 use super::super::core::Core;
+use super::super::counters::LimitKind;
+use super::super::gate::Pass;
 use super::super::origins::Verdict;
 use super::super::request::{PeerAddress, Request, Secure, detached};
 use super::super::session::Session;
-use super::answers::{close_connection, with_body};
+use super::answers::{close_connection, later, with_body};
 
 /// What a request may do.
 pub(super) enum Admission {
     /// With the bare connection, if it is to be a WebSocket.
-    Open(Arc<Request>, Option<OnUpgrade>),
-    /// A server that is shutting down, or full.
+    Open(Arc<Request>, Option<OnUpgrade>, Pass),
+    /// The server is shutting down.
     Unavailable,
     Poll(Session),
     Post(Session),
@@ -29,17 +32,26 @@ pub(super) enum Admission {
     Upgrade(Session),
 }
 
-/// Why it may not, with the status for upgrades where that is not 400.
-pub(super) struct Refused {
-    pub(super) refusal: Refusal,
-    upgrade_status: StatusCode,
+/// Why it may not.
+pub(super) enum Refused {
+    /// Because of what it asks for.
+    Protocol {
+        refusal: Refusal,
+        /// For upgrades.
+        status: StatusCode,
+    },
+    /// Because of how many there are, or how fast they come.
+    Limit {
+        refusal: admission::Refusal,
+        source: Option<Source>,
+    },
 }
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Self {
+        Self::Protocol {
             refusal,
-            upgrade_status: StatusCode::BAD_REQUEST,
+            status: StatusCode::BAD_REQUEST,
         }
     }
 }
@@ -59,9 +71,9 @@ pub(super) fn admit<B>(
         Verdict::Plain | Verdict::Foreign(_) | Verdict::Anyone => {}
         Verdict::Invalid => return Err(Refusal::BadRequest(BadRequest::Origin).into()),
         Verdict::Refused => {
-            return Err(Refused {
+            return Err(Refused::Protocol {
                 refusal: Refusal::Forbidden { message: None },
-                upgrade_status: StatusCode::FORBIDDEN,
+                status: StatusCode::FORBIDDEN,
             });
         }
     }
@@ -75,9 +87,13 @@ pub(super) fn admit<B>(
     if query.jsonp {
         return Err(Refusal::BadRequest(BadRequest::Jsonp).into());
     }
-    if let Some(id) = query.session_id()? {
+    let named = query.session_id();
+    let named = named.map_err(|refusal| unknown_session(core, request, refusal))?;
+    if let Some(id) = named {
         let session = core.sessions().get(id);
-        let session = session.ok_or_else(|| Refusal::SessionUnknown(Some(id.clone())))?;
+        let session = session.ok_or_else(|| {
+            unknown_session(core, request, Refusal::SessionUnknown(Some(id.clone())))
+        })?;
         if upgrades && !config.allow_upgrades {
             return Err(
                 Refusal::BadRequest(BadRequest::TransportHandshake(query.transport)).into(),
@@ -95,6 +111,9 @@ pub(super) fn admit<B>(
     if !core.is_accepting() {
         return Ok(Admission::Unavailable);
     }
+    let source = source_of(request);
+    let pass = core.gate().enter(source, now());
+    let pass = pass.map_err(|refusal| Refused::Limit { refusal, source })?;
     let upgrade =
         (query.transport == Transport::WebSocket).then(|| hyper::upgrade::on(&mut *request));
     let request = remember(request, &query);
@@ -104,7 +123,26 @@ pub(super) fn admit<B>(
         })?;
     }
     query.check_revision(&[Revision::V4])?;
-    Ok(Admission::Open(Arc::new(request), upgrade))
+    Ok(Admission::Open(Arc::new(request), upgrade, pass))
+}
+
+/// Whoever asks for sessions that do not exist is told so, but not any number of times.
+fn unknown_session<B>(core: &Core, request: &http::Request<B>, refusal: Refusal) -> Refused {
+    let source = source_of(request);
+    match core.gate().ask_for_unknown(source, now()) {
+        Ok(()) => refusal.into(),
+        Err(refusal) => Refused::Limit { refusal, source },
+    }
+}
+
+/// Where the client is, for the limits of each address.
+fn source_of<B>(request: &http::Request<B>) -> Option<Source> {
+    let peer: Option<&PeerAddress> = request.extensions().get();
+    peer.map(|peer| Source::from(peer.0.ip()))
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 /// Takes from a request what its session keeps.
@@ -126,19 +164,43 @@ fn remember<B>(request: &mut http::Request<B>, query: &Query) -> Request {
 }
 
 impl Refused {
+    pub(super) fn count(&self, core: &Core) {
+        match self {
+            Self::Protocol { refusal, .. } => {
+                tracing::debug!(%refusal, "request refused");
+                core.counters().refused(refusal);
+            }
+            Self::Limit { refusal, source } => {
+                let limit = LimitKind::from(*refusal);
+                let address = source.map(tracing::field::display);
+                if core.counters().limited(limit, now()) {
+                    tracing::warn!(%limit, address, "request refused: {refusal}");
+                } else {
+                    tracing::debug!(%limit, address, "request refused: {refusal}");
+                }
+            }
+        }
+    }
+
     /// Plain requests are told the code as JSON; upgrades see the message alone, and the
     /// connection ends.
     pub(super) fn response(&self, upgrade: bool) -> Response<Body> {
-        if upgrade {
-            let body = self.refusal.message().to_owned();
-            let response = with_body(self.upgrade_status, "text/html", body.into());
-            return close_connection(response);
+        match self {
+            Self::Protocol { refusal, status } if upgrade => {
+                let body = refusal.message().to_owned();
+                close_connection(with_body(*status, "text/html", body.into()))
+            }
+            Self::Protocol { refusal, .. } => with_body(
+                status_of(refusal.status()),
+                "application/json",
+                refusal.body().into(),
+            ),
+            // A flood is not given the time for another request.
+            Self::Limit { refusal, .. } => close_connection(later(status_of(refusal.status()))),
         }
-        let status = StatusCode::from_u16(self.refusal.status());
-        with_body(
-            status.unwrap_or(StatusCode::BAD_REQUEST),
-            "application/json",
-            self.refusal.body().into(),
-        )
     }
+}
+
+fn status_of(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST)
 }

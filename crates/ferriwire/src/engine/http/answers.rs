@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, USER_AGENT, X_CONTENT_TYPE_OPTIONS, X_XSS_PROTECTION,
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT, X_CONTENT_TYPE_OPTIONS,
+    X_XSS_PROTECTION,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
@@ -20,6 +21,19 @@ pub(crate) fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     protect(response.headers_mut());
+    response
+}
+
+/// The server cannot now: try again in one to five seconds, which is drawn so that not all come
+/// back at the same time.
+pub(crate) fn later(status: StatusCode) -> Response<Body> {
+    let mut random = [0];
+    // Without random numbers all wait for a second.
+    let _ = getrandom::fill(&mut random);
+    let seconds = u16::from(random[0] % 5) + 1;
+    let mut response = empty(status);
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 
