@@ -45,6 +45,7 @@ pub use engine::{Layer, LimitKind, Origins, Request, Service, Stats, Transport};
 pub use error::{AckError, EmitError, EncodeError, Error, JoinError, Result};
 pub use event::{Accepts, Event, HandlerError, Listens, Payload, Reply};
 pub use ferriwire_proto::codec::Codec;
+pub use ferriwire_proto::engine::queue::Overflow;
 pub use ferriwire_proto::value::{Args, Value};
 pub use handshake::{ConnectError, Handshake};
 pub use server::{

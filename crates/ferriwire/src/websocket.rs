@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use ferriwire_proto::encoded::Encoded;
+use ferriwire_proto::engine::queue::Overflow;
 use ferriwire_proto::websocket::{Decoder, Item, Limits, Role, frame::OpCode};
 use http::header::ALLOW;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -121,7 +122,7 @@ impl Accepted {
         };
         let mut io = WebSocketIo::new(upgraded, limits);
         // The bound is kept by `send` waiting, so that nothing is ever refused.
-        let outbox = Outbox::new(usize::MAX);
+        let outbox = Outbox::new(usize::MAX, Overflow::Close);
         io.attach(&outbox);
         Ok(WebSocket {
             io,

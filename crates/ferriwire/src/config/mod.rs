@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ferriwire_proto::codec::Codec;
 use ferriwire_proto::engine::Transport;
+use ferriwire_proto::engine::queue::Overflow;
 use ferriwire_proto::engine::session::Timing;
 use ferriwire_proto::{connection, websocket};
 
@@ -43,6 +44,7 @@ pub struct Config {
     pub(crate) ping_interval: Duration,
     pub(crate) ping_timeout: Duration,
     pub(crate) limits: Limits,
+    pub(crate) overflow: Overflow,
     pub(crate) origins: Origins,
     pub(crate) cors: Cors,
     pub(crate) http_compression: HttpCompression,
@@ -64,6 +66,7 @@ impl Default for Config {
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
             limits: Limits::default(),
+            overflow: Overflow::Close,
             origins: Origins::same_host(),
             cors: Cors::new(),
             http_compression: HttpCompression::on(),
@@ -131,6 +134,17 @@ impl Config {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// What happens when more waits for a client than [`Limits::max_buffered`]. Default: it is closed
+    /// with the reason `slow consumer` (the reference has no limit and so no policy). A socket
+    /// ([`Socket::set_overflow`](crate::Socket::set_overflow)) and an event
+    /// ([`Broadcast::overflow`](crate::Broadcast::overflow)) can have another one. Only whole events are
+    /// dropped, never acknowledgements or control packets, so a client may still be closed.
+    #[must_use]
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
         self
     }
 

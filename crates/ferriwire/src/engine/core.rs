@@ -106,6 +106,7 @@ impl Core {
     /// What happened so far, here and in what runs on top.
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = self.counters.read();
+        stats.dropped_events = self.shards.iter().map(|shard| shard.dropped()).sum();
         self.application.count_into(&mut stats);
         stats
     }
@@ -155,6 +156,7 @@ impl Core {
             request,
             Arc::clone(&self.shards[shard]),
             self.config.limits.max_buffered,
+            self.config.overflow,
         );
         let open = self.open_packet(&id, session.transport());
         if upgrade.is_some() {

@@ -114,6 +114,9 @@ pub struct Stats {
     limited: [u64; LIMITS],
     /// Polling bodies above `max_payload`.
     pub oversized_bodies: u64,
+    /// Events that were dropped because their client read too slowly, by
+    /// [`Config::overflow`](crate::Config::overflow) or a policy of their own.
+    pub dropped_events: u64,
     /// Handlers that panicked; each cost its socket, not the process. Socket.IO only.
     pub handler_panics: u64,
     /// Acknowledgements that nobody waited for. Socket.IO only.
@@ -203,6 +206,7 @@ impl Counters {
             refusals: std::array::from_fn(|code| get(&self.refusals[code])),
             limited: std::array::from_fn(|limit| get(&self.limited[limit])),
             oversized_bodies: get(&self.oversized_bodies),
+            dropped_events: 0,
             handler_panics: 0,
             unexpected_acks: 0,
         }

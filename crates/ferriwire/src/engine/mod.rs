@@ -38,6 +38,7 @@ mod server;
 mod sessions;
 mod shard;
 mod turn;
+mod waiters;
 mod write;
 
 pub use body::Body;

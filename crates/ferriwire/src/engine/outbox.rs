@@ -6,15 +6,18 @@
 //! and the connection task, woken by that, runs the close once.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use ferriwire_proto::encoded::{Encoded, Kind};
-use ferriwire_proto::engine::queue::{Batch, Control, Entry, Queue};
+use ferriwire_proto::engine::queue::{Batch, Control, Entry, Overflow, Queue};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::turn::{self, TurnId};
+use super::waiters::Waiters;
 use super::write::{self, Written};
+use crate::error::EmitError;
 
 /// How much a writer takes out of the queue at once: two or three socket buffers' worth.
 const BATCH: usize = 256 * 1024;
@@ -65,6 +68,12 @@ struct State {
     trouble: Option<Trouble>,
     /// When it was closed, a frame may have been on the wire in part: nothing can follow it.
     torn: bool,
+    /// What becomes of events without a policy of their own when too much waits.
+    overflow: Overflow,
+    /// How many events were dropped since the last report.
+    dropped: usize,
+    /// Who waits for room.
+    waiters: Waiters,
 }
 
 /// Where the bytes go.
@@ -130,12 +139,14 @@ pub(crate) enum Flushed {
     More,
     /// More waits than the bound allows; the connection task has to be woken, it will close.
     Overflow,
+    /// More waited than the bound allowed, and so many events were dropped.
+    Relieved(usize),
     /// The connection task has to be woken: it drains, waits for writability, or closes.
     WakeTask,
 }
 
 impl Outbox {
-    pub(crate) fn new(max_buffered: usize) -> Self {
+    pub(crate) fn new(max_buffered: usize, overflow: Overflow) -> Self {
         Self {
             state: Mutex::new(State {
                 queue: Queue::new(),
@@ -150,6 +161,9 @@ impl Outbox {
                 close_pending: false,
                 trouble: None,
                 torn: false,
+                overflow,
+                dropped: 0,
+                waiters: Waiters::new(),
             }),
             max_buffered,
         }
@@ -168,8 +182,7 @@ impl Outbox {
             return Push::Dropped;
         }
         state.queue.push(Entry::Message(Arc::clone(message)));
-        if state.queue.bytes_behind() > self.max_buffered.saturating_mul(UNTRIED) {
-            state.close(Some(Trouble::SlowConsumer));
+        if !state.relieve(self.max_buffered.saturating_mul(UNTRIED)) {
             return Push::Overflow;
         }
         let bounded = message.kind() == Kind::Event;
@@ -212,10 +225,12 @@ impl Outbox {
     /// Forgets what waits and refuses what comes. Says whether the bytes on the wire end with a
     /// whole frame, so that a last one may follow.
     pub(crate) fn close(&self) -> bool {
-        let (waiter, whole) = {
+        let (waiter, whole, waiters) = {
             let mut state = self.state.lock();
-            (state.close(None), !state.torn)
+            let waiters = state.waiters.take();
+            (state.close(None), !state.torn, waiters)
         };
+        drop(waiters);
         if let Some(waiter) = waiter {
             // The session ends while a GET waits: the client learns it by a close packet.
             let _ = waiter.send(b"1".to_vec());
@@ -248,7 +263,9 @@ impl Outbox {
                     WriteHalf::Polling(Some(_)) => {
                         let answer = state.take_answer();
                         let draining = state.phase == Phase::Draining;
+                        let waiters = state.waiters.take();
                         drop(state);
+                        drop(waiters);
                         if let Some((waiter, answer)) = answer {
                             self.answer_poll(waiter, &answer);
                         }
@@ -267,9 +284,11 @@ impl Outbox {
             };
             let taken = batch.bytes();
             let written = write::batch_to_socket(&stream, &mut batch, force);
+            let _waiters;
             let mut state = self.state.lock();
             state.writing = false;
             state.count_written(taken.saturating_sub(batch.bytes()));
+            _waiters = state.waiters.take();
             if state.phase == Phase::Closed {
                 return Flushed::Done;
             }
@@ -283,11 +302,15 @@ impl Outbox {
                     // The next attempt is worth its while when a good deal more waits.
                     state.next_try = state.queue.bytes().saturating_add(self.eager());
                     let newly = !std::mem::replace(&mut state.blocked, true);
-                    let flushed = self.check_bound(&mut state);
-                    return if flushed == Flushed::Done && newly {
-                        Flushed::WakeTask
-                    } else {
-                        flushed
+                    // What was dropped is reported with the next attempt.
+                    return match self.check_bound(&mut state) {
+                        Flushed::Overflow => Flushed::Overflow,
+                        flushed if !newly => flushed,
+                        Flushed::Relieved(dropped) => {
+                            state.dropped = dropped;
+                            Flushed::WakeTask
+                        }
+                        Flushed::Done | Flushed::More | Flushed::WakeTask => Flushed::WakeTask,
                     };
                 }
                 Written::All => {
@@ -309,11 +332,16 @@ impl Outbox {
     /// Whether a write that took nothing more leaves too much. What waits behind nothing, and what
     /// is being written, may be of any size.
     fn check_bound(&self, state: &mut State) -> Flushed {
-        if state.phase == Phase::Open && state.queue.bytes_behind() > self.max_buffered {
-            state.close(Some(Trouble::SlowConsumer));
+        if state.phase != Phase::Open {
+            return Flushed::Done;
+        }
+        if !state.relieve(self.max_buffered) {
             return Flushed::Overflow;
         }
-        Flushed::Done
+        match std::mem::take(&mut state.dropped) {
+            0 => Flushed::Done,
+            dropped => Flushed::Relieved(dropped),
+        }
     }
 
     /// Makes the answer outside the lock, because others may hold a room's lock and wait for it.
@@ -366,14 +394,16 @@ impl Outbox {
     /// Answers a waiting GET at once: with what there is, or with `6` when there is nothing or what
     /// there is shall leave by the next transport.
     pub(crate) fn release_poll(&self, with_packets: bool) {
-        let (waiter, batch) = {
+        let (waiter, batch, waiters) = {
             let mut state = self.state.lock();
             let WriteHalf::Polling(slot) = &mut state.half else {
                 return;
             };
             let Some(waiter) = slot.take() else { return };
-            (waiter, with_packets.then(|| state.queue.take(PAYLOAD)))
+            let batch = with_packets.then(|| state.queue.take(PAYLOAD));
+            (waiter, batch, state.waiters.take())
         };
+        drop(waiters);
         let body = batch.and_then(|batch| batch.payload());
         let _ = waiter.send(body.unwrap_or_else(|| b"6".to_vec()));
     }
@@ -421,7 +451,9 @@ impl Outbox {
 
     /// Gives back what was not written of a batch.
     pub(crate) fn finish_batch(&self, batch: Batch) {
+        let _waiters;
         let mut state = self.state.lock();
+        _waiters = state.waiters.take();
         state.writing = false;
         state.blocked = false;
         if state.phase != Phase::Closed {
@@ -435,7 +467,8 @@ impl Outbox {
         let mut state = self.state.lock();
         state.blocked = true;
         state.count_written(written);
-        self.check_bound(&mut state);
+        // The connection task, which calls this, looks at the trouble next.
+        let _ = state.relieve(self.max_buffered);
     }
 
     /// While the reader takes nothing more: how many bytes it has taken, ever.
@@ -465,9 +498,32 @@ impl Outbox {
         state.has_nothing_to_say() && !state.writing
     }
 
+    /// Ready when at most `limit` bytes wait and, if that is nothing, nothing is being written; an
+    /// error when the session takes no messages any more.
+    pub(crate) fn poll_room(&self, limit: usize, cx: &Context<'_>) -> Poll<Result<(), EmitError>> {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Open {
+            return Poll::Ready(Err(EmitError::Disconnected));
+        }
+        if state.queue.bytes() <= limit && (limit > 0 || !state.writing) {
+            return Poll::Ready(Ok(()));
+        }
+        state.waiters.enter(cx.waker());
+        Poll::Pending
+    }
+
+    /// What becomes of events without a policy of their own, from now on.
+    pub(crate) fn set_overflow(&self, overflow: Overflow) {
+        self.state.lock().overflow = overflow;
+    }
+
     /// How many bytes wait.
     pub(crate) fn buffered_bytes(&self) -> usize {
         self.state.lock().queue.bytes()
+    }
+
+    pub(crate) fn max_buffered(&self) -> usize {
+        self.max_buffered
     }
 
     /// Above this much a push writes at once, so that a bound below [`EAGER`] holds as well.
@@ -479,6 +535,21 @@ impl Outbox {
 impl State {
     fn count_written(&mut self, bytes: usize) {
         self.written = self.written.wrapping_add(bytes as u64);
+    }
+
+    /// Drops what the policies allow when more than `limit` waits. Closes, and says so by `false`,
+    /// when that is not enough.
+    fn relieve(&mut self, limit: usize) -> bool {
+        if self.queue.bytes_behind() <= limit {
+            return true;
+        }
+        let dropped = self.queue.relieve(limit, self.overflow);
+        self.dropped = self.dropped.saturating_add(dropped);
+        let fits = self.queue.bytes_behind() <= limit;
+        if !fits {
+            self.close(Some(Trouble::SlowConsumer));
+        }
+        fits
     }
 
     fn has_nothing_to_say(&self) -> bool {

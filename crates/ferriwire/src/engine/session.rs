@@ -1,13 +1,14 @@
 //! The handle to one session: where others push messages for its client and leave it notes.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
 use ferriwire_proto::encoded::Encoded;
-use ferriwire_proto::engine::queue::Control;
+use ferriwire_proto::engine::queue::{Control, Overflow};
 use ferriwire_proto::engine::{CloseReason, SessionId, Transport};
 use futures_util::task::AtomicWaker;
 use hyper::upgrade::OnUpgrade;
@@ -80,13 +81,14 @@ impl Session {
         request: Arc<Request>,
         shard: Arc<Shard>,
         max_buffered: usize,
+        overflow: Overflow,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 id,
                 request,
                 shard,
-                outbox: Outbox::new(max_buffered),
+                outbox: Outbox::new(max_buffered, overflow),
                 mailbox: Mutex::new(Some(Vec::new())),
                 waker: AtomicWaker::new(),
                 attention: AtomicBool::new(false),
@@ -130,6 +132,33 @@ impl Session {
     #[must_use]
     pub fn request(&self) -> &Arc<Request> {
         &self.shared.request
+    }
+
+    /// What becomes of events that have no policy of their own, from now on, when more waits for this
+    /// client than [`Limits::max_buffered`](crate::Limits::max_buffered). Default
+    /// [`Config::overflow`](crate::Config::overflow).
+    pub fn set_overflow(&self, overflow: Overflow) {
+        self.shared.outbox.set_overflow(overflow);
+    }
+
+    /// Waits until at most half of [`Limits::max_buffered`](crate::Limits::max_buffered) waits for the
+    /// client, so that a producer can keep to its client's speed. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError::Disconnected`] when the session has ended.
+    pub async fn ready(&self) -> Result<(), EmitError> {
+        let limit = self.shared.outbox.max_buffered() / 2;
+        poll_fn(|cx| self.shared.outbox.poll_room(limit, cx)).await
+    }
+
+    /// Waits until everything that was sent has been handed to the operating system. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError::Disconnected`] when the session has ended before.
+    pub async fn drained(&self) -> Result<(), EmitError> {
+        poll_fn(|cx| self.shared.outbox.poll_room(0, cx)).await
     }
 
     /// How many bytes wait to be written to the client.
@@ -204,6 +233,7 @@ impl Session {
             Flushed::Done => {}
             Flushed::More => self.shared.shard.enlist(self.clone()),
             Flushed::WakeTask => self.wake(),
+            Flushed::Relieved(dropped) => self.shared.shard.count_dropped(dropped),
             Flushed::Overflow => {
                 self.wake();
                 return Err(EmitError::Full);

@@ -1,7 +1,7 @@
 //! A fixed part of the connections: what no turn flushed, and what is due.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,8 @@ pub(crate) struct Shard {
     wheel: Mutex<Wheel>,
     changed: Notify,
     stopped: AtomicBool,
+    /// Events that were dropped because their client read too slowly.
+    dropped: AtomicU64,
 }
 
 impl Shard {
@@ -36,11 +38,20 @@ impl Shard {
             wheel: Mutex::new(Wheel::new(tick, now)),
             changed: Notify::new(),
             stopped: AtomicBool::new(false),
+            dropped: AtomicU64::new(0),
         }
     }
 
     pub(crate) fn index(&self) -> usize {
         self.index
+    }
+
+    pub(crate) fn count_dropped(&self, events: usize) {
+        self.dropped.fetch_add(events as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     /// The session's outbox is flushed soon.

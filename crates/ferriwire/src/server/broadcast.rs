@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ferriwire_proto::encoded::Encoded;
+use ferriwire_proto::engine::queue::Overflow;
 use serde::Serialize;
 
 use super::answers::Answers;
@@ -38,6 +40,8 @@ pub struct Broadcast {
     volatile: bool,
     compress: bool,
     timeout: Duration,
+    overflow: Option<Overflow>,
+    latest: Option<Arc<str>>,
 }
 
 /// The namespace, if there is one of that name.
@@ -65,6 +69,8 @@ impl Broadcast {
             volatile: false,
             compress: true,
             timeout,
+            overflow: None,
+            latest: None,
         }
     }
 
@@ -93,6 +99,20 @@ impl Broadcast {
         self
     }
 
+    /// What becomes of the event where more waits for a client than may; see
+    /// [`Config::overflow`](crate::Config::overflow).
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = Some(overflow);
+        self
+    }
+
+    /// While the event waits for a slow client, a later one with the same key takes its place; see
+    /// [`Modified::latest`](super::Modified::latest).
+    pub fn latest(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.latest = Some(key.into());
+        self
+    }
+
     /// Only sockets of this node. There are no others yet: servers do not form clusters so far.
     pub fn local(self) -> Self {
         self
@@ -118,7 +138,7 @@ impl Broadcast {
     {
         let hub = self.namespace.hub()?;
         let message = hub.encode_event(None, event.name(), &payload)?;
-        let message = Arc::new(message.with_compress(self.compress));
+        let message = Arc::new(self.modify(hub, message));
         let (to, except) = (&self.to, &self.except);
         hub.broadcast(to, except, &message, self.volatile, |_| true);
         Ok(())
@@ -151,7 +171,7 @@ impl Broadcast {
         let hub = self.namespace.hub()?;
         let id = hub.next_ack();
         let message = hub.encode_event(Some(id), event.name(), &payload)?;
-        let message = Arc::new(message.with_compress(self.compress));
+        let message = Arc::new(self.modify(hub, message));
         Ok(Answers::collect_from(id, self.timeout, |receiver| {
             hub.broadcast(&self.to, &self.except, &message, self.volatile, receiver);
         }))
@@ -260,6 +280,15 @@ impl Broadcast {
 
     fn select(&self) -> Result<Vec<(Arc<Membership>, Data)>, EmitError> {
         Ok(self.namespace.hub()?.select(&self.to, &self.except))
+    }
+
+    /// Writes the modifiers into the message.
+    fn modify(&self, hub: &Hub, message: Encoded) -> Encoded {
+        let key = self.latest.as_deref().map(|key| hub.conflation_key(key));
+        message
+            .with_compress(self.compress)
+            .with_overflow(self.overflow)
+            .with_conflation_key(key)
     }
 }
 

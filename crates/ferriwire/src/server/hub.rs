@@ -106,6 +106,11 @@ impl Hub {
         }
     }
 
+    /// A key that no event of another namespace has: clients have one queue for all of theirs.
+    pub(crate) fn conflation_key(&self, key: &str) -> Arc<str> {
+        format!("{} {key}", self.name).into()
+    }
+
     /// One counter for all sockets, so that a broadcast with acknowledgement is one frame.
     pub(crate) fn next_ack(&self) -> AckId {
         AckId(self.next_ack.fetch_add(1, Ordering::Relaxed))

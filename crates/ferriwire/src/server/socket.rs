@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ferriwire_proto::encoded::Encoded;
+use ferriwire_proto::engine::queue::Overflow;
 use serde::Serialize;
 
 use super::answers::Acknowledgement;
@@ -167,12 +169,73 @@ impl<D> Socket<D> {
         self.modified().timeout(timeout)
     }
 
+    /// What becomes of the next event when more waits for the client than may; see
+    /// [`Config::overflow`](crate::Config::overflow).
+    pub fn overflow(&self, overflow: Overflow) -> Modified<'_> {
+        self.modified().overflow(overflow)
+    }
+
+    /// While the next event waits, a later one with the same key takes its place: see
+    /// [`Modified::latest`].
+    pub fn latest<'a>(&'a self, key: &'a str) -> Modified<'a> {
+        self.modified().latest(key)
+    }
+
+    /// What becomes of its events that have no policy of their own, from now on. It holds for the
+    /// client's connection: its other namespaces share the queue.
+    pub fn set_overflow(&self, overflow: Overflow) {
+        self.membership.session().set_overflow(overflow);
+    }
+
+    /// Sends an event as soon as at most half of [`Limits::max_buffered`](crate::Limits::max_buffered)
+    /// waits for the client: a producer that awaits this keeps to its client's speed, and never makes
+    /// it a slow consumer. Cancel-safe: the event is sent, or it is not.
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Self::emit); also when the client leaves before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{EmitError, Socket};
+    ///
+    /// async fn export(socket: &Socket, rows: Vec<String>) -> Result<(), EmitError> {
+    ///     for row in &rows {
+    ///         socket.emit_when_ready("row", row).await?;
+    ///     }
+    ///     socket.emit("done", ())?;
+    ///     socket.drained().await
+    /// }
+    /// ```
+    pub async fn emit_when_ready<E, P>(&self, event: E, payload: P) -> Result<(), EmitError>
+    where
+        E: Accepts<P>,
+        P: Serialize,
+    {
+        self.membership.session().ready().await?;
+        self.emit(event, payload)
+    }
+
+    /// Waits until everything that was sent to its client has been handed to the operating system.
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError::Disconnected`] when the client has gone before.
+    #[doc(alias = "drain")]
+    pub async fn drained(&self) -> Result<(), EmitError> {
+        self.membership.session().drained().await
+    }
+
     fn modified(&self) -> Modified<'_> {
         Modified {
             membership: &self.membership,
             volatile: false,
             compress: true,
             timeout: None,
+            overflow: None,
+            latest: None,
         }
     }
 
@@ -284,9 +347,11 @@ pub struct Modified<'a> {
     volatile: bool,
     compress: bool,
     timeout: Option<Duration>,
+    overflow: Option<Overflow>,
+    latest: Option<&'a str>,
 }
 
-impl Modified<'_> {
+impl<'a> Modified<'a> {
     /// The event is dropped when the client cannot take it at once.
     pub fn volatile(mut self) -> Self {
         self.volatile = true;
@@ -296,6 +361,31 @@ impl Modified<'_> {
     /// Whether a transport that compresses may compress the event. Default `true`.
     pub fn compress(mut self, compress: bool) -> Self {
         self.compress = compress;
+        self
+    }
+
+    /// What becomes of the event when more waits for the client than may; see
+    /// [`Config::overflow`](crate::Config::overflow).
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = Some(overflow);
+        self
+    }
+
+    /// While the event waits for a slow client, a later one with the same key takes its place, so
+    /// that the client gets the latest price or position and not all that were missed. A key names
+    /// events of one namespace. What is being written is not replaced any more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{EmitError, Socket};
+    ///
+    /// fn moved(socket: &Socket, player: &str, x: i32, y: i32) -> Result<(), EmitError> {
+    ///     socket.latest(player).emit("moved", (player, x, y))
+    /// }
+    /// ```
+    pub fn latest(mut self, key: &'a str) -> Self {
+        self.latest = Some(key);
         self
     }
 
@@ -320,8 +410,7 @@ impl Modified<'_> {
         }
         let hub = self.membership.hub();
         let message = hub.encode_event(None, event.name(), &payload)?;
-        self.membership
-            .push(message.with_compress(self.compress), self.volatile)
+        self.membership.push(self.modify(message), self.volatile)
     }
 
     /// As [`Socket::emit_with_ack`].
@@ -338,6 +427,16 @@ impl Modified<'_> {
             Ok(acknowledgement) => acknowledgement,
             Err(error) => Acknowledgement::failed(error),
         }
+    }
+
+    /// Writes the modifiers into the message.
+    fn modify(&self, message: Encoded) -> Encoded {
+        let hub = self.membership.hub();
+        let key = self.latest.map(|key| hub.conflation_key(key));
+        message
+            .with_compress(self.compress)
+            .with_overflow(self.overflow)
+            .with_conflation_key(key)
     }
 
     fn ask<E, P>(self, event: E, payload: P) -> Result<Acknowledgement<E::Answer>, AckError>
@@ -358,8 +457,7 @@ impl Modified<'_> {
         };
         let membership = Arc::clone(self.membership);
         let acknowledgement = Acknowledgement::waiting(answer, membership, id, timeout);
-        let message = message.with_compress(self.compress);
-        self.membership.push(message, self.volatile)?;
+        self.membership.push(self.modify(message), self.volatile)?;
         Ok(acknowledgement)
     }
 }

@@ -10,6 +10,7 @@ mod acknowledgements;
 mod answers;
 mod asking;
 mod auth;
+mod backpressure;
 mod client;
 mod events;
 mod fetch;

@@ -23,7 +23,7 @@ async fn deaf_socket() -> (Arc<TcpStream>, TcpStream) {
 /// with 200 and a close packet, when the outbox was dropped.
 #[test]
 fn a_poll_of_a_session_that_is_over_is_refused() {
-    let outbox = Outbox::new(1024);
+    let outbox = Outbox::new(1024, Overflow::Close);
     outbox.use_polling();
     outbox.close();
     let (waiter, _answer) = oneshot::channel();
@@ -35,7 +35,7 @@ fn a_poll_of_a_session_that_is_over_is_refused() {
 /// them back: one deaf client cost seconds.
 #[tokio::test]
 async fn a_full_socket_is_tried_again_only_after_a_good_deal_more() {
-    let outbox = Outbox::new(BOUND);
+    let outbox = Outbox::new(BOUND, Overflow::Close);
     let (stream, _peer) = deaf_socket().await;
     outbox.use_socket(stream);
     let small = message(10);
@@ -75,7 +75,7 @@ async fn a_full_socket_is_tried_again_only_after_a_good_deal_more() {
 #[test]
 fn what_nobody_could_try_to_write_is_bounded_at_a_multiple() {
     for transport in [Outbox::use_task, Outbox::hold] {
-        let outbox = Outbox::new(BOUND);
+        let outbox = Outbox::new(BOUND, Overflow::Close);
         transport(&outbox);
         let kilobyte = message(1000);
         let mut pushed = 0;
@@ -90,7 +90,7 @@ fn what_nobody_could_try_to_write_is_bounded_at_a_multiple() {
 
 #[test]
 fn without_a_get_the_bound_of_a_polling_client_holds() {
-    let outbox = Outbox::new(BOUND);
+    let outbox = Outbox::new(BOUND, Overflow::Close);
     outbox.use_polling();
     // One message of any size passes, and as much as the bound behind it.
     assert_eq!(outbox.push(&message(3 * BOUND), false), Push::NeedsFlushNow);
@@ -108,7 +108,7 @@ fn without_a_get_the_bound_of_a_polling_client_holds() {
 /// anybody else, and its client waited for that handler.
 #[test]
 fn each_turn_lists_an_outbox_for_itself() {
-    let outbox = Outbox::new(BOUND);
+    let outbox = Outbox::new(BOUND, Overflow::Close);
     outbox.use_polling();
     let small = message(1);
     assert_eq!(outbox.push(&small, false), Push::NeedsFlush);
@@ -126,7 +126,7 @@ fn each_turn_lists_an_outbox_for_itself() {
 #[test]
 fn the_close_packet_comes_with_a_get_of_its_own() {
     for waits_before in [true, false] {
-        let outbox = Outbox::new(BOUND);
+        let outbox = Outbox::new(BOUND, Overflow::Close);
         outbox.use_polling();
         let (waiter, mut answer) = oneshot::channel();
         let waiter = if waits_before {
@@ -154,7 +154,7 @@ fn the_close_packet_comes_with_a_get_of_its_own() {
 #[test]
 fn the_close_packet_ends_the_answer_otherwise() {
     for (waits, apart) in [("4x\x1e1", false), ("6\x1e1", true), ("6\x1e1", false)] {
-        let outbox = Outbox::new(BOUND);
+        let outbox = Outbox::new(BOUND, Overflow::Close);
         outbox.use_polling();
         if waits.starts_with('4') {
             outbox.push(&message(1), false);
@@ -171,7 +171,7 @@ fn the_close_packet_ends_the_answer_otherwise() {
 /// The answer to a GET that a POST caused overtook the answer to the POST.
 #[test]
 fn a_waiting_get_is_answered_behind_the_post() {
-    let outbox = Outbox::new(BOUND);
+    let outbox = Outbox::new(BOUND, Overflow::Close);
     outbox.use_polling();
     let (waiter, mut answer) = oneshot::channel();
     outbox.attach_poll(waiter).unwrap();
