@@ -15,6 +15,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The address cannot be listened at.
     Io(std::io::Error),
+    /// It was given nowhere to listen.
+    NoListener,
+    /// The certificate, the key or the authorities for TLS cannot be used: see the cause.
+    Tls(Box<dyn std::error::Error + Send + Sync>),
     /// None of the browser client's files is in the folder that the configuration names.
     NoClientBundle(PathBuf),
     /// The name, value, path or domain of the configured cookie of that name cannot stand in one.
@@ -73,6 +77,8 @@ impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => write!(formatter, "cannot listen: {error}"),
+            Self::NoListener => formatter.write_str("no address to listen at"),
+            Self::Tls(cause) => write!(formatter, "TLS cannot start: {cause}"),
             Self::NoClientBundle(folder) => {
                 write!(formatter, "no client files in {}", folder.display())
             }
@@ -89,7 +95,9 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(error),
-            Self::NoClientBundle(_)
+            Self::Tls(cause) => Some(&**cause),
+            Self::NoListener
+            | Self::NoClientBundle(_)
             | Self::InvalidCookie(_)
             | Self::ReservedEvent(_)
             | Self::DuplicateNamespace(_) => None,

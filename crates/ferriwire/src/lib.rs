@@ -40,14 +40,18 @@ mod server;
 mod socket_id;
 
 pub use bytes::Bytes;
+#[cfg(feature = "tls")]
+pub use config::{ClientCertificates, Tls};
 pub use config::{Config, Cookie, Cors, HttpCompression, Limits, Rate, SameSite};
-pub use engine::{Layer, LimitKind, Origins, Request, Service, Stats, Transport};
+pub use engine::{Layer, LimitKind, Listener, Origins, Request, Service, Stats, Transport};
 pub use error::{AckError, EmitError, EncodeError, Error, JoinError, Result};
 pub use event::{Accepts, Event, HandlerError, Listens, Payload, Reply};
 pub use ferriwire_proto::codec::Codec;
 pub use ferriwire_proto::engine::queue::Overflow;
 pub use ferriwire_proto::value::{Args, Value};
 pub use handshake::{ConnectError, Handshake};
+#[cfg(feature = "tls")]
+pub use rustls;
 pub use server::{
     Ack, Acknowledgement, Answer, Answers, Broadcast, Declared, DisconnectReason, Fresh, Missing,
     Modified, Namespace, NamespaceHandle, RemoteSocket, Responses, RunningServer, Server, Socket,

@@ -14,7 +14,9 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
 use crate::engine::Body;
-use crate::engine::http::{empty, is_upgrade, switching_protocols, upgrade_required};
+use crate::engine::http::{
+    empty, is_extended_connect, is_upgrade, switching_protocols, upgrade_required,
+};
 use crate::engine::origins::Verdict;
 use crate::engine::outbox::{Outbox, Push};
 use crate::engine::transport::websocket::{WebSocketIo, with_read_buffer};
@@ -23,7 +25,8 @@ pub use crate::engine::{Message, Origins};
 
 /// Answers a request that wants to become a WebSocket.
 ///
-/// Send the response; the WebSocket is there when [`Accepted::open`] is.
+/// Send the response; the WebSocket is there when [`Accepted::open`] is. A request over HTTP/2 (RFC
+/// 8441) is accepted too, where the program's HTTP server has enabled them.
 ///
 /// # Errors
 ///
@@ -62,16 +65,17 @@ pub fn accept<B>(
         Verdict::Invalid => return Err(Box::new(empty(StatusCode::BAD_REQUEST))),
         Verdict::Refused => return Err(Box::new(empty(StatusCode::FORBIDDEN))),
     }
-    if request.method() != Method::GET {
+    let connects = is_extended_connect(request);
+    if request.method() != Method::GET && !connects {
         let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
         let headers = response.headers_mut();
         headers.insert(ALLOW, HeaderValue::from_static("GET"));
         return Err(Box::new(response));
     }
-    if !is_upgrade(request.method(), request.headers()) {
+    if !connects && !is_upgrade(request.method(), request.headers()) {
         return Err(Box::new(upgrade_required()));
     }
-    let response = switching_protocols(request.headers())?;
+    let response = switching_protocols(request.method(), request.headers())?;
     let upgrade = hyper::upgrade::on(request);
     Ok((response, Accepted { upgrade, config }))
 }

@@ -43,6 +43,13 @@ pub struct Limits {
     pub(crate) max_pending_acks: usize,
     pub(crate) max_rooms_per_socket: usize,
     pub(crate) max_namespaces: usize,
+    pub(crate) max_head_bytes: usize,
+    pub(crate) max_headers: usize,
+    pub(crate) head_timeout: Duration,
+    pub(crate) keep_alive_timeout: Duration,
+    pub(crate) tls_handshake_timeout: Duration,
+    pub(crate) max_tls_handshakes: usize,
+    pub(crate) max_http2_streams: u32,
 }
 
 impl Default for Limits {
@@ -68,6 +75,13 @@ impl Default for Limits {
             max_pending_acks: 1_000,
             max_rooms_per_socket: 1_000,
             max_namespaces: 32,
+            max_head_bytes: 16 * 1024,
+            max_headers: 100,
+            head_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(15),
+            tls_handshake_timeout: Duration::from_secs(10),
+            max_tls_handshakes: 256 * std::thread::available_parallelism().map_or(1, usize::from),
+            max_http2_streams: 100,
         }
     }
 }
@@ -248,6 +262,67 @@ impl Limits {
     #[must_use]
     pub fn max_rooms_per_socket(mut self, rooms: usize) -> Self {
         self.max_rooms_per_socket = rooms;
+        self
+    }
+
+    /// The largest head of a request, in bytes: over HTTP/1.1 the target and the headers, at least
+    /// 8 KiB; over HTTP/2 the header list as RFC 9113 counts it. Default 16 KiB (as Node.js). More is
+    /// answered 431, or ends the stream. This and the following rows hold for the server's own
+    /// listeners; a program's own HTTP server has its own settings.
+    #[must_use]
+    pub fn max_head_bytes(mut self, bytes: usize) -> Self {
+        self.max_head_bytes = bytes;
+        self
+    }
+
+    /// The most headers of a request. Default 100 (reference: 2,000). More are answered 431.
+    #[must_use]
+    pub fn max_headers(mut self, headers: usize) -> Self {
+        self.max_headers = headers;
+        self
+    }
+
+    /// How long a new connection may take to the end of the head of its first request; with TLS,
+    /// from the end of its handshake on. Default 10 s (reference: 60 s), then it is closed.
+    #[must_use]
+    #[doc(alias = "headersTimeout")]
+    pub fn head_timeout(mut self, timeout: Duration) -> Self {
+        self.head_timeout = timeout;
+        self
+    }
+
+    /// How long a connection may stay without a request, from its last answer to the end of the next
+    /// head. Default 15 s (reference: 5 s), then it is closed; over HTTP/2 with a GOAWAY.
+    #[must_use]
+    #[doc(alias = "keepAliveTimeout")]
+    pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
+        self.keep_alive_timeout = timeout;
+        self
+    }
+
+    /// How long a TLS handshake may take. Default 10 s (reference: 120 s), then it is closed.
+    #[must_use]
+    #[doc(alias = "handshakeTimeout")]
+    pub fn tls_handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.tls_handshake_timeout = timeout;
+        self
+    }
+
+    /// How many TLS handshakes one listener has at a time. Default 256 per core (reference: no
+    /// limit). One more ends the oldest, so that connections which never finish theirs keep nobody
+    /// out.
+    #[must_use]
+    pub fn max_tls_handshakes(mut self, handshakes: usize) -> Self {
+        self.max_tls_handshakes = handshakes;
+        self
+    }
+
+    /// How many streams, WebSockets included, one HTTP/2 connection has at a time. Default 100 (as
+    /// browsers expect). More are refused.
+    #[must_use]
+    #[doc(alias = "maxConcurrentStreams")]
+    pub fn max_http2_streams(mut self, streams: u32) -> Self {
+        self.max_http2_streams = streams;
         self
     }
 

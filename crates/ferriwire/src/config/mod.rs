@@ -4,6 +4,8 @@ mod compression;
 mod cookie;
 mod cors;
 mod limits;
+#[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
+mod tls;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +22,12 @@ pub(crate) use self::cookie::SetCookie;
 pub use self::cookie::{Cookie, SameSite};
 pub use self::cors::Cors;
 pub use self::limits::{Limits, Rate};
+#[cfg(not(feature = "tls"))]
+pub(crate) use self::tls::Tls;
+#[cfg(feature = "tls")]
+pub use self::tls::{ClientCertificates, Tls};
+#[cfg(feature = "tls")]
+pub(crate) use self::tls::{Identity, Pem};
 use crate::engine::{Origins, Request};
 
 /// How a server behaves. Defaults suit a public server; where they differ from the reference, the
@@ -52,6 +60,7 @@ pub struct Config {
     pub(crate) allow_request: Option<AllowRequest>,
     pub(crate) client_bundle: Option<PathBuf>,
     pub(crate) codec: Codec,
+    pub(crate) http2_websocket: bool,
 }
 
 /// The program's own say on a handshake: `Err` is the reason for the refusal.
@@ -74,6 +83,7 @@ impl Default for Config {
             allow_request: None,
             client_bundle: None,
             codec: Codec::Json,
+            http2_websocket: false,
         }
     }
 }
@@ -207,6 +217,17 @@ impl Config {
     #[doc(alias = "parser")]
     pub fn codec(mut self, codec: Codec) -> Self {
         self.codec = codec;
+        self
+    }
+
+    /// Whether a stream of an HTTP/2 connection may become a WebSocket (RFC 8441). Default `false`,
+    /// and then clients open their WebSockets over HTTP/1.1 (as with the reference). A server's own
+    /// listeners announce it; a program's own HTTP server, into which this one is mounted, has to do
+    /// so itself, with hyper's `enable_connect_protocol`. Saves a connection per client, and costs a
+    /// copy, a task and flow control per WebSocket.
+    #[must_use]
+    pub fn http2_websocket(mut self, allow: bool) -> Self {
+        self.http2_websocket = allow;
         self
     }
 

@@ -27,7 +27,9 @@ use self::cors::{allow_origin, is_preflight, preflight};
 use self::encoding::{Coding, negotiate};
 use self::polling::{poll, post};
 use self::upgrade::upgrade;
-pub(crate) use self::upgrade::{is_upgrade, switching_protocols, upgrade_required};
+pub(crate) use self::upgrade::{
+    fit_to, is_extended_connect, is_upgrade, switching_protocols, upgrade_required,
+};
 use super::body::Body;
 use super::bundle::File;
 use super::core::Core;
@@ -74,6 +76,7 @@ where
         return empty(StatusCode::URI_TOO_LONG);
     }
     let verdict = core.config().origins.judge(&request);
+    let version = request.version();
     let path = request.uri().path().to_owned();
     let internet_explorer = is_internet_explorer(request.headers());
     let mut response = match route(core, &path) {
@@ -83,7 +86,8 @@ where
         }
         Route::Bundle(file) => bundle::serve(file, request.method(), request.headers()).await,
         Route::Engine => {
-            let upgrades = is_upgrade(request.method(), request.headers());
+            let upgrades = is_upgrade(request.method(), request.headers())
+                || (core.config().http2_websocket && is_extended_connect(&request));
             match admit(core, &mut request, upgrades, &verdict) {
                 Ok(admission) => proceed(core, request, admission).await,
                 Err(refused) => {
@@ -98,6 +102,7 @@ where
     if internet_explorer {
         without_filter(headers);
     }
+    fit_to(version, headers);
     response
 }
 
@@ -130,7 +135,7 @@ fn open(
     pass: Pass,
 ) -> Response<Body> {
     let switching = match &upgrade {
-        Some(_) => match switching_protocols(&request.headers) {
+        Some(_) => match switching_protocols(&request.method, &request.headers) {
             Ok(response) => Some(response),
             Err(refusal) => return *refusal,
         },

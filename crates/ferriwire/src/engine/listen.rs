@@ -1,48 +1,36 @@
-//! The accept loop, and one HTTP connection task per TCP connection.
+//! Our own listeners: bound together, serving one server, shut down together.
 
-use std::convert::Infallible;
-use std::io;
+mod accept;
+mod activity;
+mod connection;
+mod listener;
+#[cfg_attr(not(feature = "tls"), path = "listen/without_tls.rs")]
+mod tls;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::accept::accept;
+pub use self::listener::Listener;
+use self::listener::{Bound, Security};
 use super::core::Core;
-use super::http::respond;
-use super::request::PeerAddress;
+use crate::error::Error;
 
-/// From the accepted connection, or the last answer, to the end of the request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The largest head of a request, in bytes.
-const MAX_HEAD: usize = 16 * 1024;
-
-/// The most headers of a request.
-const MAX_HEADERS: usize = 100;
-
-/// A peer that takes nothing for so long is gone (`TCP_USER_TIMEOUT`).
-const USER_TIMEOUT: Duration = Duration::from_secs(45);
-
-/// When descriptors or memory have run out, the loop waits this long instead of spinning.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// A listener that serves until it is shut down.
+/// Listeners that serve until they are shut down.
 #[derive(Debug)]
 pub(crate) struct Listening {
     core: Arc<Core>,
-    local_addr: SocketAddr,
+    /// At least one.
+    local_addrs: Vec<SocketAddr>,
     phase: watch::Sender<Phase>,
-    /// Its sender lives in the accept loop, and is never used.
-    listener: watch::Receiver<()>,
-    /// The same in the accept loop and in every HTTP connection task.
+    /// Its senders live in the accept loops, and are never used.
+    listeners: watch::Receiver<()>,
+    /// The same in the accept loops and in every HTTP connection task.
     connections: watch::Receiver<()>,
 }
 
@@ -57,28 +45,55 @@ enum Phase {
 }
 
 impl Listening {
-    pub(crate) async fn bind(core: Arc<Core>, address: impl ToSocketAddrs) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
-        let local_addr = listener.local_addr()?;
-        let (phase, stopped) = watch::channel(Phase::Serving);
-        let (listening, listener_ends) = watch::channel(());
-        let (connected, connections) = watch::channel(());
-        let accepting = accept(Arc::clone(&core), listener, stopped, connected);
-        tokio::spawn(async move {
-            accepting.await;
-            drop(listening);
-        });
-        Ok(Self {
-            core,
-            local_addr,
-            phase,
-            listener: listener_ends,
-            connections,
-        })
+    /// Listens at one address, without TLS.
+    pub(crate) async fn bind(core: Arc<Core>, address: impl ToSocketAddrs) -> Result<Self, Error> {
+        let security = Security::Plain {
+            prior_knowledge: false,
+        };
+        let bound = Bound::new(TcpListener::bind(address).await?, security)?;
+        Ok(Self::start(core, vec![bound]))
     }
 
-    pub(crate) fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+    /// Listens at several addresses, or, if one of them cannot be had, at none.
+    pub(crate) async fn bind_all(
+        core: Arc<Core>,
+        listeners: impl IntoIterator<Item = Listener>,
+    ) -> Result<Self, Error> {
+        let mut bound = Vec::new();
+        for listener in listeners {
+            bound.push(listener.bind(&core.config().limits).await?);
+        }
+        if bound.is_empty() {
+            return Err(Error::NoListener);
+        }
+        Ok(Self::start(core, bound))
+    }
+
+    fn start(core: Arc<Core>, bound: Vec<Bound>) -> Self {
+        let local_addrs = bound.iter().map(|bound| bound.local_addr).collect();
+        let (phase, stopped) = watch::channel(Phase::Serving);
+        let (listening, listeners) = watch::channel(());
+        let (connected, connections) = watch::channel(());
+        for bound in bound {
+            let accepting = accept(Arc::clone(&core), bound, stopped.clone(), connected.clone());
+            let listening = listening.clone();
+            tokio::spawn(async move {
+                accepting.await;
+                drop(listening);
+            });
+        }
+        Self {
+            core,
+            local_addrs,
+            phase,
+            listeners,
+            connections,
+        }
+    }
+
+    /// In the order in which they were given.
+    pub(crate) fn local_addrs(&self) -> &[SocketAddr] {
+        &self.local_addrs
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -95,9 +110,9 @@ impl Listening {
         let begun = Instant::now();
         advance(&self.phase, Phase::Stopping);
         let _end = End(&self.phase);
-        // The port is free when this returns. The loop has nothing to wait for, and ends the
-        // channel with itself.
-        drop(self.listener.clone().changed().await);
+        // The ports are free when this returns. The loops have nothing to wait for, and end the
+        // channel with themselves.
+        drop(self.listeners.clone().changed().await);
         self.core.shut_down(grace).await;
         advance(&self.phase, Phase::Parting);
         // A session ends when its last answer is handed to hyper. The program may end when this
@@ -135,93 +150,5 @@ impl Drop for End<'_> {
 impl Drop for Listening {
     fn drop(&mut self) {
         advance(&self.phase, Phase::Stopping);
-    }
-}
-
-async fn accept(
-    core: Arc<Core>,
-    listener: TcpListener,
-    mut stopped: watch::Receiver<Phase>,
-    connected: watch::Sender<()>,
-) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = until_stopped(&mut stopped) => return,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                tune(&stream);
-                let serving = serve(Arc::clone(&core), stream, peer, stopped.clone());
-                let connected = connected.clone();
-                tokio::spawn(async move {
-                    serving.await;
-                    drop(connected);
-                });
-            }
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                tracing::error!(%error, "cannot accept connections");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-async fn until_stopped(phase: &mut watch::Receiver<Phase>) {
-    // The other end is dropped with the listener, which ends it as well.
-    drop(phase.wait_for(|phase| *phase != Phase::Serving).await);
-}
-
-async fn until_parting(phase: &mut watch::Receiver<Phase>) {
-    drop(phase.wait_for(|phase| *phase >= Phase::Parting).await);
-}
-
-/// Whether the error concerns the connection that was to be accepted, not the listener.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::Interrupted
-    )
-}
-
-fn tune(stream: &TcpStream) {
-    // None of these can fail on a connected socket, and the connection works without them.
-    let _ = stream.set_nodelay(true);
-    #[cfg(target_os = "linux")]
-    let _ = SockRef::from(stream).set_tcp_user_timeout(Some(USER_TIMEOUT));
-}
-
-async fn serve(
-    core: Arc<Core>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    mut phase: watch::Receiver<Phase>,
-) {
-    let service = service_fn(move |mut request: http::Request<Incoming>| {
-        request.extensions_mut().insert(PeerAddress(peer));
-        let core = Arc::clone(&core);
-        async move { Ok::<_, Infallible>(respond(&core, request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        // Only when the sessions have ended: polling clients fetch their farewell over this.
-        () = until_parting(&mut phase) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%peer, %error, "HTTP connection ended");
     }
 }

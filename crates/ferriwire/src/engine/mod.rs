@@ -44,6 +44,7 @@ mod write;
 pub use body::Body;
 pub use counters::{LimitKind, Stats};
 pub use ferriwire_proto::engine::{CloseReason, Revision, Transport};
+pub use listen::Listener;
 pub use origins::Origins;
 pub use request::{PeerAddress, Request, Secure};
 pub(crate) use server::shard_count;

@@ -40,7 +40,7 @@ impl Request {
         &self.headers
     }
 
-    /// The path and query (`handshake.url`).
+    /// The path and query (`handshake.url`), whatever the version of HTTP.
     #[must_use]
     pub fn uri(&self) -> &Uri {
         &self.uri
@@ -68,8 +68,8 @@ impl Request {
         self.address
     }
 
-    /// Whether it came over TLS (`handshake.secure`), as far as the server knows: for a mounted service
-    /// [`Secure`] has to say so.
+    /// Whether the connection was encrypted (`handshake.secure`): with TLS on the listener of
+    /// [`Server::bind_all`](crate::Server::bind_all), and for a mounted service with [`Secure`].
     #[must_use]
     pub fn secure(&self) -> bool {
         self.secure

@@ -11,7 +11,7 @@ use tokio::net::ToSocketAddrs;
 use super::core::Core;
 use super::counters::Stats;
 use super::handler::Handlers;
-use super::listen::Listening;
+use super::listen::{Listener, Listening};
 use super::service::{Layer, Service};
 use super::{Message, Session};
 use crate::config::Config;
@@ -103,8 +103,25 @@ impl Server {
     ///
     /// The address cannot be listened at, or the configuration names files that are not there.
     pub async fn bind(self, address: impl ToSocketAddrs) -> Result<RunningServer, Error> {
-        let listening = Arc::new(Listening::bind(self.into_core()?, address).await?);
-        Ok(RunningServer { listening })
+        let listening = Listening::bind(self.into_core()?, address).await?;
+        Ok(RunningServer {
+            listening: Arc::new(listening),
+        })
+    }
+
+    /// As [`ferriwire::Server::bind_all`](crate::Server::bind_all).
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind).
+    pub async fn bind_all(
+        self,
+        listeners: impl IntoIterator<Item = Listener>,
+    ) -> Result<RunningServer, Error> {
+        let listening = Listening::bind_all(self.into_core()?, listeners).await?;
+        Ok(RunningServer {
+            listening: Arc::new(listening),
+        })
     }
 
     /// Listens at the address until the process ends.
@@ -152,10 +169,16 @@ pub struct RunningServer {
 }
 
 impl RunningServer {
-    /// Where it listens.
+    /// Where it listens: the first of its addresses.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.listening.local_addr()
+        self.local_addrs()[0]
+    }
+
+    /// All addresses where it listens, in the order in which they were given.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        self.listening.local_addrs()
     }
 
     /// Whether it takes new sessions: not any more once it is being shut down.

@@ -16,7 +16,7 @@ use super::namespace::Namespace;
 use super::namespaces::Namespaces;
 use crate::config::Config;
 use crate::engine::core::{Application, Core};
-use crate::engine::listen::Listening;
+use crate::engine::listen::{Listener, Listening};
 use crate::engine::task::SessionHandler;
 use crate::engine::{Layer, Service, Session, Stats, shard_count};
 use crate::error::Error;
@@ -106,9 +106,48 @@ impl Server {
     pub async fn bind(self, address: impl ToSocketAddrs) -> Result<RunningServer, Error> {
         let namespaces = Arc::clone(&self.namespaces);
         let ack_timeout = self.config.limits.ack_timeout;
-        let listening = Arc::new(Listening::bind(self.into_core()?, address).await?);
+        let listening = Listening::bind(self.into_core()?, address).await?;
         Ok(RunningServer {
-            listening,
+            listening: Arc::new(listening),
+            namespaces,
+            ack_timeout,
+        })
+    }
+
+    /// Listens at several addresses, with TLS where a [`Listener`] says so, and returns when clients
+    /// can connect. They share the namespaces, the rooms and everything else.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind); there is no listener; a certificate or key cannot be used.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use ferriwire::{Listener, Namespace, Server, Tls};
+    ///
+    /// # async fn run() -> ferriwire::Result<()> {
+    /// let running = Server::new()
+    ///     .namespace(Namespace::new("/"))
+    ///     .bind_all([
+    ///         Listener::tcp("127.0.0.1:3000"),
+    ///         Listener::tcp("0.0.0.0:443").tls(Tls::files("fullchain.pem", "key.pem")),
+    ///     ])
+    ///     .await?;
+    /// running.await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "attach")]
+    pub async fn bind_all(
+        self,
+        listeners: impl IntoIterator<Item = Listener>,
+    ) -> Result<RunningServer, Error> {
+        let namespaces = Arc::clone(&self.namespaces);
+        let ack_timeout = self.config.limits.ack_timeout;
+        let listening = Listening::bind_all(self.into_core()?, listeners).await?;
+        Ok(RunningServer {
+            listening: Arc::new(listening),
             namespaces,
             ack_timeout,
         })
@@ -216,10 +255,16 @@ pub struct RunningServer {
 }
 
 impl RunningServer {
-    /// Where it listens.
+    /// Where it listens: the first of its addresses.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.listening.local_addr()
+        self.local_addrs()[0]
+    }
+
+    /// All addresses where it listens, in the order in which they were given.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        self.listening.local_addrs()
     }
 
     /// As [`Server::handle`].

@@ -9,20 +9,25 @@ mod closing;
 mod compression;
 mod cookies;
 mod cors;
+mod floods;
 mod handshake;
 mod heartbeat;
 mod hostile;
+mod http2;
 mod limits;
+mod listeners;
 mod mounting;
 mod payloads;
 mod restart;
+#[cfg(feature = "tls")]
+mod tls;
 mod upgrade;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ferriwire::Config;
 use ferriwire::engine::{CloseReason, Message, RunningServer, Server, Session};
+use ferriwire::{Config, Listener};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use support::http::Http;
@@ -30,6 +35,7 @@ use support::polling::Polling;
 use support::websocket::WebSocket;
 use support::{until, within};
 
+const ANY_PORT: &str = "127.0.0.1:0";
 const PATH: &str = "/engine.io/";
 const POLLING: &str = "/engine.io/?EIO=4&transport=polling";
 const WEBSOCKET: &str = "/engine.io/?EIO=4&transport=websocket";
@@ -79,9 +85,13 @@ fn echo(
 
 impl Echo {
     async fn start(config: Config) -> Self {
+        Self::listen(config, [Listener::tcp(ANY_PORT)]).await
+    }
+
+    async fn listen(config: Config, listeners: impl IntoIterator<Item = Listener>) -> Self {
         let (server, sessions, received, closed) = echo(config);
         Self {
-            server: server.bind("127.0.0.1:0").await.expect("a free port"),
+            server: server.bind_all(listeners).await.expect("a free port"),
             sessions,
             received,
             closed,

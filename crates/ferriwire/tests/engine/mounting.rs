@@ -21,7 +21,7 @@ use crate::support::{until, within};
 use crate::{PATH, POLLING, WEBSOCKET, config, echo, quick};
 
 /// Everything a client does, on whatever the server stands on.
-async fn works(endpoint: &Endpoint) {
+pub(crate) async fn works(endpoint: &Endpoint) {
     let mut polling = Polling::handshake(endpoint, PATH).await;
     assert_eq!(polling.post("4one\x1ebAQI=").await.text(), "ok");
     assert_eq!(polling.get().await.text(), "4one\x1ebAQI=");

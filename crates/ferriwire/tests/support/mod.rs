@@ -5,11 +5,15 @@
 #![allow(dead_code, reason = "each test program uses another part")]
 
 pub(crate) mod http;
+pub(crate) mod http2;
 pub(crate) mod polling;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 pub(crate) mod websocket;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +54,12 @@ pub(crate) enum Endpoint {
     Narrow(SocketAddr),
     /// A server on streams that are no sockets: gives the client's end of a new one.
     Pipe(Arc<dyn Fn() -> DuplexStream + Send + Sync>),
+    /// A server behind something else, such as TLS: gives the client's end of a new connection.
+    Behind(Arc<dyn Fn() -> Opening + Send + Sync>),
 }
+
+/// The client's end of a connection, when it is there.
+pub(crate) type Opening = Pin<Box<dyn Future<Output = Box<dyn Stream>> + Send>>;
 
 impl Endpoint {
     pub(crate) async fn open(&self) -> Box<dyn Stream> {
@@ -68,6 +77,7 @@ impl Endpoint {
                 Box::new(stream.expect("the server listens"))
             }
             Self::Pipe(open) => Box::new(open()),
+            Self::Behind(open) => within("connecting", open()).await,
         }
     }
 }

@@ -62,18 +62,21 @@ impl WebSocket {
         let accept = accept_key(KEY);
         assert_eq!(response.header("sec-websocket-accept"), accept.as_deref());
         let (stream, received) = http.into_parts();
-        Ok(Self {
+        Ok(Self::open(stream, received, response))
+    }
+
+    /// A WebSocket whose handshake is done, however that was.
+    pub(crate) fn open(stream: Box<dyn Stream>, received: Vec<u8>, response: Response) -> Self {
+        let limits = Limits {
+            max_message: usize::MAX,
+            max_fragments: 0,
+        };
+        Self {
             stream,
-            decoder: Decoder::new(
-                Role::Client,
-                Limits {
-                    max_message: usize::MAX,
-                    max_fragments: 0,
-                },
-            ),
+            decoder: Decoder::new(Role::Client, limits),
             received,
             response,
-        })
+        }
     }
 
     pub(crate) async fn send_text(&mut self, text: &str) {

@@ -7,7 +7,8 @@ use std::time::{Instant, SystemTime};
 use ferriwire_proto::admission::{self, Source};
 use ferriwire_proto::engine::handshake::{self, BadRequest, Query, Refusal};
 use ferriwire_proto::engine::{Revision, Transport};
-use http::{Method, Response, StatusCode};
+use http::header::HOST;
+use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
 use super::super::body::Body;
@@ -150,13 +151,22 @@ fn remember<B>(request: &mut http::Request<B>, query: &Query) -> Request {
     let uri = std::mem::take(request.uri_mut());
     let extensions = std::mem::take(request.extensions_mut());
     let address: Option<SocketAddr> = extensions.get().map(|PeerAddress(peer)| *peer);
+    let secure = extensions.get::<Secure>().is_some();
+    let mut headers = detached(request.headers());
+    if let Some(authority) = uri.authority()
+        && let Ok(host) = HeaderValue::try_from(authority.as_str())
+    {
+        // Where HTTP/1.1 names the host in a header, HTTP/2 does in the target.
+        headers.entry(HOST).or_insert(host);
+    }
+    let target = uri.path_and_query().map(|target| target.as_str().parse());
     Request {
         method: request.method().clone(),
-        uri: uri.to_string().parse().unwrap_or(uri),
-        headers: detached(request.headers()),
-        secure: extensions.get::<Secure>().is_some(),
+        uri: target.and_then(Result::ok).unwrap_or(uri),
+        headers,
         extensions,
         address,
+        secure,
         transport: query.transport,
         revision: query.revision,
         issued: SystemTime::now(),

@@ -1,4 +1,4 @@
-//! From a request to a WebSocket (1.1.6, RFC 6455 section 4.2).
+//! From a request to a WebSocket (1.1.6, RFC 6455 section 4.2; over HTTP/2 RFC 8441).
 
 use ferriwire_proto::engine::Transport;
 use ferriwire_proto::engine::handshake::{BadRequest, Refusal};
@@ -6,7 +6,8 @@ use ferriwire_proto::websocket::accept_key;
 use http::header::{
     CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::ext::Protocol;
 
 use super::super::body::Body;
 use super::super::session::{Input, Session};
@@ -15,8 +16,8 @@ use super::answers::empty;
 
 /// A WebSocket for a session that began with long-polling. Whether it may take the session over is
 /// decided by the connection task, in order with everything else that happens to the session.
-pub(super) fn upgrade<B>(mut request: http::Request<B>, session: &Session) -> Response<Body> {
-    match switching_protocols(request.headers()) {
+pub(super) fn upgrade<B>(mut request: Request<B>, session: &Session) -> Response<Body> {
+    match switching_protocols(request.method(), request.headers()) {
         Ok(response) => {
             session.tell(Input::Candidate(hyper::upgrade::on(&mut request)));
             response
@@ -36,8 +37,18 @@ pub(crate) fn is_upgrade(method: &Method, headers: &HeaderMap) -> bool {
     *method == Method::GET && names(&UPGRADE, "websocket") && names(&CONNECTION, "upgrade")
 }
 
-/// The 101 of RFC 6455 section 4.2.2, or the answer to a handshake that breaks 4.2.1.
+/// Whether an HTTP/2 stream is to become a WebSocket (RFC 8441 section 5): the host's HTTP server
+/// has announced that it passes such requests on.
+pub(crate) fn is_extended_connect<B>(request: &Request<B>) -> bool {
+    let protocol = request.extensions().get::<Protocol>();
+    *request.method() == Method::CONNECT
+        && protocol.is_some_and(|protocol| protocol.as_str() == "websocket")
+}
+
+/// The 101 of RFC 6455 section 4.2.2, over HTTP/2 a 200, or the answer to a handshake that breaks
+/// 4.2.1.
 pub(crate) fn switching_protocols(
+    method: &Method,
     headers: &HeaderMap,
 ) -> Result<Response<Body>, Box<Response<Body>>> {
     if headers
@@ -46,6 +57,10 @@ pub(crate) fn switching_protocols(
         != Some(b"13")
     {
         return Err(Box::new(upgrade_required()));
+    }
+    if *method == Method::CONNECT {
+        // Such a stream has no key, because no other protocol could be mistaken for it.
+        return Ok(Response::new(Body::empty()));
     }
     let key = headers.get(SEC_WEBSOCKET_KEY);
     let accept = key
@@ -64,6 +79,15 @@ pub(crate) fn switching_protocols(
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     Ok(response)
+}
+
+/// Takes out what speaks about a connection, and has no place on one of many streams (RFC 9113,
+/// 8.2.2).
+pub(crate) fn fit_to(version: Version, headers: &mut HeaderMap) {
+    if version >= Version::HTTP_2 {
+        headers.remove(CONNECTION);
+        headers.remove(UPGRADE);
+    }
 }
 
 /// The answer to whoever should speak WebSocket, in the version that we do (RFC 9110, 15.5.22).

@@ -1,0 +1,115 @@
+//! The accept loop of one listener, and how a socket is set up.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::Phase;
+use super::connection::serve;
+use super::listener::Bound;
+use crate::engine::core::Core;
+
+/// A peer that takes nothing for so long is gone (`TCP_USER_TIMEOUT`).
+const USER_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// A peer that says nothing for so long is asked for a sign of life,
+const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(30);
+
+/// in these intervals,
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// so often.
+const KEEP_ALIVE_PROBES: u32 = 3;
+
+/// When descriptors or memory have run out, the loop waits this long instead of spinning.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+pub(super) async fn accept(
+    core: Arc<Core>,
+    bound: Bound,
+    mut phase: watch::Receiver<Phase>,
+    connected: watch::Sender<()>,
+) {
+    let security = Arc::new(bound.security);
+    loop {
+        let accepted = tokio::select! {
+            accepted = bound.listener.accept() => accepted,
+            () = until_stopped(&mut phase) => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                tune(&stream);
+                let (core, security) = (Arc::clone(&core), Arc::clone(&security));
+                let serving = serve(core, security, stream, peer, phase.clone());
+                let connected = connected.clone();
+                tokio::spawn(async move {
+                    serving.await;
+                    drop(connected);
+                });
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "cannot accept connections");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn until_stopped(phase: &mut watch::Receiver<Phase>) {
+    // The other end is dropped with the listener, which ends it as well.
+    drop(phase.wait_for(|phase| *phase != Phase::Serving).await);
+}
+
+/// Whether the error concerns the connection that was to be accepted, not the listener.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+
+fn tune(stream: &TcpStream) {
+    // None of these can fail on a connected socket, and the connection works without them.
+    let _ = stream.set_nodelay(true);
+    let socket = SockRef::from(stream);
+    let keep_alive = TcpKeepalive::new()
+        .with_time(KEEP_ALIVE_AFTER)
+        .with_interval(KEEP_ALIVE_INTERVAL)
+        .with_retries(KEEP_ALIVE_PROBES);
+    let _ = socket.set_tcp_keepalive(&keep_alive);
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(USER_TIMEOUT));
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_dead_peer_is_noticed_after_45_seconds() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (accepted, _) = accepted.unwrap();
+        tune(&accepted);
+        let socket = SockRef::from(&accepted);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEP_ALIVE_AFTER);
+        assert_eq!(
+            socket.tcp_keepalive_interval().unwrap(),
+            KEEP_ALIVE_INTERVAL
+        );
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEP_ALIVE_PROBES);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
+    }
+}

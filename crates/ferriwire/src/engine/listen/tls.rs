@@ -1,0 +1,77 @@
+//! TLS in front of HTTP: handshakes, and the certificate of the hour.
+
+mod certificate;
+mod handshakes;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::Request;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use self::certificate::Certificate;
+use self::handshakes::Handshakes;
+use crate::config::{ClientCertificates, Limits, Tls};
+use crate::engine::request::Secure;
+use crate::error::Error;
+
+/// Makes accepted sockets into encrypted ones.
+pub(super) struct Acceptor {
+    certificate: Certificate,
+    handshakes: Handshakes,
+    timeout: Duration,
+}
+
+/// A connection whose handshake is done.
+pub(super) struct Secured(TlsStream<TcpStream>);
+
+/// What the program learns of the encryption.
+pub(super) struct Credentials(Option<ClientCertificates>);
+
+impl Acceptor {
+    pub(super) fn new(tls: Tls, limits: &Limits) -> Result<Self, Error> {
+        Ok(Self {
+            certificate: Certificate::load(tls).map_err(Error::Tls)?,
+            handshakes: Handshakes::new(limits.max_tls_handshakes),
+            timeout: limits.tls_handshake_timeout,
+        })
+    }
+
+    /// Does the handshake; `None` when it fails, takes too long, or has to make room.
+    pub(super) async fn handshake(&self, stream: TcpStream, peer: SocketAddr) -> Option<Secured> {
+        let acceptor = TlsAcceptor::from(self.certificate.current());
+        let mut turn = self.handshakes.begin();
+        let failure = tokio::select! {
+            done = tokio::time::timeout(self.timeout, acceptor.accept(stream)) => match done {
+                Ok(Ok(stream)) => return Some(Secured(stream)),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it took too long".to_owned(),
+            },
+            () = turn.displaced() => "too many others began after it".to_owned(),
+        };
+        tracing::debug!(%peer, %failure, "TLS handshake failed");
+        None
+    }
+}
+
+impl Secured {
+    /// The stream, what the program learns, and whether the client has chosen HTTP/2.
+    pub(super) fn into_parts(self) -> (TlsStream<TcpStream>, Credentials, bool) {
+        let (_, connection) = self.0.get_ref();
+        let is_http2 = connection.alpn_protocol() == Some(b"h2");
+        let chain = connection.peer_certificates();
+        let credentials = Credentials(chain.map(|chain| ClientCertificates(chain.into())));
+        (self.0, credentials, is_http2)
+    }
+}
+
+impl Credentials {
+    pub(super) fn mark<B>(&self, request: &mut Request<B>) {
+        request.extensions_mut().insert(Secure);
+        if let Some(certificates) = &self.0 {
+            request.extensions_mut().insert(certificates.clone());
+        }
+    }
+}

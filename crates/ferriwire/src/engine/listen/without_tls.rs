@@ -1,0 +1,40 @@
+//! A build without the feature `tls`: no listener has an acceptor.
+
+use std::net::SocketAddr;
+
+use http::Request;
+use tokio::net::TcpStream;
+
+use crate::config::{Limits, Tls};
+use crate::error::Error;
+
+/// Never there.
+pub(super) enum Acceptor {}
+
+/// Never there.
+pub(super) enum Secured {}
+
+/// Never there.
+pub(super) enum Credentials {}
+
+impl Acceptor {
+    pub(super) fn new(tls: Tls, _: &Limits) -> Result<Self, Error> {
+        match tls {}
+    }
+
+    pub(super) async fn handshake(&self, _: TcpStream, _: SocketAddr) -> Option<Secured> {
+        match *self {}
+    }
+}
+
+impl Secured {
+    pub(super) fn into_parts(self) -> (TcpStream, Credentials, bool) {
+        match self {}
+    }
+}
+
+impl Credentials {
+    pub(super) fn mark<B>(&self, _: &mut Request<B>) {
+        match *self {}
+    }
+}
