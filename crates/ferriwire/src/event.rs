@@ -285,20 +285,34 @@ impl HandlerError {
         self
     }
 
-    /// What the client is told, and the error to log if it is not told everything.
-    pub(crate) fn into_answer(
-        self,
-    ) -> (
-        ErrorAnswer,
-        Option<Box<dyn std::error::Error + Send + Sync>>,
-    ) {
-        match self.0 {
-            Failure::Internal(error) => (ErrorAnswer::new("internal error"), Some(error)),
+    /// What came in through `?`, which the client does not see; nothing for a refusal.
+    #[must_use]
+    pub fn internal(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+        match &self.0 {
+            Failure::Internal(error) => Some(&**error),
+            Failure::Refused { .. } => None,
+        }
+    }
+
+    /// What the client is told.
+    pub(crate) fn to_answer(&self) -> ErrorAnswer {
+        match &self.0 {
+            Failure::Internal(_) => ErrorAnswer::new("internal error"),
             Failure::Refused { message, data } => {
                 let mut answer = ErrorAnswer::new(message);
-                answer.error.data = data;
-                (answer, None)
+                answer.error.data.clone_from(data);
+                answer
             }
+        }
+    }
+}
+
+/// The whole text, for logs: the message of a refusal, or of the error that came in through `?`.
+impl fmt::Display for HandlerError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Failure::Internal(error) => error.fmt(formatter),
+            Failure::Refused { message, .. } => formatter.write_str(message),
         }
     }
 }

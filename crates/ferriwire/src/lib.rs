@@ -53,9 +53,9 @@ pub use handshake::{ConnectError, Handshake};
 #[cfg(feature = "tls")]
 pub use rustls;
 pub use server::{
-    Ack, Acknowledgement, Answer, Answers, Broadcast, Declared, DisconnectReason, Fresh, Missing,
-    Modified, Namespace, NamespaceHandle, RemoteSocket, Responses, RunningServer, Server, Socket,
-    Target, Untyped,
+    Ack, Acknowledgement, Answer, Answers, Broadcast, Declared, DisconnectReason, Fresh,
+    ListenerId, Missing, Modified, Namespace, NamespaceHandle, RemoteSocket, Responses,
+    RunningServer, Server, Socket, Target, Untyped,
 };
 pub use socket_id::{InvalidSocketId, SocketId};
 

@@ -230,6 +230,11 @@ impl<A: DeserializeOwned> Answers<A> {
         }
     }
 
+    /// Those who were asked, as long as no answer has been read.
+    pub(crate) fn receivers(&self) -> Vec<Arc<Membership>> {
+        self.owing.values().cloned().collect()
+    }
+
     /// The next answer; `None` when every receiver is accounted for.
     pub async fn next(&mut self) -> Option<Answer<A>> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::engine::queue::Overflow;
+use ferriwire_proto::value::Value;
 use serde::Serialize;
 
 use super::answers::Answers;
@@ -140,7 +141,16 @@ impl Broadcast {
         let message = hub.encode_event(None, event.name(), &payload)?;
         let message = Arc::new(self.modify(hub, message));
         let (to, except) = (&self.to, &self.except);
-        hub.broadcast(to, except, &message, self.volatile, |_| true);
+        if hub.is_observed() {
+            let mut receivers = Vec::new();
+            hub.broadcast(to, except, &message, self.volatile, |receiver| {
+                receivers.push(Arc::clone(receiver));
+                true
+            });
+            hub.show_outgoing(&receivers, event.name(), &payload);
+        } else {
+            hub.broadcast(to, except, &message, self.volatile, |_| true);
+        }
         Ok(())
     }
 
@@ -172,9 +182,13 @@ impl Broadcast {
         let id = hub.next_ack();
         let message = hub.encode_event(Some(id), event.name(), &payload)?;
         let message = Arc::new(self.modify(hub, message));
-        Ok(Answers::collect_from(id, self.timeout, |receiver| {
+        let answers = Answers::collect_from(id, self.timeout, |receiver| {
             hub.broadcast(&self.to, &self.except, &message, self.volatile, receiver);
-        }))
+        });
+        if hub.is_observed() {
+            hub.show_outgoing(&answers.receivers(), event.name(), &payload);
+        }
+        Ok(answers)
     }
 
     /// Puts all that are addressed into rooms. Who is in too many rooms already, or has just left,
@@ -269,10 +283,13 @@ impl Broadcast {
     pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, EmitError> {
         let hub = self.namespace.hub()?;
         let selected = hub.select(&self.to, &self.except);
+        let hooks = hub.hooks();
         let sockets = selected.into_iter().map(|(socket, data)| RemoteSocket {
             id: socket.id().clone(),
             rooms: socket.rooms(),
-            data: hub.hooks().public(&data),
+            data: hooks
+                .as_ref()
+                .map_or(Value::Null, |hooks| hooks.public(&data)),
             address: Self::new(self.namespace.clone(), self.timeout).to(socket.id()),
         });
         Ok(sockets.collect())

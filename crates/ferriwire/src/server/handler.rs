@@ -48,7 +48,7 @@ where
             let returned = handler(socket, payload).await;
             match E::reply(returned) {
                 Ok(answer) => answer_with(&membership, name, ack, &answer),
-                Err(error) => answer_failure(&membership, name, ack, error),
+                Err(error) => answer_failure(&membership, name, ack, &error),
             }
         }))
     })
@@ -105,9 +105,15 @@ fn answer_with<A: Serialize>(membership: &Membership, name: &str, ack: Option<Ac
     }
 }
 
-fn answer_failure(membership: &Membership, name: &str, ack: Option<AckId>, error: HandlerError) {
-    let (answer, internal) = error.into_answer();
-    if let Some(error) = internal {
+/// A handler, or middleware, has failed.
+pub(crate) fn answer_failure(
+    membership: &Membership,
+    name: &str,
+    ack: Option<AckId>,
+    error: &HandlerError,
+) {
+    let answer = error.to_answer();
+    if let Some(error) = error.internal() {
         tracing::error!(event = name, socket = %membership.id(), %error, "a handler failed");
     }
     if let Some(id) = ack {

@@ -1,11 +1,20 @@
 //! What a namespace declares for its hub, which does not know the type of its sockets' data.
 
-use ferriwire_proto::value::Value;
+use std::sync::Arc;
+
+use ferriwire_proto::value::{Args, Value};
 
 use super::hub::Data;
+use super::membership::Membership;
 
 /// The part of a declaration that a hub asks.
 pub(crate) trait Hooks: Send + Sync {
     /// What others than this node's program may see of a socket's data.
     fn public(&self, data: &Data) -> Value;
+
+    /// Whether it wants to see what is sent.
+    fn sees_outgoing(&self) -> bool;
+
+    /// Shows it an event that is sent to a socket.
+    fn show_outgoing(&self, socket: &Arc<Membership>, data: &Data, name: &str, args: &Args);
 }

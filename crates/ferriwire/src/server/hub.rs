@@ -6,10 +6,10 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
-use ferriwire_proto::codec::{Codec, EncodeError};
+use ferriwire_proto::codec::{Codec, EncodeError, to_args};
 use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::packet::AckId;
 use parking_lot::Mutex;
@@ -31,7 +31,12 @@ pub(crate) struct Hub {
     codec: OnceLock<Codec>,
     shards: Box<[Mutex<Rooms<Member>>]>,
     next_ack: AtomicU64,
-    hooks: Arc<dyn Hooks>,
+    /// Not owned: a program may keep handles in what its handlers own.
+    hooks: Weak<dyn Hooks>,
+    /// Whether the namespace declares listeners that see what is sent.
+    watched: bool,
+    /// How many listeners of single sockets want to see what is sent.
+    observers: AtomicUsize,
 }
 
 /// What a broadcast needs of a member.
@@ -54,7 +59,9 @@ impl Hub {
                 .map(|_| Mutex::new(Rooms::new()))
                 .collect(),
             next_ack: AtomicU64::new(0),
-            hooks,
+            watched: hooks.sees_outgoing(),
+            hooks: Arc::downgrade(&hooks),
+            observers: AtomicUsize::new(0),
         }
     }
 
@@ -116,8 +123,48 @@ impl Hub {
         AckId(self.next_ack.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub(crate) fn hooks(&self) -> &dyn Hooks {
-        &*self.hooks
+    /// What the namespace declared, as long as it is served.
+    pub(crate) fn hooks(&self) -> Option<Arc<dyn Hooks>> {
+        self.hooks.upgrade()
+    }
+
+    pub(crate) fn observers(&self) -> &AtomicUsize {
+        &self.observers
+    }
+
+    /// Whether anybody wants to see what is sent.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.watched || self.observers.load(Ordering::Relaxed) > 0
+    }
+
+    /// Shows what was sent to these sockets to whoever wants to see it. The caller holds no lock.
+    pub(crate) fn show_outgoing<P: Serialize + ?Sized>(
+        &self,
+        receivers: &[Arc<Membership>],
+        name: &str,
+        payload: &P,
+    ) {
+        let Ok(args) = to_args(payload) else {
+            // Only a payload that serialises differently each time.
+            return tracing::error!(event = name, "the event cannot be shown");
+        };
+        let hooks = self.hooks().filter(|_| self.watched);
+        for receiver in receivers {
+            if let Some(hooks) = &hooks
+                && let Some(data) = self.data_of(receiver)
+            {
+                hooks.show_outgoing(receiver, &data, name, &args);
+            }
+            if let Some(listeners) = receiver.listeners() {
+                listeners.show_outgoing(receiver, name, &args);
+            }
+        }
+    }
+
+    fn data_of(&self, membership: &Membership) -> Option<Data> {
+        let key = membership.key()?;
+        let rooms = self.shard(membership.session()).lock();
+        rooms.member(key).map(|member| Arc::clone(&member.data))
     }
 
     /// Makes the socket a member, with its CONNECT packet in front of anything that a broadcast

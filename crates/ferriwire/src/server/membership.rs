@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::answers::Collector;
 use super::hub::Hub;
+use super::listeners::Listeners;
 use super::rooms::MemberKey;
 use crate::config::Config;
 use crate::engine::Session;
@@ -33,6 +34,8 @@ pub(crate) struct Membership {
     /// The rooms that it was in when it left, until everybody has been told.
     left: Mutex<Vec<Arc<str>>>,
     pending: Mutex<Pending>,
+    /// What this socket listens to beside its namespace.
+    listeners: OnceLock<Box<Listeners>>,
 }
 
 /// The acknowledgements that this socket's client owes us.
@@ -84,6 +87,7 @@ impl Membership {
             state: AtomicU8::new(State::Connected as u8),
             left: Mutex::new(Vec::new()),
             pending: Mutex::new(Pending::None),
+            listeners: OnceLock::new(),
         }
     }
 
@@ -110,6 +114,28 @@ impl Membership {
     pub(crate) fn set_key(&self, key: MemberKey) {
         // Set once, when the socket is admitted.
         let _ = self.key.set(key);
+    }
+
+    pub(crate) fn listeners(&self) -> Option<&Listeners> {
+        self.listeners.get().map(|listeners| &**listeners)
+    }
+
+    pub(crate) fn listeners_or_new(&self) -> &Listeners {
+        self.listeners.get_or_init(|| {
+            let listeners = Box::new(Listeners::default());
+            if self.state() == State::Gone {
+                listeners.close();
+            }
+            listeners
+        })
+    }
+
+    /// The socket's own listeners, and what they hold, are not needed any more.
+    pub(crate) fn drop_listeners(&self) {
+        if let Some(listeners) = self.listeners() {
+            let observers = listeners.close();
+            self.hub.observers().fetch_sub(observers, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn state(&self) -> State {

@@ -5,7 +5,7 @@
 //! | `builder` | the builder, listening, mounting |
 //! | `namespace`, `handler` | declaring what happens |
 //! | `connection`, `sockets` | one client: packets to sockets to handlers |
-//! | `socket`, `membership` | one client in one namespace, with and without its data's type |
+//! | `socket`, `listeners`, `membership` | one client in one namespace, with and without its data's type |
 //! | `hub`, `rooms`, `hooks` | who is in which room; broadcasts; what the namespace declared for them |
 //! | `broadcast`, `handle`, `answers`, `remote` | addressing, from inside and from anywhere |
 
@@ -17,6 +17,7 @@ mod handle;
 mod handler;
 mod hooks;
 mod hub;
+mod listeners;
 mod membership;
 mod namespace;
 mod namespaces;
@@ -31,6 +32,7 @@ pub use broadcast::{Broadcast, Target};
 pub use builder::{RunningServer, Server};
 pub use handle::{NamespaceHandle, Untyped};
 pub use handler::Ack;
+pub use listeners::ListenerId;
 pub use namespace::{Declared, Fresh, Namespace};
 pub use reason::DisconnectReason;
 pub use remote::RemoteSocket;

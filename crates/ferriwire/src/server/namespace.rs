@@ -1,5 +1,7 @@
 //! Declaring a namespace: who may join, and what happens to its events.
 
+mod watching;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
@@ -7,22 +9,24 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use ferriwire_proto::codec::{
-    Arguments, ArgumentsError, EncodeError, Payload, Violation, decode_connect_payload, to_value,
+    Arguments, ArgumentsError, Payload, Violation, decode_connect_payload,
 };
 use ferriwire_proto::packet::{AckId, is_reserved};
 use ferriwire_proto::value::{Args, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::watching::Watching;
 use super::handler::{self, Ack, AnyHandler, EventHandler};
 use super::hooks::Hooks;
 use super::hub::{Data, Hub};
+use super::listeners::Listeners;
 use super::membership::Membership;
 use super::reason::DisconnectReason;
 use super::socket::Socket;
 use crate::engine::Request;
 use crate::engine::running::BoxFuture;
-use crate::event::{Event, Listens};
+use crate::event::{Event, HandlerError, Listens};
 use crate::handshake::{ConnectError, Handshake};
 
 /// A namespace: declared once, shared by all its sockets, frozen when the server starts.
@@ -82,9 +86,6 @@ type Authorize<D> = Box<
 type ConnectHook<D> = Box<dyn Fn(Socket<D>) -> BoxFuture<()> + Send + Sync>;
 type DisconnectHook<D> = Box<dyn Fn(Socket<D>, DisconnectReason) -> BoxFuture<()> + Send + Sync>;
 
-/// What others see of a socket's data.
-type Public<D> = Box<dyn Fn(&D) -> Result<Value, EncodeError> + Send + Sync>;
-
 struct Declaration<D> {
     name: String,
     authorize: Authorize<D>,
@@ -93,7 +94,7 @@ struct Declaration<D> {
     connect: Option<ConnectHook<D>>,
     disconnecting: Option<DisconnectHook<D>>,
     disconnect: Option<DisconnectHook<D>>,
-    public: Option<Public<D>>,
+    watching: Watching<D>,
     /// The first reserved name that was given to `on`, reported when the server starts.
     reserved: Option<&'static str>,
 }
@@ -108,21 +109,9 @@ impl<D> Declaration<D> {
             connect: None,
             disconnecting: None,
             disconnect: None,
-            public: None,
+            watching: Watching::default(),
             reserved: None,
         }
-    }
-}
-
-impl<D: Send + Sync + 'static> Hooks for Declaration<D> {
-    fn public(&self, data: &Data) -> Value {
-        let (Some(public), Some(data)) = (&self.public, data.downcast_ref()) else {
-            return Value::Null;
-        };
-        public(data).unwrap_or_else(|error| {
-            tracing::error!(namespace = self.name, %error, "public data cannot be written");
-            Value::Null
-        })
     }
 }
 
@@ -269,34 +258,6 @@ impl<D: Send + Sync + 'static, S> Namespace<D, S> {
         self.declared()
     }
 
-    /// Declares what others see of a socket's data: those who
-    /// [`fetch_sockets`](super::Broadcast::fetch_sockets), on this node and on others. Without it they see
-    /// `null` (reference: everything in `socket.data`).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use ferriwire::{ConnectError, Handshake, Namespace};
-    ///
-    /// struct User { name: String, token: String }
-    ///
-    /// let chat = Namespace::new("/chat")
-    ///     .auth(async |handshake: Handshake<String>| {
-    ///         Ok::<_, ConnectError>(User { name: "somebody".to_owned(), token: handshake.auth })
-    ///     })
-    ///     .public(|user: &User| user.name.clone());
-    /// ```
-    #[must_use]
-    #[doc(alias = "data")]
-    pub fn public<F, P>(mut self, public: F) -> Namespace<D, Declared>
-    where
-        F: Fn(&D) -> P + Send + Sync + 'static,
-        P: Serialize,
-    {
-        self.declaration.public = Some(Box::new(move |data| to_value(&public(data))));
-        self.declared()
-    }
-
     fn add(mut self, name: &'static str, handler: EventHandler<D>) -> Namespace<D, Declared> {
         if is_reserved(name) {
             self.declaration.reserved.get_or_insert(name);
@@ -362,6 +323,9 @@ pub(crate) trait Serving: Send + Sync {
 /// Makes the socket of a client that may join.
 pub(crate) type Admit = Box<dyn FnOnce(Arc<Membership>) -> Box<dyn Joined> + Send>;
 
+/// What decides on an event before its handlers run.
+pub(crate) type Screening = BoxFuture<Result<(), HandlerError>>;
+
 /// A socket of a served namespace, without the type of its data.
 pub(crate) trait Joined: Send + Sync {
     fn membership(&self) -> &Arc<Membership>;
@@ -371,11 +335,24 @@ pub(crate) trait Joined: Send + Sync {
 
     fn data(&self) -> Data;
 
-    /// The hook for its end, while its rooms are still known.
-    fn disconnecting(&self, reason: DisconnectReason) -> Option<BoxFuture<()>>;
+    /// The hooks for its end, while its rooms are still known.
+    fn disconnecting(&self, reason: DisconnectReason) -> Vec<BoxFuture<()>>;
 
-    /// The hook for its end.
-    fn disconnected(&self, reason: DisconnectReason) -> Option<BoxFuture<()>>;
+    /// The hooks for its end.
+    fn disconnected(&self, reason: DisconnectReason) -> Vec<BoxFuture<()>>;
+
+    /// Hands the catch-all listeners of an event to `start`, and returns what has to decide on it
+    /// before it may be dispatched. `Err` when the arguments break the protocol.
+    fn announce(
+        &self,
+        name: &str,
+        arguments: Arguments<'_>,
+        start: &mut dyn FnMut(BoxFuture<()>),
+    ) -> Result<Option<Screening>, Violation>;
+
+    /// The event was refused: tells the client if it asked, and returns the hook for that.
+    fn refused(&self, name: &str, ack: Option<AckId>, error: HandlerError)
+    -> Option<BoxFuture<()>>;
 
     /// Hands the handlers of an event to `start`, in their order, and returns whether there are
     /// any. One that the arguments do not fit is left out, and the client told if that one was to
@@ -438,14 +415,73 @@ impl<D: Send + Sync + 'static> Joined for JoinedSocket<D> {
         self.socket.shared_data()
     }
 
-    fn disconnecting(&self, reason: DisconnectReason) -> Option<BoxFuture<()>> {
-        let hook = self.declaration.disconnecting.as_ref()?;
-        Some(hook(self.socket.clone(), reason))
+    fn disconnecting(&self, reason: DisconnectReason) -> Vec<BoxFuture<()>> {
+        let declared = self.declaration.disconnecting.iter();
+        let declared = declared.map(|hook| hook(self.socket.clone(), reason));
+        let late = self.membership().listeners();
+        let late = late.map(Listeners::take_disconnecting).unwrap_or_default();
+        let late = late.into_iter().map(|hook| hook(self.membership(), reason));
+        declared.chain(late).collect()
     }
 
-    fn disconnected(&self, reason: DisconnectReason) -> Option<BoxFuture<()>> {
-        let hook = self.declaration.disconnect.as_ref()?;
-        Some(hook(self.socket.clone(), reason))
+    fn disconnected(&self, reason: DisconnectReason) -> Vec<BoxFuture<()>> {
+        let declared = self.declaration.disconnect.iter();
+        let declared = declared.map(|hook| hook(self.socket.clone(), reason));
+        let late = self.membership().listeners();
+        let late = late.map(Listeners::take_disconnect).unwrap_or_default();
+        let late = late.into_iter().map(|hook| hook(self.membership(), reason));
+        declared.chain(late).collect()
+    }
+
+    fn announce(
+        &self,
+        name: &str,
+        arguments: Arguments<'_>,
+        start: &mut dyn FnMut(BoxFuture<()>),
+    ) -> Result<Option<Screening>, Violation> {
+        for handler in &self.declaration.any {
+            self.begin(name, None, handler(&self.socket, name, arguments), start)?;
+        }
+        let late = self.membership().listeners();
+        for handler in late.map(Listeners::any).unwrap_or_default() {
+            let begun = handler(self.membership(), name, arguments);
+            self.begin(name, None, begun, start)?;
+        }
+        let screens = late.map(Listeners::screens).unwrap_or_default();
+        if self.declaration.watching.screens.is_empty() && screens.is_empty() {
+            return Ok(None);
+        }
+        let args: Args = match arguments.decode() {
+            Ok(args) => args,
+            Err(ArgumentsError::Syntax(violation)) => return Err(violation),
+            // Any arguments fit; but what cannot be decided on is not let through.
+            Err(ArgumentsError::Mismatch { .. }) => {
+                let refusal = HandlerError::refuse("invalid payload");
+                return Ok(Some(Box::pin(std::future::ready(Err(refusal)))));
+            }
+        };
+        let (socket, declaration) = (self.socket.clone(), Arc::clone(&self.declaration));
+        let name = name.to_owned();
+        Ok(Some(Box::pin(async move {
+            for screen in &declaration.watching.screens {
+                screen(socket.clone(), name.clone(), args.clone()).await?;
+            }
+            for screen in screens {
+                screen(socket.membership(), name.clone(), args.clone()).await?;
+            }
+            Ok(())
+        })))
+    }
+
+    fn refused(
+        &self,
+        name: &str,
+        ack: Option<AckId>,
+        error: HandlerError,
+    ) -> Option<BoxFuture<()>> {
+        handler::answer_failure(self.membership(), name, ack, &error);
+        let hook = self.declaration.watching.error.as_ref()?;
+        Some(hook(self.socket.clone(), name.to_owned(), error))
     }
 
     fn dispatch(
@@ -455,29 +491,43 @@ impl<D: Send + Sync + 'static> Joined for JoinedSocket<D> {
         ack: Option<AckId>,
         start: &mut dyn FnMut(BoxFuture<()>),
     ) -> Result<bool, Violation> {
-        let mut begin = |handler: Result<_, ArgumentsError>, ack| match handler {
-            Ok(handler) => {
-                start(handler);
-                Ok(())
+        let mut ack = ack;
+        let mut handled = false;
+        // Of several handlers the first one answers.
+        for handler in self.declaration.events.get(name).into_iter().flatten() {
+            let ack = ack.take();
+            let begun = handler(&self.socket, arguments, ack);
+            self.begin(name, ack, begun, start)?;
+            handled = true;
+        }
+        if let Some(late) = self.membership().listeners() {
+            for handler in late.take(name) {
+                let ack = ack.take();
+                let begun = handler(self.membership(), arguments, ack);
+                self.begin(name, ack, begun, start)?;
+                handled = true;
             }
-            Err(ArgumentsError::Syntax(violation)) => Err(violation),
+        }
+        Ok(handled)
+    }
+}
+
+impl<D: Send + Sync + 'static> JoinedSocket<D> {
+    /// Starts a handler, or tells the client that its payload does not fit.
+    fn begin(
+        &self,
+        name: &str,
+        ack: Option<AckId>,
+        handler: Result<BoxFuture<()>, ArgumentsError>,
+        start: &mut dyn FnMut(BoxFuture<()>),
+    ) -> Result<(), Violation> {
+        match handler {
+            Ok(handler) => start(handler),
+            Err(ArgumentsError::Syntax(violation)) => return Err(violation),
             Err(ArgumentsError::Mismatch { path, message }) => {
                 handler::answer_mismatch(self.membership(), name, ack, path, &message);
-                Ok(())
             }
-        };
-        for handler in &self.declaration.any {
-            begin(handler(&self.socket, name, arguments), None)?;
         }
-        let Some(handlers) = self.declaration.events.get(name) else {
-            return Ok(false);
-        };
-        // Of several handlers the first one answers.
-        let mut ack = ack;
-        for handler in handlers {
-            let ack = ack.take();
-            begin(handler(&self.socket, arguments, ack), ack)?;
-        }
-        Ok(true)
+        Ok(())
     }
 }

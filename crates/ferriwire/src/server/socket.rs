@@ -410,7 +410,10 @@ impl<'a> Modified<'a> {
         }
         let hub = self.membership.hub();
         let message = hub.encode_event(None, event.name(), &payload)?;
-        self.membership.push(self.modify(message), self.volatile)
+        let message = self.modify(message);
+        self.membership.push(message, self.volatile)?;
+        self.show(event.name(), &payload);
+        Ok(())
     }
 
     /// As [`Socket::emit_with_ack`].
@@ -457,7 +460,16 @@ impl<'a> Modified<'a> {
         };
         let membership = Arc::clone(self.membership);
         let acknowledgement = Acknowledgement::waiting(answer, membership, id, timeout);
-        self.membership.push(self.modify(message), self.volatile)?;
+        let message = self.modify(message);
+        self.membership.push(message, self.volatile)?;
+        self.show(event.name(), &payload);
         Ok(acknowledgement)
+    }
+
+    fn show<P: Serialize>(&self, name: &str, payload: &P) {
+        let hub = self.membership.hub();
+        if hub.is_observed() {
+            hub.show_outgoing(std::slice::from_ref(self.membership), name, payload);
+        }
     }
 }

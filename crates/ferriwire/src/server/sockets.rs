@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use ferriwire_proto::codec::{Arguments, OwnedArguments, Payload};
+use ferriwire_proto::codec::{Arguments, OwnedArguments, Payload, Violation};
 use ferriwire_proto::connection::Key;
 use ferriwire_proto::engine::{CloseReason, Transport};
 use ferriwire_proto::packet::AckId;
@@ -16,13 +16,14 @@ use serde::Serialize;
 
 use super::hub::Hub;
 use super::membership::{Membership, State};
-use super::namespace::{Admit, Joined};
+use super::namespace::{Admit, Joined, Screening};
 use super::namespaces::Namespaces;
 use super::reason::DisconnectReason;
 use crate::config::Config;
 use crate::engine::Session;
 use crate::engine::running::{BoxFuture, Ended, Running, panic_message};
 use crate::engine::session::Input;
+use crate::event::HandlerError;
 use crate::handshake::ConnectError;
 use crate::socket_id::SocketId;
 
@@ -68,8 +69,8 @@ enum Slot {
 struct Occupant {
     key: Key,
     socket: Box<dyn Joined>,
-    /// `on_connect` runs.
-    starting: bool,
+    /// `on_connect`, or middleware of an event, runs: events wait.
+    waiting: bool,
     held: VecDeque<HeldEvent>,
 }
 
@@ -97,6 +98,8 @@ impl HeldEvent {
 enum Job {
     Authorize(Key, Arc<Hub>),
     Connect(Key, Arc<Membership>),
+    /// Middleware decides on an event.
+    Screen(Key, Arc<Membership>, Box<HeldEvent>),
     Event(Key, Arc<Membership>),
     Disconnect,
 }
@@ -104,21 +107,30 @@ enum Job {
 /// A running future itself: `auth`, which comes to a decision, or a handler.
 enum Work {
     Decide(BoxFuture<Decision>),
+    Screen(Screening),
     Handle(BoxFuture<()>),
 }
 
 impl Future for Work {
-    type Output = Option<Decision>;
+    type Output = Outcome;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
-            Self::Decide(decision) => decision.as_mut().poll(cx).map(Some),
-            Self::Handle(handler) => handler.as_mut().poll(cx).map(|()| None),
+            Self::Decide(decision) => decision.as_mut().poll(cx).map(Outcome::Decided),
+            Self::Screen(screening) => screening.as_mut().poll(cx).map(Outcome::Screened),
+            Self::Handle(handler) => handler.as_mut().poll(cx).map(|()| Outcome::Handled),
         }
     }
 }
 
 type Decision = Result<Admit, ConnectError>;
+
+/// What came of it.
+enum Outcome {
+    Decided(Decision),
+    Screened(Result<(), HandlerError>),
+    Handled,
+}
 
 /// The payload of an accepted CONNECT.
 #[derive(Serialize)]
@@ -203,7 +215,7 @@ impl Sockets {
         *self.slot(key) = Slot::Joined(Occupant {
             key,
             socket,
-            starting: hook.is_some(),
+            waiting: hook.is_some(),
             held: VecDeque::new(),
         });
         if let Some(hook) = hook {
@@ -234,7 +246,7 @@ impl Sockets {
         if !occupant.socket.membership().is_connected() {
             return;
         }
-        if full || occupant.starting || !occupant.held.is_empty() {
+        if full || occupant.waiting || !occupant.held.is_empty() {
             let held = HeldEvent::new(name, ack, arguments);
             let bytes = held.bytes;
             occupant.held.push_back(held);
@@ -244,6 +256,8 @@ impl Sockets {
         self.dispatch(key, name, ack, arguments, cx);
     }
 
+    /// Shows an event to those who see all of them, and has its handlers started at once, or as soon
+    /// as middleware has let it pass.
     fn dispatch(
         &mut self,
         key: Key,
@@ -251,6 +265,70 @@ impl Sockets {
         ack: Option<AckId>,
         arguments: Arguments<'_>,
         cx: &mut Context<'_>,
+    ) {
+        let mut screening = None;
+        self.run_handlers(key, name, arguments, cx, |socket, start| {
+            screening = socket.announce(name, arguments, start)?;
+            if screening.is_some() {
+                return Ok(true);
+            }
+            socket.dispatch(name, arguments, ack, start)
+        });
+        if let Some(screening) = screening
+            && let Slot::Joined(occupant) = self.slot(key)
+        {
+            occupant.waiting = true;
+            let membership = Arc::clone(occupant.socket.membership());
+            let event = Box::new(HeldEvent::new(name, ack, arguments));
+            let job = Job::Screen(key, membership, event);
+            self.start(job, Work::Screen(screening), cx);
+        }
+    }
+
+    /// Middleware has decided on an event.
+    fn screened(
+        &mut self,
+        key: Key,
+        membership: &Arc<Membership>,
+        event: &HeldEvent,
+        decision: Result<(), HandlerError>,
+        cx: &mut Context<'_>,
+    ) {
+        let Slot::Joined(occupant) = self.slot(key) else {
+            return;
+        };
+        if !Arc::ptr_eq(occupant.socket.membership(), membership) {
+            return;
+        }
+        occupant.waiting = false;
+        // Who has left in the meantime is not heard any more.
+        if !membership.is_connected() {
+            return;
+        }
+        match decision {
+            Ok(()) => {
+                let arguments = event.arguments.as_arguments();
+                self.run_handlers(key, &event.name, arguments, cx, |socket, start| {
+                    socket.dispatch(&event.name, arguments, event.ack, start)
+                });
+            }
+            Err(error) => {
+                if let Some(hook) = occupant.socket.refused(&event.name, event.ack, error) {
+                    let job = Job::Event(key, Arc::clone(membership));
+                    self.start(job, Work::Handle(hook), cx);
+                }
+            }
+        }
+    }
+
+    /// Starts what `begin` hands out; it returns whether the event has any handlers.
+    fn run_handlers(
+        &mut self,
+        key: Key,
+        name: &str,
+        arguments: Arguments<'_>,
+        cx: &mut Context<'_>,
+        begin: impl FnOnce(&dyn Joined, &mut dyn FnMut(BoxFuture<()>)) -> Result<bool, Violation>,
     ) {
         let Some(Slot::Joined(occupant)) = self.slots.get(key.index()) else {
             return;
@@ -263,9 +341,7 @@ impl Sockets {
             ended.extend(running.start(job, Work::Handle(handler), cx));
         };
         // The program's own decoding runs in there, and a panic of that is one of its handler.
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            occupant.socket.dispatch(name, arguments, ack, &mut start)
-        }));
+        let result = catch_unwind(AssertUnwindSafe(|| begin(&*occupant.socket, &mut start)));
         for handler in ended {
             self.finish(handler, cx);
         }
@@ -293,7 +369,7 @@ impl Sockets {
                     break;
                 };
                 // Who has left is not heard any more.
-                if occupant.starting || !occupant.socket.membership().is_connected() {
+                if occupant.waiting || !occupant.socket.membership().is_connected() {
                     break;
                 }
                 let Some(held) = occupant.held.pop_front() else {
@@ -313,11 +389,13 @@ impl Sockets {
         }
     }
 
-    fn finish(&mut self, (job, result): Ended<Job, Option<Decision>>, cx: &mut Context<'_>) {
+    fn finish(&mut self, (job, result): Ended<Job, Outcome>, cx: &mut Context<'_>) {
         match (job, result) {
             (Job::Authorize(..), _) if self.over => {}
-            (Job::Authorize(key, hub), Ok(Some(Ok(admit)))) => self.admit(key, &hub, admit, cx),
-            (Job::Authorize(key, hub), Ok(Some(Err(refusal)))) => {
+            (Job::Authorize(key, hub), Ok(Outcome::Decided(Ok(admit)))) => {
+                self.admit(key, &hub, admit, cx)
+            }
+            (Job::Authorize(key, hub), Ok(Outcome::Decided(Err(refusal)))) => {
                 tracing::debug!(namespace = %hub.name(), %refusal, "client refused");
                 self.end_joining(key);
                 self.refuse(hub.name(), &refusal);
@@ -329,11 +407,21 @@ impl Sockets {
                 if let Slot::Joined(occupant) = self.slot(key)
                     && Arc::ptr_eq(occupant.socket.membership(), &membership)
                 {
-                    occupant.starting = false;
+                    occupant.waiting = false;
+                }
+            }
+            (Job::Screen(key, membership, event), Ok(outcome)) => {
+                if let Outcome::Screened(decision) = outcome {
+                    self.screened(key, &membership, &event, decision, cx);
                 }
             }
             (Job::Event(..) | Job::Disconnect, Ok(_)) => {}
-            (Job::Connect(key, membership) | Job::Event(key, membership), Err(panic)) => {
+            (
+                Job::Connect(key, membership)
+                | Job::Screen(key, membership, _)
+                | Job::Event(key, membership),
+                Err(panic),
+            ) => {
                 self.panicked(key, &membership, &panic, cx);
             }
             (Job::Disconnect, Err(panic)) => {
@@ -425,13 +513,14 @@ impl Sockets {
         let held = occupant.held.iter().map(|held| held.bytes).sum();
         self.held_bytes = self.held_bytes.saturating_sub(held);
         occupant.socket.membership().begin_end();
-        if let Some(hook) = occupant.socket.disconnecting(reason) {
+        for hook in occupant.socket.disconnecting(reason) {
             self.start(Job::Disconnect, Work::Handle(hook), cx);
         }
         occupant.socket.membership().end();
-        if let Some(hook) = occupant.socket.disconnected(reason) {
+        for hook in occupant.socket.disconnected(reason) {
             self.start(Job::Disconnect, Work::Handle(hook), cx);
         }
+        occupant.socket.membership().drop_listeners();
     }
 
     fn end_all(&mut self, reason: DisconnectReason, cx: &mut Context<'_>) {
@@ -546,6 +635,7 @@ impl Drop for Sockets {
             if let Slot::Joined(occupant) = slot {
                 occupant.socket.membership().begin_end();
                 occupant.socket.membership().end();
+                occupant.socket.membership().drop_listeners();
             }
         }
     }

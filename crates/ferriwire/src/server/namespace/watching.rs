@@ -1,0 +1,193 @@
+//! What a namespace declares beside its handlers: who sees what comes in and goes out, who decides
+//! on it, and what others see of its sockets.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use ferriwire_proto::codec::{EncodeError, to_value};
+use ferriwire_proto::value::{Args, Value};
+use serde::Serialize;
+
+use super::{Declaration, Declared, Namespace};
+use crate::engine::running::BoxFuture;
+use crate::event::HandlerError;
+use crate::server::handler;
+use crate::server::hooks::Hooks;
+use crate::server::hub::Data;
+use crate::server::membership::Membership;
+use crate::server::socket::Socket;
+
+/// The watching part of a declaration.
+pub(super) struct Watching<D> {
+    pub(super) screens: Vec<Screen<D>>,
+    pub(super) error: Option<ErrorHook<D>>,
+    outgoing: Vec<Outgoing<D>>,
+    public: Option<Public<D>>,
+}
+
+/// Decides on one event.
+pub(super) type Screen<D> =
+    Box<dyn Fn(Socket<D>, String, Args) -> BoxFuture<Result<(), HandlerError>> + Send + Sync>;
+
+/// Is told of an event that was refused.
+pub(super) type ErrorHook<D> =
+    Box<dyn Fn(Socket<D>, String, HandlerError) -> BoxFuture<()> + Send + Sync>;
+
+type Outgoing<D> = Box<dyn Fn(&Socket<D>, &str, &Args) + Send + Sync>;
+
+/// What others see of a socket's data.
+type Public<D> = Box<dyn Fn(&D) -> Result<Value, EncodeError> + Send + Sync>;
+
+impl<D> Default for Watching<D> {
+    fn default() -> Self {
+        Self {
+            screens: Vec::new(),
+            error: None,
+            outgoing: Vec::new(),
+            public: None,
+        }
+    }
+}
+
+impl<D: Send + Sync + 'static, S> Namespace<D, S> {
+    /// As [`on_any`](Self::on_any), in front of the other catch-all listeners.
+    #[must_use]
+    #[doc(alias = "prependAny")]
+    pub fn prepend_any<F, Fut>(mut self, handler: F) -> Namespace<D, Declared>
+    where
+        F: FnOnce(Socket<D>, String, Args) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.declaration.any.insert(0, handler::any(handler));
+        self.declared()
+    }
+
+    /// Decides on every event after the catch-all listeners have seen it and before its handlers:
+    /// an error keeps it from them, answers the client if it asked for an acknowledgement, and goes
+    /// to [`on_error`](Self::on_error). It may wait: later events of the same socket wait behind it, so
+    /// that handlers still start in the order of arrival. Several run one after the other.
+    ///
+    /// Mirrors the reference's `socket.use`; it cannot change the event.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{HandlerError, Namespace};
+    ///
+    /// let orders = Namespace::new("/orders").event_middleware(async |socket, event, _args| {
+    ///     if event.starts_with("admin:") && !socket.rooms().iter().any(|room| &**room == "admins") {
+    ///         return Err(HandlerError::refuse("for admins only"));
+    ///     }
+    ///     Ok(())
+    /// });
+    /// ```
+    #[must_use]
+    #[doc(alias = "use")]
+    pub fn event_middleware<F, Fut>(mut self, decide: F) -> Namespace<D, Declared>
+    where
+        F: FnOnce(Socket<D>, String, Args) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
+    {
+        let screen: Screen<D> = Box::new(move |socket, name, args| {
+            let decide = decide.clone();
+            Box::pin(async move { decide(socket, name, args).await })
+        });
+        self.declaration.watching.screens.push(screen);
+        self.declared()
+    }
+
+    /// Is told of each event that [`event_middleware`](Self::event_middleware) refused, with its name and the
+    /// error.
+    #[must_use]
+    #[doc(alias = "error")]
+    pub fn on_error<F, Fut>(mut self, hook: F) -> Namespace<D, Declared>
+    where
+        F: FnOnce(Socket<D>, String, HandlerError) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.declaration.watching.error = Some(Box::new(move |socket, name, error| {
+            let hook = hook.clone();
+            Box::pin(async move { hook(socket, name, error).await })
+        }));
+        self.declared()
+    }
+
+    /// Sees every event that is sent to any socket, broadcasts included, once for each receiver; not
+    /// acknowledgements. It is called by whoever emits, after the event was queued, and must not
+    /// block. Events are then taken apart for it, which costs more than sending them.
+    #[must_use]
+    #[doc(alias = "onAnyOutgoing")]
+    pub fn on_any_outgoing<F>(mut self, listener: F) -> Namespace<D, Declared>
+    where
+        F: Fn(&Socket<D>, &str, &Args) + Send + Sync + 'static,
+    {
+        self.declaration.watching.outgoing.push(Box::new(listener));
+        self.declared()
+    }
+
+    /// The same, in front of the other ones.
+    #[must_use]
+    #[doc(alias = "prependAnyOutgoing")]
+    pub fn prepend_any_outgoing<F>(mut self, listener: F) -> Namespace<D, Declared>
+    where
+        F: Fn(&Socket<D>, &str, &Args) + Send + Sync + 'static,
+    {
+        let outgoing = &mut self.declaration.watching.outgoing;
+        outgoing.insert(0, Box::new(listener));
+        self.declared()
+    }
+
+    /// Declares what others see of a socket's data: those who
+    /// [`fetch_sockets`](crate::Broadcast::fetch_sockets), on this node and on others. Without it they
+    /// see `null` (reference: everything in `socket.data`).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{ConnectError, Handshake, Namespace};
+    ///
+    /// struct User { name: String, token: String }
+    ///
+    /// let chat = Namespace::new("/chat")
+    ///     .auth(async |handshake: Handshake<String>| {
+    ///         Ok::<_, ConnectError>(User { name: "somebody".to_owned(), token: handshake.auth })
+    ///     })
+    ///     .public(|user: &User| user.name.clone());
+    /// ```
+    #[must_use]
+    #[doc(alias = "data")]
+    pub fn public<F, P>(mut self, public: F) -> Namespace<D, Declared>
+    where
+        F: Fn(&D) -> P + Send + Sync + 'static,
+        P: Serialize,
+    {
+        self.declaration.watching.public = Some(Box::new(move |data| to_value(&public(data))));
+        self.declared()
+    }
+}
+
+impl<D: Send + Sync + 'static> Hooks for Declaration<D> {
+    fn public(&self, data: &Data) -> Value {
+        let (Some(public), Some(data)) = (&self.watching.public, data.downcast_ref()) else {
+            return Value::Null;
+        };
+        public(data).unwrap_or_else(|error| {
+            tracing::error!(%error, "public data cannot be written");
+            Value::Null
+        })
+    }
+
+    fn sees_outgoing(&self) -> bool {
+        !self.watching.outgoing.is_empty()
+    }
+
+    fn show_outgoing(&self, socket: &Arc<Membership>, data: &Data, name: &str, args: &Args) {
+        let Ok(data) = Arc::clone(data).downcast() else {
+            return;
+        };
+        let socket = Socket::new(Arc::clone(socket), data);
+        for listener in &self.watching.outgoing {
+            listener(&socket, name, args);
+        }
+    }
+}
