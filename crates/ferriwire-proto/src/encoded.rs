@@ -4,12 +4,14 @@
 //! type, the Socket.IO packet header and the payload end up in one contiguous buffer. A server's
 //! frames carry no mask, so every receiver of a broadcast shares that buffer.
 
-use std::sync::{Arc, OnceLock};
+mod attachment;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 
+use self::attachment::Attachment;
+use crate::engine::Dialect;
 use crate::engine::queue::Overflow;
 use crate::log::Offset;
 use crate::websocket::frame::{Header, OpCode};
@@ -44,15 +46,6 @@ pub struct Encoded {
 struct Waiting {
     overflow: Option<Overflow>,
     conflation_key: Option<Arc<str>>,
-}
-
-/// Binary data that follows the text, with the header of its WebSocket frame.
-#[derive(Debug)]
-struct Attachment {
-    header: Header,
-    data: Bytes,
-    /// Its form on polling, made by the first receiver there.
-    base64: OnceLock<String>,
 }
 
 /// What an encoded message is, as far as queueing is concerned.
@@ -223,16 +216,23 @@ impl Encoded {
         self.attachments.iter().map(|attachment| &attachment.data)
     }
 
-    /// The texts of its binary messages on polling, `b` and base64, each made once for all receivers.
-    pub fn polling_attachments(&self) -> impl Iterator<Item = &str> {
+    /// The binary messages behind the text in base64, each made once for all receivers.
+    pub fn base64_attachments(&self) -> impl Iterator<Item = &str> {
         self.attachments.iter().map(Attachment::base64)
+    }
+
+    /// How many bytes all its WebSocket frames take in revision 4.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len_in(Dialect::default())
     }
 
     /// How many bytes all its WebSocket frames take, the measure of every bound on queues.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn len_in(&self, dialect: Dialect) -> usize {
         let text = self.buffer.len().saturating_sub(self.frame_start);
-        let sizes = self.attachments.iter().map(Attachment::len);
+        let sizes = self.attachments.iter();
+        let sizes = sizes.map(|attachment| attachment.len(dialect));
         sizes.fold(text, usize::saturating_add)
     }
 
@@ -242,38 +242,21 @@ impl Encoded {
         self.len() == 0
     }
 
-    /// The contiguous pieces of its WebSocket form, in order, none of them empty.
+    /// The contiguous pieces of its WebSocket form in revision 4, in order, none of them empty.
     pub fn websocket_pieces(&self) -> impl Iterator<Item = &[u8]> {
+        self.websocket_pieces_in(Dialect::default())
+    }
+
+    /// The contiguous pieces of its WebSocket form, in order, none of them empty.
+    pub fn websocket_pieces_in(&self, dialect: Dialect) -> impl Iterator<Item = &[u8]> {
         let text = self.buffer.get(self.frame_start..).unwrap_or_default();
         let attachments = self
             .attachments
             .iter()
-            .flat_map(|attachment| [attachment.header.as_bytes(), &attachment.data]);
+            .flat_map(move |attachment| attachment.pieces(dialect));
         std::iter::once(text)
             .chain(attachments)
             .filter(|piece| !piece.is_empty())
-    }
-}
-
-impl Attachment {
-    fn new(data: Bytes) -> Self {
-        Self {
-            header: Header::new(OpCode::Binary, data.len()),
-            data,
-            base64: OnceLock::new(),
-        }
-    }
-
-    fn base64(&self) -> &str {
-        self.base64.get_or_init(|| {
-            let mut text = "b".to_owned();
-            STANDARD.encode_string(&self.data, &mut text);
-            text
-        })
-    }
-
-    fn len(&self) -> usize {
-        self.data.len().saturating_add(self.header.as_bytes().len())
     }
 }
 

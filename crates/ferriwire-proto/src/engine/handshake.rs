@@ -12,7 +12,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::{Revision, SessionId, Transport};
+use super::jsonp::Callback;
+use super::{Dialect, Revision, SessionId, Transport};
 
 mod refusal;
 
@@ -33,7 +34,7 @@ pub struct Query {
     /// Binary data shall be sent as base64 text, `b64`.
     pub base64: bool,
     /// The answer shall be a script, `j` with polling.
-    pub jsonp: bool,
+    pub jsonp: Option<Callback>,
 }
 
 /// The session that a request names.
@@ -82,8 +83,32 @@ impl Query {
             revision,
             session: session.map(|id| NamedSession::parse(&id)),
             base64: parameters.base64,
-            jsonp: parameters.jsonp && transport == Transport::Polling,
+            jsonp: parameters
+                .jsonp
+                .filter(|_| transport == Transport::Polling)
+                .map(|index| Callback::parse(&index)),
         })
+    }
+
+    /// How packets have to look for whoever asks. A script cannot carry binary data.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        Dialect::new(self.revision, self.base64 || self.jsonp.is_some())
+    }
+
+    /// The index of the callback that the answer shall call; `None` for an ordinary answer.
+    ///
+    /// # Errors
+    ///
+    /// Such answers are not `enabled`, are none of the revision, or what is given is no index.
+    pub fn check_jsonp(&self, enabled: bool) -> Result<Option<&str>, Refusal> {
+        match &self.jsonp {
+            None => Ok(None),
+            Some(Callback::Index(index)) if enabled && self.revision == Revision::V3 => {
+                Ok(Some(index))
+            }
+            Some(_) => Err(Refusal::BadRequest(BadRequest::Jsonp)),
+        }
     }
 
     /// Row 1 of the table in 1.1.4: the transport must be enabled.
@@ -191,7 +216,7 @@ struct Parameters<'a> {
     revision: Option<Cow<'a, str>>,
     session: Option<Cow<'a, str>>,
     base64: bool,
-    jsonp: bool,
+    jsonp: Option<Cow<'a, str>>,
 }
 
 impl<'a> Parameters<'a> {
@@ -209,7 +234,7 @@ impl<'a> Parameters<'a> {
                 "EIO" => set_once("EIO", &mut parameters.revision, value)?,
                 "sid" => set_once("sid", &mut parameters.session, value)?,
                 "b64" => parameters.base64 = !value.is_empty(),
-                "j" => parameters.jsonp = true,
+                "j" => parameters.jsonp = Some(value),
                 _ => {}
             }
         }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::Message;
 
-/// A packet of revision 4.
+/// A packet, whatever the revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Packet<'a> {
     /// `0` and a JSON object: the server accepts the session.
@@ -52,13 +52,14 @@ impl<'a> Packet<'a> {
             '4' => Ok(Self::Message(Message::Text(Cow::Borrowed(data)))),
             '5' => Ok(Self::Upgrade),
             '6' => Ok(Self::Noop),
-            'b' => decode_binary(data),
+            'b' => decode_base64(data),
             unknown => Err(ParseError::UnknownType(unknown)),
         }
     }
 }
 
-fn decode_binary(data: &str) -> Result<Packet<'_>, ParseError> {
+/// A binary message from its base64.
+pub(super) fn decode_base64(data: &str) -> Result<Packet<'_>, ParseError> {
     let bytes = STANDARD.decode(data).map_err(|_| ParseError::Base64)?;
     Ok(Packet::Message(Message::Binary(Bytes::from(bytes))))
 }
@@ -73,6 +74,10 @@ pub enum ParseError {
     UnknownType(char),
     /// The data of a binary message is not base64.
     Base64,
+    /// The length in front of a packet of revision 3 is not one, or not the length of what follows.
+    Length,
+    /// The text of a packet is not UTF-8.
+    Utf8,
     /// One polling body carries more packets than are allowed.
     TooManyPackets {
         /// How many are allowed.
@@ -86,6 +91,8 @@ impl fmt::Display for ParseError {
             Self::Empty => f.write_str("packet is empty"),
             Self::UnknownType(unknown) => write!(f, "packet type {unknown:?} is unknown"),
             Self::Base64 => f.write_str("binary message is not base64"),
+            Self::Length => f.write_str("length of a packet is wrong"),
+            Self::Utf8 => f.write_str("text of a packet is not UTF-8"),
             Self::TooManyPackets { limit } => {
                 write!(f, "payload has more packets than the limit of {limit}")
             }
@@ -167,6 +174,8 @@ mod tests {
         for (error, expected) in [
             (ParseError::Empty, "packet is empty"),
             (ParseError::Base64, "binary message is not base64"),
+            (ParseError::Length, "length of a packet is wrong"),
+            (ParseError::Utf8, "text of a packet is not UTF-8"),
             (
                 ParseError::UnknownType('\n'),
                 "packet type '\\n' is unknown",

@@ -148,7 +148,7 @@ mod tests {
                     Sent::Ping => Entry::Control(Control::Ping),
                 });
             }
-            let body = String::from_utf8(queue.take(usize::MAX).payload().unwrap()).unwrap();
+            let body = String::from_utf8(queue.take(usize::MAX).body().unwrap().bytes).unwrap();
             let expected: Vec<_> = all.iter().map(|sent| Ok(match sent {
                 Sent::Text(data) => text(data),
                 Sent::Binary(data) => binary(data),

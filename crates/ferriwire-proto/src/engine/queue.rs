@@ -10,9 +10,9 @@ use std::collections::vec_deque;
 use std::sync::Arc;
 
 use self::latest::Latest;
-
-use super::payload::SEPARATOR;
-use crate::encoded::{Encoded, Kind};
+use super::body::{Body, Writer};
+use super::{Dialect, Revision};
+use crate::encoded::Encoded;
 
 pub use self::overflow::Overflow;
 
@@ -30,6 +30,8 @@ pub enum Entry {
 pub enum Control {
     /// `2`
     Ping,
+    /// `3`
+    Pong,
     /// `6`, which releases a waiting poll and has no meaning elsewhere.
     Noop,
     /// `1`, on polling only: a WebSocket is closed by its own frame.
@@ -44,17 +46,41 @@ pub struct Queue {
     bytes: usize,
     /// Bytes of the first entry that are on the wire already.
     written: usize,
+    dialect: Dialect,
 }
 
 impl Queue {
-    /// An empty queue, without an allocation.
+    /// An empty queue for a peer of revision 4, without an allocation.
     #[must_use]
     pub const fn new() -> Self {
+        Self::in_dialect(Dialect::new(Revision::V4, false))
+    }
+
+    /// An empty queue, without an allocation.
+    #[must_use]
+    pub const fn in_dialect(dialect: Dialect) -> Self {
         Self {
             entries: VecDeque::new(),
             latest: Latest::new(),
             bytes: 0,
             written: 0,
+            dialect,
+        }
+    }
+
+    /// How packets have to look for the peer.
+    #[must_use]
+    pub const fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// The peer has changed to a transport on which packets look different. To be called when nothing
+    /// is written in part.
+    pub fn set_dialect(&mut self, dialect: Dialect) {
+        if self.dialect != dialect {
+            self.dialect = dialect;
+            let sizes = self.entries.iter().map(|entry| entry.len(dialect));
+            self.bytes = sizes.fold(0, usize::saturating_add);
         }
     }
 
@@ -64,7 +90,7 @@ impl Queue {
         let Some(entry) = self.conflate(entry) else {
             return;
         };
-        self.bytes = self.bytes.saturating_add(entry.len());
+        self.bytes = self.bytes.saturating_add(entry.len(self.dialect));
         self.entries.push_back(entry);
     }
 
@@ -81,15 +107,17 @@ impl Queue {
                 entries,
                 bytes,
                 written,
+                dialect: self.dialect,
             };
         }
         let mut batch = Batch {
             entries: VecDeque::new(),
             bytes: 0,
             written,
+            dialect: self.dialect,
         };
         while let Some(entry) = self.take_within(limit, batch.bytes, written) {
-            batch.bytes = batch.bytes.saturating_add(entry.len());
+            batch.bytes = batch.bytes.saturating_add(entry.len(self.dialect));
             batch.entries.push_back(entry);
         }
         batch.bytes = batch.bytes.saturating_sub(written);
@@ -119,7 +147,7 @@ impl Queue {
 
     /// Forgets everything that waits.
     pub fn clear(&mut self) {
-        *self = Self::new();
+        *self = Self::in_dialect(self.dialect);
     }
 
     /// How many bytes wait, measured in WebSocket frames.
@@ -132,7 +160,8 @@ impl Queue {
     /// part.
     #[must_use]
     pub fn bytes_behind(&self) -> usize {
-        let first = self.entries.front().map_or(0, Entry::len);
+        let first = self.entries.front();
+        let first = first.map_or(0, |entry| entry.len(self.dialect));
         let rest = first.saturating_sub(self.written);
         self.bytes.saturating_sub(rest)
     }
@@ -150,7 +179,7 @@ impl Queue {
     }
 
     fn take_within(&mut self, limit: usize, taken: usize, written: usize) -> Option<Entry> {
-        let next = self.entries.front()?.len();
+        let next = self.entries.front()?.len(self.dialect);
         if taken > 0 && taken.saturating_add(next) > limit {
             return None;
         }
@@ -173,6 +202,7 @@ pub struct Batch {
     entries: VecDeque<Entry>,
     bytes: usize,
     written: usize,
+    dialect: Dialect,
 }
 
 impl Batch {
@@ -195,17 +225,22 @@ impl Batch {
             entries: self.entries.iter(),
             current: PieceIter::Empty,
             skip: self.written,
+            dialect: self.dialect,
         }
     }
 
     /// The whole batch as the body of a polling answer; `None` when nothing in it has a form there.
     #[must_use]
-    pub fn payload(&self) -> Option<Vec<u8>> {
-        let mut body = Vec::new();
+    pub fn body(&self) -> Option<Body> {
+        let has_binary = self.entries.iter().any(Entry::has_binary);
+        let mut writer = Writer::new(self.dialect, has_binary);
         for entry in &self.entries {
-            entry.append_to_payload(&mut body);
+            match entry {
+                Entry::Control(control) => writer.control(*control),
+                Entry::Message(message) => writer.message(message),
+            }
         }
-        (!body.is_empty()).then_some(body)
+        (!writer.is_empty()).then(|| writer.into_body())
     }
 
     /// Notes that `count` more bytes are on the wire.
@@ -213,7 +248,7 @@ impl Batch {
         self.bytes = self.bytes.saturating_sub(count);
         self.written = self.written.saturating_add(count);
         while let Some(first) = self.entries.front() {
-            let len = first.len();
+            let len = first.len(self.dialect);
             if self.written < len {
                 break;
             }
@@ -229,13 +264,18 @@ pub struct Pieces<'a> {
     entries: vec_deque::Iter<'a, Entry>,
     current: PieceIter<'a>,
     skip: usize,
+    dialect: Dialect,
 }
 
 #[derive(Debug)]
 enum PieceIter<'a> {
     Empty,
     Control(&'a [u8]),
-    Message { encoded: &'a Encoded, index: usize },
+    Message {
+        encoded: &'a Encoded,
+        dialect: Dialect,
+        index: usize,
+    },
 }
 
 impl<'a> Iterator for Pieces<'a> {
@@ -244,7 +284,7 @@ impl<'a> Iterator for Pieces<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
         loop {
             let Some(piece) = self.current.next() else {
-                self.current = self.entries.next()?.pieces();
+                self.current = self.entries.next()?.pieces(self.dialect);
                 continue;
             };
             if self.skip < piece.len() {
@@ -268,8 +308,12 @@ impl<'a> Iterator for PieceIter<'a> {
                 *self = Self::Empty;
                 Some(frame)
             }
-            Self::Message { encoded, index } => {
-                let piece = encoded.websocket_pieces().nth(*index)?;
+            Self::Message {
+                encoded,
+                dialect,
+                index,
+            } => {
+                let piece = encoded.websocket_pieces_in(*dialect).nth(*index)?;
                 *index = index.saturating_add(1);
                 Some(piece)
             }
@@ -279,58 +323,37 @@ impl<'a> Iterator for PieceIter<'a> {
 
 impl Entry {
     /// How many bytes its WebSocket form takes.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    fn len(&self, dialect: Dialect) -> usize {
         match self {
-            Self::Message(encoded) => encoded.len(),
+            Self::Message(encoded) => encoded.len_in(dialect),
             Self::Control(control) => control.frame().len(),
         }
     }
 
-    /// Whether it has no WebSocket form.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    fn has_binary(&self) -> bool {
+        match self {
+            Self::Message(encoded) => encoded.attachments().len() > 0,
+            Self::Control(_) => false,
+        }
     }
 
-    fn pieces(&self) -> PieceIter<'_> {
+    fn pieces(&self, dialect: Dialect) -> PieceIter<'_> {
         match self {
-            Self::Message(encoded) => PieceIter::Message { encoded, index: 0 },
+            Self::Message(encoded) => PieceIter::Message {
+                encoded,
+                dialect,
+                index: 0,
+            },
             Self::Control(control) => PieceIter::Control(control.frame()),
         }
-    }
-
-    fn append_to_payload(&self, body: &mut Vec<u8>) {
-        match self {
-            Self::Control(control) => {
-                begin_packet(body);
-                body.push(control.packet_type());
-            }
-            Self::Message(encoded) if encoded.kind() == Kind::ControlFrame => {}
-            Self::Message(encoded) => {
-                if !encoded.text().is_empty() {
-                    begin_packet(body);
-                    body.extend_from_slice(encoded.text());
-                }
-                for attachment in encoded.polling_attachments() {
-                    begin_packet(body);
-                    body.extend_from_slice(attachment.as_bytes());
-                }
-            }
-        }
-    }
-}
-
-fn begin_packet(body: &mut Vec<u8>) {
-    if !body.is_empty() {
-        body.push(SEPARATOR);
     }
 }
 
 impl Control {
-    fn packet_type(self) -> u8 {
+    pub(super) const fn packet_type(self) -> u8 {
         match self {
             Self::Ping => b'2',
+            Self::Pong => b'3',
             Self::Noop => b'6',
             Self::Close => b'1',
         }
@@ -339,6 +362,7 @@ impl Control {
     fn frame(self) -> &'static [u8] {
         match self {
             Self::Ping => b"\x81\x012",
+            Self::Pong => b"\x81\x013",
             Self::Noop => b"\x81\x016",
             // A WebSocket ends with a close frame, without a status code as the reference does.
             Self::Close => b"\x88\x00",
@@ -352,6 +376,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const DIALECTS: [Dialect; 4] = [
+        Dialect::new(Revision::V3, false),
+        Dialect::new(Revision::V3, true),
+        Dialect::new(Revision::V4, false),
+        Dialect::new(Revision::V4, true),
+    ];
 
     fn message(text: &str) -> Entry {
         Entry::Message(Arc::new(Encoded::text_message(text)))
@@ -374,8 +405,9 @@ mod tests {
         ))));
         queue.push(Entry::Control(Control::Ping));
         queue.push(Entry::Control(Control::Close));
-        let body = queue.take(1000).payload().unwrap();
-        assert_eq!(body, b"4hello\x1ebAQIDBA==\x1e2\x1e1");
+        let body = queue.take(1000).body().unwrap();
+        assert!(!body.is_binary);
+        assert_eq!(body.bytes, b"4hello\x1ebAQIDBA==\x1e2\x1e1");
         assert_eq!((queue.bytes(), queue.is_empty()), (0, true));
     }
 
@@ -384,7 +416,7 @@ mod tests {
         let mut queue = Queue::new();
         let pong = Encoded::control_frame(crate::websocket::frame::OpCode::Pong, b"x");
         queue.push(Entry::Message(Arc::new(pong)));
-        assert_eq!(queue.take(1000).payload(), None);
+        assert_eq!(queue.take(1000).body(), None);
         assert_eq!(queue.bytes(), 0);
     }
 
@@ -412,6 +444,20 @@ mod tests {
         assert_eq!(queue.bytes_behind(), 7);
     }
 
+    #[test]
+    fn what_waits_is_counted_anew_in_another_dialect() {
+        let mut queue = Queue::in_dialect(DIALECTS[0]);
+        queue.push(message("text"));
+        queue.push(binary(300));
+        queue.push(Entry::Control(Control::Pong));
+        for dialect in DIALECTS {
+            queue.set_dialect(dialect);
+            let batch = queue.take(usize::MAX);
+            assert_eq!(batch.bytes(), bytes_of(&batch).len(), "{dialect:?}");
+            queue.restore(batch);
+        }
+    }
+
     proptest! {
         /// Whatever the sizes of batches and writes, the peer sees every byte once and in order.
         #[test]
@@ -419,13 +465,14 @@ mod tests {
             sizes in prop::collection::vec(0_usize..300, 1..20),
             limit in 1_usize..600,
             writes in prop::collection::vec(1_usize..200, 1..40),
+            dialect in prop::sample::select(&DIALECTS[..]),
         ) {
-            let mut queue = Queue::new();
+            let mut queue = Queue::in_dialect(dialect);
             let mut expected = Vec::new();
             for (index, size) in sizes.iter().enumerate() {
                 let entry = if index % 3 == 2 { Entry::Control(Control::Ping) }
                     else if index % 2 == 0 { message(&"t".repeat(*size)) } else { binary(*size) };
-                expected.extend(entry.pieces().flatten().copied());
+                expected.extend(entry.pieces(dialect).flatten().copied());
                 queue.push(entry);
             }
             prop_assert_eq!(queue.bytes(), expected.len());

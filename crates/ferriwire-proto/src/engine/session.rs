@@ -1,4 +1,6 @@
-//! The server side of one session in revision 4: heartbeat, upgrade and close (1.1.7 to 1.1.11).
+//! The server side of one session: heartbeat, upgrade and close (1.1.7 to 1.1.11, 1.2).
+//!
+//! The revision is a value: in revision 4 the server sends the pings, in revision 3 the client does.
 //!
 //! A session decides; it holds neither transports nor messages. Its driver owns the transport, a
 //! possible second one that wants to take over (the candidate) and the queue of what waits, tells
@@ -7,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use super::packet::Packet;
-use super::{CloseReason, Message, Transport};
+use super::{CloseReason, Message, Revision, Transport};
 
 mod heartbeat;
 
@@ -63,6 +65,15 @@ pub enum Output {
     Timeout(Option<Instant>),
 }
 
+/// What a packet is for the driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Incoming<'a> {
+    /// To be delivered to the layer above.
+    Message(Message<'a>),
+    /// A client of revision 3 wants a pong with this data.
+    Ping(&'a str),
+}
+
 /// How a transport was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
@@ -79,6 +90,7 @@ pub enum Lost {
 #[derive(Debug)]
 pub struct Session {
     timing: Timing,
+    revision: Revision,
     transport: Transport,
     state: State,
     /// Beats while the session is open.
@@ -99,8 +111,9 @@ pub struct Session {
 ///     | close(), deferred to the end of an upgrade
 ///     v
 ///   +---------+  flushed, late, peer gone  +--------+
-///   | Closing |--------------------------->| Closed |<----- from every state: abort(), no pong,
-///   +---------+                            +--------+        `1`, `2`, no packet, transport lost
+///   | Closing |--------------------------->| Closed |<----- from every state: abort(), no pong or ping,
+///   +---------+                            +--------+        `1`, a heartbeat in the wrong
+///                                                            direction, no packet, transport lost
 /// ```
 #[derive(Clone, Copy, Debug)]
 enum State {
@@ -149,14 +162,21 @@ struct Pending {
 impl Session {
     /// A session that is open: its handshake is answered on `transport`.
     #[must_use]
-    pub fn new(timing: Timing, transport: Transport, now: Instant) -> Self {
+    pub fn new(timing: Timing, revision: Revision, transport: Transport, now: Instant) -> Self {
         Self {
             timing,
+            revision,
             transport,
             state: State::Open,
-            heartbeat: Heartbeat::new(&timing, now),
+            heartbeat: Heartbeat::new(&timing, revision, now),
             pending: Pending::default(),
         }
+    }
+
+    /// The revision that its client speaks.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
     }
 
     /// The transport that the session is on.
@@ -187,12 +207,12 @@ impl Session {
         matches!(self.state, State::Probing(_) | State::Upgrading(_))
     }
 
-    /// A packet arrived on the current transport; a message is handed back to be delivered.
+    /// A packet arrived on the current transport; what the driver has to see to is handed back.
     ///
     /// As in the reference, `0`, `5` and `6` mean nothing here and are ignored, and so is what
     /// arrives while the session is being closed, except for `1`. Unlike in the reference `1` ends
     /// the session on a WebSocket too, which its conformance suite expects.
-    pub fn handle_packet<'a>(&mut self, packet: Packet<'a>, now: Instant) -> Option<Message<'a>> {
+    pub fn handle_packet<'a>(&mut self, packet: Packet<'a>, now: Instant) -> Option<Incoming<'a>> {
         if !self.is_open() {
             if matches!(packet, Packet::Close) {
                 self.handle_close();
@@ -202,14 +222,20 @@ impl Session {
         match packet {
             Packet::Message(message) => {
                 self.heartbeat.handle_other_packet(&self.timing, now);
-                return Some(message);
+                return Some(Incoming::Message(message));
             }
             Packet::Open(_) | Packet::Upgrade | Packet::Noop => {
                 self.heartbeat.handle_other_packet(&self.timing, now);
             }
-            Packet::Pong(_) => self.heartbeat.handle_pong(&self.timing, now),
-            // In this revision it is the server that asks.
-            Packet::Ping(_) => self.end(CloseReason::TransportError),
+            Packet::Ping(data) if self.revision == Revision::V3 => {
+                self.heartbeat.handle_ping(&self.timing, now);
+                return Some(Incoming::Ping(data));
+            }
+            Packet::Pong(_) if self.revision == Revision::V4 => {
+                self.heartbeat.handle_pong(&self.timing, now);
+            }
+            // It is for the other side to ask, or to answer.
+            Packet::Ping(_) | Packet::Pong(_) => self.end(CloseReason::TransportError),
             Packet::Close => self.handle_close(),
         }
         None

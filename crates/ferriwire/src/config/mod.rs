@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferriwire_proto::codec::Codec;
-use ferriwire_proto::engine::Transport;
 use ferriwire_proto::engine::queue::Overflow;
 use ferriwire_proto::engine::session::Timing;
+use ferriwire_proto::engine::{Revision, Transport};
 use ferriwire_proto::{connection, websocket};
 
 pub use self::compression::HttpCompression;
@@ -49,6 +49,8 @@ pub struct Config {
     pub(crate) path: String,
     pub(crate) transports: Vec<Transport>,
     pub(crate) allow_upgrades: bool,
+    pub(crate) allow_eio3: bool,
+    pub(crate) jsonp: bool,
     pub(crate) ping_interval: Duration,
     pub(crate) ping_timeout: Duration,
     pub(crate) limits: Limits,
@@ -72,6 +74,8 @@ impl Default for Config {
             path: "/socket.io/".to_owned(),
             transports: vec![Transport::Polling, Transport::WebSocket],
             allow_upgrades: true,
+            allow_eio3: false,
+            jsonp: false,
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
             limits: Limits::default(),
@@ -121,6 +125,30 @@ impl Config {
     #[must_use]
     pub fn allow_upgrades(mut self, allow: bool) -> Self {
         self.allow_upgrades = allow;
+        self
+    }
+
+    /// Whether clients of revision 3 of Engine.IO are served, such as Socket.IO clients 1.x and 2.x.
+    /// Default `false`. Mirrors `allowEIO3`.
+    ///
+    /// They join `/` without asking, authenticate by the query of the session or of the namespace,
+    /// and send the pings. Their socket ids contain the id of their session, which is a secret: see
+    /// `SECURITY.md` before such an id is shown to anybody else.
+    #[doc(alias = "allowEIO3")]
+    #[must_use]
+    pub fn allow_eio3(mut self, allow: bool) -> Self {
+        self.allow_eio3 = allow;
+        self
+    }
+
+    /// Whether clients of revision 3 may poll by scripts and forms (JSONP). Default `false`
+    /// (reference: always on). It has no effect without [`allow_eio3`](Self::allow_eio3).
+    ///
+    /// Browsers load scripts from other hosts without an `Origin` header, so with this any web page
+    /// can open a session, with the user's cookies, whatever [`origins`](Self::origins) says.
+    #[must_use]
+    pub fn jsonp(mut self, allow: bool) -> Self {
+        self.jsonp = allow;
         self
     }
 
@@ -229,6 +257,15 @@ impl Config {
     pub fn http2_websocket(mut self, allow: bool) -> Self {
         self.http2_websocket = allow;
         self
+    }
+
+    /// The revisions that are served.
+    pub(crate) fn revisions(&self) -> &'static [Revision] {
+        if self.allow_eio3 {
+            &[Revision::V3, Revision::V4]
+        } else {
+            &[Revision::V4]
+        }
     }
 
     pub(crate) fn timing(&self) -> Timing {

@@ -14,6 +14,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use bytes::Buf;
+use ferriwire_proto::engine::body::Body as Payload;
 use ferriwire_proto::engine::handshake::{BadRequest, Refusal};
 use http::header::SET_COOKIE;
 use http::{Response, StatusCode};
@@ -123,7 +124,7 @@ where
         }
         Admission::Post(session) => post(core, request, session).await,
         Admission::WrongMethod => empty(StatusCode::INTERNAL_SERVER_ERROR),
-        Admission::Upgrade(session) => upgrade(request, &session),
+        Admission::Upgrade(session, dialect) => upgrade(request, &session, dialect),
     }
 }
 
@@ -141,13 +142,14 @@ fn open(
         },
         None => None,
     };
-    let secure = request.secure;
-    match core.open_session(request, upgrade, pass) {
-        Ok(handshake) => switching.unwrap_or_else(|| {
-            let mut response = payload(handshake.into_bytes());
+    let opened = core.open_session(Arc::clone(&request), upgrade, pass);
+    match opened {
+        Ok(open) => switching.unwrap_or_else(|| {
+            let body = Payload::of_packet(request.dialect, &open);
+            let mut response = payload(body, request.jsonp.as_deref());
             if let Some(cookie) = core.cookie() {
                 let headers = response.headers_mut();
-                headers.append(SET_COOKIE, cookie.value(secure));
+                headers.append(SET_COOKIE, cookie.value(request.secure));
             }
             response
         }),

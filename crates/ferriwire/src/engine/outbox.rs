@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use ferriwire_proto::encoded::{Encoded, Kind};
+use ferriwire_proto::engine::Dialect;
+use ferriwire_proto::engine::body::Body;
 use ferriwire_proto::engine::queue::{Batch, Control, Entry, Overflow, Queue};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
@@ -76,13 +78,16 @@ struct State {
     waiters: Waiters,
 }
 
+/// The answer of a waiting GET.
+pub(crate) type Poller = oneshot::Sender<Body>;
+
 /// Where the bytes go.
 #[derive(Debug)]
 enum WriteHalf {
     /// Nowhere yet: the transport is not known, or it is just being changed.
     Held,
     /// Long-polling, with the answer of the waiting GET if there is one.
-    Polling(Option<oneshot::Sender<Vec<u8>>>),
+    Polling(Option<Poller>),
     /// A bare TCP socket: everybody may write.
     Socket(Arc<TcpStream>),
     /// Another kind of stream, drained by the connection task alone.
@@ -93,7 +98,7 @@ enum WriteHalf {
 #[derive(Debug)]
 enum Answer {
     Packets(Batch),
-    Close,
+    Close(Dialect),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,15 +230,16 @@ impl Outbox {
     /// Forgets what waits and refuses what comes. Says whether the bytes on the wire end with a
     /// whole frame, so that a last one may follow.
     pub(crate) fn close(&self) -> bool {
-        let (waiter, whole, waiters) = {
+        let (waiter, whole, dialect, waiters) = {
             let mut state = self.state.lock();
             let waiters = state.waiters.take();
-            (state.close(None), !state.torn, waiters)
+            let dialect = state.queue.dialect();
+            (state.close(None), !state.torn, dialect, waiters)
         };
         drop(waiters);
         if let Some(waiter) = waiter {
             // The session ends while a GET waits: the client learns it by a close packet.
-            let _ = waiter.send(b"1".to_vec());
+            let _ = waiter.send(Body::of_controls(dialect, &[Control::Close]));
         }
         whole
     }
@@ -345,11 +351,14 @@ impl Outbox {
     }
 
     /// Makes the answer outside the lock, because others may hold a room's lock and wait for it.
-    fn answer_poll(&self, waiter: oneshot::Sender<Vec<u8>>, answer: &Answer) {
+    fn answer_poll(&self, waiter: Poller, answer: &Answer) {
         let body = match answer {
             // As the reference has it, with `6` in front.
-            Answer::Close => Some(b"6\x1e1".to_vec()),
-            Answer::Packets(batch) => batch.payload(),
+            Answer::Close(dialect) => {
+                let controls = [Control::Noop, Control::Close];
+                Some(Body::of_controls(*dialect, &controls))
+            }
+            Answer::Packets(batch) => batch.body(),
         };
         match body {
             // A GET that its client gave up in this instant ends its session, so that nothing is
@@ -366,10 +375,7 @@ impl Outbox {
 
     /// A GET waits from now on. Refused when one waits already, when this is not polling, and when
     /// the session is over: nothing would ever answer it.
-    pub(crate) fn attach_poll(
-        &self,
-        waiter: oneshot::Sender<Vec<u8>>,
-    ) -> Result<(), oneshot::Sender<Vec<u8>>> {
+    pub(crate) fn attach_poll(&self, waiter: Poller) -> Result<(), Poller> {
         let mut state = self.state.lock();
         if state.phase == Phase::Closed {
             return Err(waiter);
@@ -394,18 +400,18 @@ impl Outbox {
     /// Answers a waiting GET at once: with what there is, or with `6` when there is nothing or what
     /// there is shall leave by the next transport.
     pub(crate) fn release_poll(&self, with_packets: bool) {
-        let (waiter, batch, waiters) = {
+        let (waiter, batch, dialect, waiters) = {
             let mut state = self.state.lock();
             let WriteHalf::Polling(slot) = &mut state.half else {
                 return;
             };
             let Some(waiter) = slot.take() else { return };
             let batch = with_packets.then(|| state.queue.take(PAYLOAD));
-            (waiter, batch, state.waiters.take())
+            (waiter, batch, state.queue.dialect(), state.waiters.take())
         };
         drop(waiters);
-        let body = batch.and_then(|batch| batch.payload());
-        let _ = waiter.send(body.unwrap_or_else(|| b"6".to_vec()));
+        let body = batch.and_then(|batch| batch.body());
+        let _ = waiter.send(body.unwrap_or_else(|| Body::of_controls(dialect, &[Control::Noop])));
     }
 
     /// Holds the answer of a waiting GET back, until the answer to a POST is on its way.
@@ -421,6 +427,11 @@ impl Outbox {
     /// The session changes its transport: what comes waits for the next one.
     pub(crate) fn hold(&self) {
         self.state.lock().half = WriteHalf::Held;
+    }
+
+    /// How packets have to look from now on. To be called while nothing is written.
+    pub(crate) fn set_dialect(&self, dialect: Dialect) {
+        self.state.lock().queue.set_dialect(dialect);
     }
 
     /// The session uses long-polling.
@@ -557,7 +568,7 @@ impl State {
     }
 
     /// The waiting GET and what answers it, if there is something to say.
-    fn take_answer(&mut self) -> Option<(oneshot::Sender<Vec<u8>>, Answer)> {
+    fn take_answer(&mut self) -> Option<(Poller, Answer)> {
         if self.has_nothing_to_say() {
             return None;
         }
@@ -567,7 +578,7 @@ impl State {
         let waiter = slot.take()?;
         if self.queue.is_empty() {
             self.close_pending = false;
-            Some((waiter, Answer::Close))
+            Some((waiter, Answer::Close(self.queue.dialect())))
         } else {
             Some((waiter, Answer::Packets(self.queue.take(PAYLOAD))))
         }
@@ -593,7 +604,7 @@ impl State {
             && !matches!(self.half, WriteHalf::Polling(None) | WriteHalf::Held)
     }
 
-    fn close(&mut self, trouble: Option<Trouble>) -> Option<oneshot::Sender<Vec<u8>>> {
+    fn close(&mut self, trouble: Option<Trouble>) -> Option<Poller> {
         self.phase = Phase::Closed;
         self.torn |= self.writing || self.queue.is_within_entry();
         self.queue.clear();

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use ferriwire_proto::engine::{Revision, Transport};
+use ferriwire_proto::engine::{Dialect, Revision, Transport};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 /// The first request of a session: headers, query, address and extensions.
@@ -19,7 +19,9 @@ pub struct Request {
     pub(crate) address: Option<SocketAddr>,
     pub(crate) secure: bool,
     pub(crate) transport: Transport,
-    pub(crate) revision: Revision,
+    pub(crate) dialect: Dialect,
+    /// All polling answers of the session call this callback.
+    pub(crate) jsonp: Option<Box<str>>,
     pub(crate) issued: SystemTime,
 }
 
@@ -102,7 +104,7 @@ impl Request {
     /// The revision of Engine.IO that the client speaks.
     #[must_use]
     pub fn revision(&self) -> Revision {
-        self.revision
+        self.dialect.revision
     }
 }
 

@@ -9,14 +9,14 @@ use std::time::Instant;
 use bytes::Bytes;
 use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::engine::queue::{Control, Overflow};
-use ferriwire_proto::engine::{CloseReason, SessionId, Transport};
+use ferriwire_proto::engine::{CloseReason, Dialect, SessionId, Transport};
 use futures_util::task::AtomicWaker;
 use hyper::upgrade::OnUpgrade;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::Message;
-use super::outbox::{Flushed, Outbox, Push};
+use super::outbox::{Flushed, Outbox, Poller, Push};
 use super::request::Request;
 use super::shard::Shard;
 use super::turn;
@@ -52,18 +52,23 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) enum Input {
     /// A GET waits for packets.
-    Poll(oneshot::Sender<Vec<u8>>),
+    Poll(Poller),
     /// The client gave up a waiting GET.
     PollAborted,
     /// A POST brought a payload; it is answered when the payload has been handed on.
     Post {
         body: Bytes,
+        /// Of the type `application/octet-stream`.
+        is_binary: bool,
         handed_on: oneshot::Sender<()>,
     },
     /// A POST broke the rules, or its connection broke.
     PostFailed,
     /// A WebSocket wants to take the session over.
-    Candidate(OnUpgrade),
+    Candidate {
+        upgrade: OnUpgrade,
+        dialect: Dialect,
+    },
     /// Write what waits, then close.
     Close(CloseReason),
     /// The same, and see to it that the client has handled what waits before it learns of the close.
@@ -83,12 +88,14 @@ impl Session {
         max_buffered: usize,
         overflow: Overflow,
     ) -> Self {
+        let outbox = Outbox::new(max_buffered, overflow);
+        outbox.set_dialect(request.dialect);
         Self {
             shared: Arc::new(Shared {
                 id,
                 request,
                 shard,
-                outbox: Outbox::new(max_buffered, overflow),
+                outbox,
                 mailbox: Mutex::new(Some(Vec::new())),
                 waker: AtomicWaker::new(),
                 attention: AtomicBool::new(false),

@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ferriwire_proto::encoded::Encoded;
-use ferriwire_proto::engine::packet::Packet;
+use ferriwire_proto::engine::packet::{Packet, ParseError};
 use ferriwire_proto::engine::payload::Payload;
 use ferriwire_proto::engine::queue::Control;
-use ferriwire_proto::engine::session::{Lost, Output, Session as Machine};
-use ferriwire_proto::engine::{CloseReason, Message, Transport};
+use ferriwire_proto::engine::session::{Incoming, Lost, Output, Session as Machine};
+use ferriwire_proto::engine::{CloseReason, Dialect, Message, Revision, Transport, revision3};
 use ferriwire_proto::websocket::frame::OpCode;
 use hyper::upgrade::OnUpgrade;
 use tokio::sync::oneshot;
@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 use self::frames::{Origin, poll_until_end};
 use super::core::Core;
 use super::gate::Pass;
-use super::outbox::Trouble;
+use super::outbox::{Poller, Trouble};
 use super::running::{BoxFuture, Running};
 use super::session::{Input, Session};
 use super::transport::websocket::WebSocketIo;
@@ -72,8 +72,10 @@ pub(crate) struct SessionTask {
     handler: Box<dyn SessionHandler>,
     wire: Wire,
     candidate: Option<Candidate>,
+    /// How packets have to look on the candidate; before there was one, on the first transport.
+    candidate_dialect: Dialect,
     /// GETs that came while the candidate was on its way, and may stand behind its `5`.
-    early_polls: Vec<oneshot::Sender<Vec<u8>>>,
+    early_polls: Vec<Poller>,
     /// POSTs whose packets were handed on, answered when the handler wants to read again.
     posts: Vec<oneshot::Sender<()>>,
     /// WebSockets that were refused, on their way out.
@@ -127,7 +129,9 @@ impl SessionTask {
         now: Instant,
     ) -> Self {
         let transport = session.request().transport;
-        let machine = Machine::new(core.config().timing(), transport, now);
+        let dialect = session.request().dialect;
+        let timing = core.config().timing();
+        let machine = Machine::new(timing, dialect.revision, transport, now);
         let handler = core.open_handler(&session);
         let wire = match upgrade {
             Some(upgrade) => Wire::Arriving(upgrade),
@@ -144,6 +148,7 @@ impl SessionTask {
             handler,
             wire,
             candidate: None,
+            candidate_dialect: dialect,
             early_polls: Vec::new(),
             posts: Vec::new(),
             refused: Running::new(),
@@ -249,13 +254,18 @@ impl SessionTask {
             Input::Poll(waiter) => self.handle_poll(waiter, now, cx),
             // Also when the GET was answered in the same instant: the answer did not arrive.
             Input::PollAborted => self.lose_polling(),
-            Input::Post { body, handed_on } => {
-                self.handle_payload(&body, now, cx);
+            Input::Post {
+                body,
+                is_binary,
+                handed_on,
+            } => {
+                self.handle_body(&body, is_binary, now, cx);
                 self.posts.push(handed_on);
             }
             Input::PostFailed => self.lose_polling(),
-            Input::Candidate(upgrade) => {
+            Input::Candidate { upgrade, dialect } => {
                 if self.machine.handle_candidate(now) {
+                    self.candidate_dialect = dialect;
                     self.candidate = Some(Candidate::Arriving(upgrade));
                 } else {
                     self.refuse(Candidate::Arriving(upgrade), close_frame(&[]), cx);
@@ -284,12 +294,7 @@ impl SessionTask {
         }
     }
 
-    fn handle_poll(
-        &mut self,
-        waiter: oneshot::Sender<Vec<u8>>,
-        now: Instant,
-        cx: &mut Context<'_>,
-    ) {
+    fn handle_poll(&mut self, waiter: Poller, now: Instant, cx: &mut Context<'_>) {
         if self.session.outbox().attach_poll(waiter).is_err() {
             // A second GET beside a waiting one ends the session; dropping its end of the channel
             // answers it with 400.
@@ -310,12 +315,27 @@ impl SessionTask {
         }
     }
 
-    fn handle_payload(&mut self, body: &Bytes, now: Instant, cx: &mut Context<'_>) {
-        let Ok(text) = std::str::from_utf8(body) else {
-            self.machine.handle_parse_error();
-            return;
-        };
-        for packet in Payload::decode(text, self.core.config().limits.max_packets_per_payload) {
+    fn handle_body(&mut self, body: &Bytes, binary: bool, now: Instant, cx: &mut Context<'_>) {
+        let limit = self.core.config().limits.max_packets_per_payload;
+        if binary {
+            return self.handle_payload(revision3::Payload::of_binary(body, limit), now, cx);
+        }
+        match (std::str::from_utf8(body), self.machine.revision()) {
+            (Ok(body), Revision::V4) => self.handle_payload(Payload::decode(body, limit), now, cx),
+            (Ok(body), Revision::V3) => {
+                self.handle_payload(revision3::Payload::of_text(body, limit), now, cx);
+            }
+            (Err(_), _) => self.machine.handle_parse_error(),
+        }
+    }
+
+    fn handle_payload<'a>(
+        &mut self,
+        packets: impl Iterator<Item = Result<Packet<'a>, ParseError>>,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) {
+        for packet in packets {
             match packet {
                 Ok(packet) => self.handle_packet(packet, now, cx),
                 Err(error) => {
@@ -328,8 +348,15 @@ impl SessionTask {
     }
 
     fn handle_packet(&mut self, packet: Packet<'_>, now: Instant, cx: &mut Context<'_>) {
-        if let Some(message) = self.machine.handle_packet(packet, now) {
-            self.handler.handle_message(message, now, cx);
+        match self.machine.handle_packet(packet, now) {
+            Some(Incoming::Message(message)) => self.handler.handle_message(message, now, cx),
+            Some(Incoming::Ping("")) => self.session.push_control(Control::Pong),
+            Some(Incoming::Ping(data)) => {
+                let pong = Encoded::engine_packet(&["3", data].concat());
+                // A client that has gone needs no answer.
+                drop(self.session.push(&Arc::new(pong), false));
+            }
+            None => {}
         }
     }
 
@@ -392,6 +419,8 @@ impl SessionTask {
             Some(Candidate::WebSocket(io)) => {
                 self.session.set_upgraded();
                 self.session.outbox().hold();
+                let dialect = self.candidate_dialect;
+                self.session.outbox().set_dialect(dialect);
                 self.wire = Wire::WebSocket(io);
             }
             // The machine asks for a switch only after a packet from the candidate.

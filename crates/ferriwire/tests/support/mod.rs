@@ -7,6 +7,7 @@
 pub(crate) mod http;
 pub(crate) mod http2;
 pub(crate) mod polling;
+pub(crate) mod revision3;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod websocket;

@@ -20,7 +20,7 @@ fn polling() -> Query {
         revision: Revision::V4,
         session: None,
         base64: false,
-        jsonp: false,
+        jsonp: None,
     }
 }
 
@@ -51,7 +51,7 @@ fn a_query_is_read_into_its_parts() {
         (
             "EIO=4&transport=polling&j=0",
             Query {
-                jsonp: true,
+                jsonp: Some(Callback::Index("0".into())),
                 ..polling()
             },
         ),
@@ -316,5 +316,25 @@ proptest! {
         let refusal = Refusal::Forbidden { message: Some(message.clone()) };
         let body: serde_json::Value = serde_json::from_str(&refusal.body()).unwrap();
         prop_assert_eq!(body, serde_json::json!({ "code": 4, "message": message }));
+    }
+}
+
+#[test]
+fn scripts_are_answered_to_revision_3_alone_and_with_digits_alone() {
+    for (query, enabled, expected) in [
+        ("EIO=3&transport=polling&j=12", true, Ok(Some("12"))),
+        ("transport=polling&j=0", true, Ok(Some("0"))),
+        ("EIO=3&transport=polling&j=12", false, Err(())),
+        ("EIO=4&transport=polling&j=12", true, Err(())),
+        ("EIO=3&transport=polling&j=", true, Err(())),
+        ("EIO=3&transport=polling&j=%3C/script%3E", true, Err(())),
+        ("EIO=3&transport=polling&j=1%5D", true, Err(())),
+        ("EIO=3&transport=websocket&j=x", true, Ok(None)),
+        ("EIO=3&transport=polling", true, Ok(None)),
+    ] {
+        let query = Query::parse(query).unwrap();
+        let refused = Refusal::BadRequest(BadRequest::Jsonp);
+        let expected = expected.map_err(|()| refused);
+        assert_eq!(query.check_jsonp(enabled), expected, "{query:?}");
     }
 }

@@ -84,7 +84,8 @@ impl Queue {
         let index = index.filter(|index| *index > 0 || self.written == 0);
         match index.and_then(|index| self.entries.get_mut(index)) {
             Some(place) => {
-                let (old, new) = (place.len(), entry.len());
+                let dialect = self.dialect;
+                let (old, new) = (place.len(dialect), entry.len(dialect));
                 *place = entry;
                 self.bytes = self.bytes.saturating_sub(old).saturating_add(new);
                 None
@@ -121,8 +122,8 @@ mod tests {
     }
 
     fn payload(queue: &mut Queue) -> String {
-        let body = queue.take(usize::MAX).payload().unwrap_or_default();
-        String::from_utf8(body).unwrap().replace('\x1e', " ")
+        let body = queue.take(usize::MAX).body().unwrap();
+        String::from_utf8(body.bytes).unwrap().replace('\x1e', " ")
     }
 
     #[test]
@@ -169,7 +170,7 @@ mod tests {
             queue.push(price(&format!("k{number}"), &format!("k{number}-1")));
         }
         let first = queue.take(3 * 7);
-        assert_eq!(first.payload().unwrap(), b"4k0-1\x1e4k1-1\x1e4k2-1");
+        assert_eq!(first.body().unwrap().bytes, b"4k0-1\x1e4k1-1\x1e4k2-1");
         queue.push(price("k1", "new"));
         queue.push(price("k5", "five"));
         assert_eq!(

@@ -55,7 +55,7 @@ impl Queue {
 
     fn drop_at(&mut self, index: usize) {
         if let Some(entry) = self.entries.remove(index) {
-            self.bytes = self.bytes.saturating_sub(entry.len());
+            self.bytes = self.bytes.saturating_sub(entry.len(self.dialect));
         }
     }
 }
@@ -81,7 +81,8 @@ mod tests {
     }
 
     fn waiting(queue: &mut Queue) -> String {
-        let body = queue.take(usize::MAX).payload().unwrap_or_default();
+        let body = queue.take(usize::MAX).body();
+        let body = body.map(|body| body.bytes).unwrap_or_default();
         String::from_utf8(body).unwrap().replace('\x1e', " ")
     }
 

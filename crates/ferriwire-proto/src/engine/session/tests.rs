@@ -6,6 +6,7 @@ use super::*;
 mod close;
 mod heartbeat;
 mod random;
+mod revision3;
 mod upgrade;
 
 const MS: Duration = Duration::from_millis(1);
@@ -30,13 +31,17 @@ impl Script {
         clippy::disallowed_methods,
         reason = "there is no other way to make a first instant"
     )]
-    fn new(transport: Transport) -> Self {
+    fn in_revision(revision: Revision, transport: Transport) -> Self {
         let opened = Instant::now();
         Self {
-            session: Session::new(Timing::default(), transport, opened),
+            session: Session::new(Timing::default(), revision, transport, opened),
             opened,
             now: opened,
         }
+    }
+
+    fn new(transport: Transport) -> Self {
+        Self::in_revision(Revision::V4, transport)
     }
 
     fn polling() -> Self {
@@ -151,7 +156,7 @@ fn a_message_is_handed_back() {
     let message = Message::Text(Cow::Borrowed("hello"));
     let packet = Packet::Message(message.clone());
     let delivered = script.session.handle_packet(packet, script.now);
-    assert_eq!(delivered, Some(message));
+    assert_eq!(delivered, Some(Incoming::Message(message)));
     script.expect(&[]);
 }
 

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use ferriwire_proto::admission::{self, Source};
 use ferriwire_proto::engine::handshake::{self, BadRequest, Query, Refusal};
-use ferriwire_proto::engine::{Revision, Transport};
+use ferriwire_proto::engine::{Dialect, Transport};
 use http::header::HOST;
 use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
@@ -30,7 +30,8 @@ pub(super) enum Admission {
     Post(Session),
     /// Another method, with a session: the reference's answer is 500.
     WrongMethod,
-    Upgrade(Session),
+    /// With the dialect of the WebSocket.
+    Upgrade(Session, Dialect),
 }
 
 /// Why it may not.
@@ -85,9 +86,7 @@ pub(super) fn admit<B>(
             method: request.method().as_str(),
         }
     };
-    if query.jsonp {
-        return Err(Refusal::BadRequest(BadRequest::Jsonp).into());
-    }
+    let jsonp = query.check_jsonp(config.jsonp)?;
     let named = query.session_id();
     let named = named.map_err(|refusal| unknown_session(core, request, refusal))?;
     if let Some(id) = named {
@@ -100,9 +99,12 @@ pub(super) fn admit<B>(
                 Refusal::BadRequest(BadRequest::TransportHandshake(query.transport)).into(),
             );
         }
-        query.check_session(session.transport(), session.request().revision, kind)?;
+        query.check_session(session.transport(), session.request().revision(), kind)?;
+        if jsonp.is_some() && session.request().jsonp.is_none() {
+            return Err(Refusal::BadRequest(BadRequest::Jsonp).into());
+        }
         return Ok(match *request.method() {
-            _ if upgrades => Admission::Upgrade(session),
+            _ if upgrades => Admission::Upgrade(session, query.dialect()),
             Method::GET => Admission::Poll(session),
             Method::POST => Admission::Post(session),
             _ => Admission::WrongMethod,
@@ -117,13 +119,13 @@ pub(super) fn admit<B>(
     let pass = pass.map_err(|refusal| Refused::Limit { refusal, source })?;
     let upgrade =
         (query.transport == Transport::WebSocket).then(|| hyper::upgrade::on(&mut *request));
-    let request = remember(request, &query);
+    let request = remember(request, &query, jsonp);
     if let Some(decide) = &config.allow_request {
         decide(&request).map_err(|message| Refusal::Forbidden {
             message: Some(message),
         })?;
     }
-    query.check_revision(&[Revision::V4])?;
+    query.check_revision(config.revisions())?;
     Ok(Admission::Open(Arc::new(request), upgrade, pass))
 }
 
@@ -147,7 +149,7 @@ fn now() -> Instant {
 }
 
 /// Takes from a request what its session keeps.
-fn remember<B>(request: &mut http::Request<B>, query: &Query) -> Request {
+fn remember<B>(request: &mut http::Request<B>, query: &Query, jsonp: Option<&str>) -> Request {
     let uri = std::mem::take(request.uri_mut());
     let extensions = std::mem::take(request.extensions_mut());
     let address: Option<SocketAddr> = extensions.get().map(|PeerAddress(peer)| *peer);
@@ -168,7 +170,8 @@ fn remember<B>(request: &mut http::Request<B>, query: &Query) -> Request {
         address,
         secure,
         transport: query.transport,
-        revision: query.revision,
+        dialect: query.dialect(),
+        jsonp: jsonp.map(Into::into),
         issued: SystemTime::now(),
     }
 }

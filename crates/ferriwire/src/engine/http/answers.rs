@@ -1,6 +1,8 @@
 //! The answers that do not depend on who asks.
 
 use bytes::Bytes;
+use ferriwire_proto::engine::body::Body as Payload;
+use ferriwire_proto::engine::jsonp::script;
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT, X_CONTENT_TYPE_OPTIONS,
     X_XSS_PROTECTION,
@@ -9,8 +11,17 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::super::body::Body;
 
-pub(super) fn payload(body: Vec<u8>) -> Response<Body> {
-    with_body(StatusCode::OK, "text/plain; charset=UTF-8", body.into())
+/// A polling body, as it is or as a script that calls this callback.
+pub(super) fn payload(body: Payload, jsonp: Option<&str>) -> Response<Body> {
+    let (content_type, bytes) = match jsonp {
+        Some(index) => {
+            let script = script(index, &String::from_utf8_lossy(&body.bytes));
+            ("text/javascript; charset=UTF-8", script.into_bytes())
+        }
+        None if body.is_binary => ("application/octet-stream", body.bytes),
+        None => ("text/plain; charset=UTF-8", body.bytes),
+    };
+    with_body(StatusCode::OK, content_type, bytes.into())
 }
 
 pub(super) fn ok() -> Response<Body> {

@@ -3,7 +3,9 @@
 use std::fmt::Display;
 
 use bytes::Buf;
+use ferriwire_proto::engine::Revision;
 use ferriwire_proto::engine::handshake::Refusal;
+use ferriwire_proto::engine::jsonp::form_body;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Body as HttpBody;
@@ -22,7 +24,10 @@ pub(super) async fn poll(core: &Core, session: Session, coding: Option<Coding>) 
     session.tell(Input::Poll(waiter));
     let mut unfinished = Unfinished::new(&session, Input::PollAborted);
     let response = match answer.await {
-        Ok(body) => compressed(core, payload(body), coding).await,
+        Ok(body) => {
+            let response = payload(body, session.request().jsonp.as_deref());
+            compressed(core, response, coding).await
+        }
         // A second GET at the same time, or the session is over.
         Err(_) => empty(StatusCode::BAD_REQUEST),
     };
@@ -80,8 +85,9 @@ where
     }
     let mut unfinished = Unfinished::new(&session, Input::PostFailed);
     let (parts, body) = request.into_parts();
-    let binary = parts.headers.get(CONTENT_TYPE);
-    if binary.is_some_and(|kind| kind.as_bytes() == b"application/octet-stream") {
+    let kind = parts.headers.get(CONTENT_TYPE);
+    let is_binary = kind.is_some_and(|kind| kind.as_bytes() == b"application/octet-stream");
+    if is_binary && session.request().revision() == Revision::V4 {
         return empty(StatusCode::BAD_REQUEST);
     }
     if is_encoded(&parts.headers) {
@@ -92,7 +98,16 @@ where
     let response = match read_body(body, core.config().limits.max_payload).await {
         Ok(body) => {
             let (handed_on, answer) = oneshot::channel();
-            session.tell(Input::Post { body, handed_on });
+            let body = match session.request().jsonp {
+                // A form without the field is as empty as a body without anything.
+                Some(_) => form_body(&body).unwrap_or_default().into(),
+                None => body,
+            };
+            session.tell(Input::Post {
+                body,
+                is_binary,
+                handed_on,
+            });
             match answer.await {
                 Ok(()) => ok(),
                 Err(_) => Refused::from(Refusal::SessionUnknown(None)).response(false),

@@ -1,7 +1,7 @@
 //! From a request to a WebSocket (1.1.6, RFC 6455 section 4.2; over HTTP/2 RFC 8441).
 
-use ferriwire_proto::engine::Transport;
 use ferriwire_proto::engine::handshake::{BadRequest, Refusal};
+use ferriwire_proto::engine::{Dialect, Transport};
 use ferriwire_proto::websocket::accept_key;
 use http::header::{
     CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -16,10 +16,15 @@ use super::answers::empty;
 
 /// A WebSocket for a session that began with long-polling. Whether it may take the session over is
 /// decided by the connection task, in order with everything else that happens to the session.
-pub(super) fn upgrade<B>(mut request: Request<B>, session: &Session) -> Response<Body> {
+pub(super) fn upgrade<B>(
+    mut request: Request<B>,
+    session: &Session,
+    dialect: Dialect,
+) -> Response<Body> {
     match switching_protocols(request.method(), request.headers()) {
         Ok(response) => {
-            session.tell(Input::Candidate(hyper::upgrade::on(&mut request)));
+            let upgrade = hyper::upgrade::on(&mut request);
+            session.tell(Input::Candidate { upgrade, dialect });
             response
         }
         Err(refusal) => *refusal,

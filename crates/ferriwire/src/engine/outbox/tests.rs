@@ -141,12 +141,12 @@ fn the_close_packet_comes_with_a_get_of_its_own() {
             outbox.attach_poll(waiter).unwrap();
         }
         assert_eq!(outbox.flush(false), Flushed::WakeTask);
-        assert_eq!(answer.try_recv().unwrap(), b"4x");
+        assert_eq!(answer.try_recv().unwrap().bytes, b"4x");
         assert!(!outbox.is_drained());
         let (waiter, mut answer) = oneshot::channel();
         outbox.attach_poll(waiter).unwrap();
         assert_eq!(outbox.flush(false), Flushed::WakeTask);
-        assert_eq!(answer.try_recv().unwrap(), b"6\x1e1");
+        assert_eq!(answer.try_recv().unwrap().bytes, b"6\x1e1");
         assert!(outbox.is_drained());
     }
 }
@@ -163,7 +163,7 @@ fn the_close_packet_ends_the_answer_otherwise() {
         let (waiter, mut answer) = oneshot::channel();
         outbox.attach_poll(waiter).unwrap();
         assert_eq!(outbox.flush(false), Flushed::WakeTask);
-        assert_eq!(answer.try_recv().unwrap(), waits.as_bytes());
+        assert_eq!(answer.try_recv().unwrap().bytes, waits.as_bytes());
         assert!(outbox.is_drained());
     }
 }
@@ -181,5 +181,5 @@ fn a_waiting_get_is_answered_behind_the_post() {
     assert!(answer.try_recv().is_err());
     outbox.resume_polls();
     outbox.flush(false);
-    assert_eq!(answer.try_recv().unwrap(), b"4x");
+    assert_eq!(answer.try_recv().unwrap().bytes, b"4x");
 }

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use ferriwire_proto::encoded::Encoded;
-use ferriwire_proto::engine::packet::Packet;
+use ferriwire_proto::engine::Transport;
+use ferriwire_proto::engine::packet::{Packet, ParseError};
 use ferriwire_proto::engine::session::Lost;
-use ferriwire_proto::engine::{Message, Transport};
 use ferriwire_proto::websocket::{Item, frame::OpCode};
 
 use super::{Candidate, SessionTask, Wire, close_frame};
@@ -149,20 +149,15 @@ impl SessionTask {
     }
 
     fn handle_item(&mut self, origin: Origin, item: Item<'_>, now: Instant, cx: &mut Context<'_>) {
-        let packet = match item {
+        let revision = self.machine.revision();
+        match item {
             Item::Text(text) => {
-                return match Packet::decode(&text) {
-                    Ok(packet) => self.handle_websocket_packet(origin, packet, now, cx),
-                    Err(error) => {
-                        tracing::debug!(session = ?self.session.id(), %error, "unreadable packet");
-                        match origin {
-                            Origin::Current => self.machine.handle_parse_error(),
-                            Origin::Candidate => self.part_from_candidate(close_frame(&[]), cx),
-                        }
-                    }
-                };
+                self.handle_websocket_packet(origin, revision.decode_text(&text), now, cx);
             }
-            Item::Binary(data) => Packet::Message(Message::Binary(Bytes::from(data.into_owned()))),
+            Item::Binary(data) => {
+                let packet = revision.decode_binary(Bytes::from(data.into_owned()));
+                self.handle_websocket_packet(origin, packet, now, cx);
+            }
             Item::Ping(payload) => {
                 let pong = Encoded::control_frame(OpCode::Pong, payload);
                 match origin {
@@ -173,9 +168,8 @@ impl SessionTask {
                         }
                     }
                 }
-                return;
             }
-            Item::Pong(_) => return,
+            Item::Pong(_) => {}
             Item::Close(close) => {
                 let code = close.map(|close| close.code.to_be_bytes());
                 let echo = close_frame(code.as_ref().map_or(&[], |code| code));
@@ -183,10 +177,8 @@ impl SessionTask {
                     self.write_owed(cx);
                 }
                 self.part(origin, echo, Lost::Closed, cx);
-                return;
             }
-        };
-        self.handle_websocket_packet(origin, packet, now, cx);
+        }
     }
 
     /// Writes what was sent so far, as far as the peer takes it: answers to messages that came in
@@ -202,13 +194,20 @@ impl SessionTask {
     fn handle_websocket_packet(
         &mut self,
         origin: Origin,
-        packet: Packet<'_>,
+        packet: Result<Packet<'_>, ParseError>,
         now: Instant,
         cx: &mut Context<'_>,
     ) {
-        match origin {
-            Origin::Current => self.handle_packet(packet, now, cx),
-            Origin::Candidate => self.machine.handle_candidate_packet(&packet, now),
+        match (origin, packet) {
+            (Origin::Current, Ok(packet)) => self.handle_packet(packet, now, cx),
+            (Origin::Candidate, Ok(packet)) => self.machine.handle_candidate_packet(&packet, now),
+            (origin, Err(error)) => {
+                tracing::debug!(session = ?self.session.id(), %error, "unreadable packet");
+                match origin {
+                    Origin::Current => self.machine.handle_parse_error(),
+                    Origin::Candidate => self.part_from_candidate(close_frame(&[]), cx),
+                }
+            }
         }
     }
 }

@@ -187,7 +187,7 @@ fn the_wait_for_an_upgrade_is_part_of_the_wait_for_the_close() {
         upgrade_timeout: 2 * CLOSE,
         ..Timing::default()
     };
-    script.session = Session::new(timing, Transport::Polling, script.opened);
+    script.session = Session::new(timing, Revision::V4, Transport::Polling, script.opened);
     assert!(script.candidate());
     script.close(CloseReason::ForcedClose);
     let closed = Output::Closed(CloseReason::ForcedClose);

@@ -170,7 +170,7 @@ fn durations_beyond_the_clock_mean_never() {
         upgrade_timeout: Duration::MAX,
         close_timeout: Duration::MAX,
     };
-    script.session = Session::new(timing, Transport::Polling, script.opened);
+    script.session = Session::new(timing, Revision::V4, Transport::Polling, script.opened);
     script.expect_at(1_000 * MS, &[Output::SendPing]);
     assert_eq!(script.drain(), (vec![], None));
     script.set_reading(false);
