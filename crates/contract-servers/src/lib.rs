@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ferriwire::Limits;
+use ferriwire::{Codec, Limits};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long clients may take to be told that the server ends: those who measure kill it after a
@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub const GRACE: Duration = Duration::from_millis(500);
 
 /// Variations of the contracts that `ferriwire` does not offer yet.
-const UNSUPPORTED: [(&str, &str); 3] = [("EIO3", "1"), ("CODEC", "msgpack"), ("DEFLATE", "1")];
+const UNSUPPORTED: [(&str, &str); 2] = [("EIO3", "1"), ("DEFLATE", "1")];
 
 /// What a server returns: an error ends the program with status 1.
 pub type Outcome = Result<(), Box<dyn Error>>;
@@ -33,6 +33,15 @@ pub fn limits() -> Limits {
         .handshakes_per_address(None)
         .handshakes_per_core(None)
         .unknown_sessions_per_address(None)
+}
+
+/// What clients of a Socket.IO server speak: JSON unless `CODEC` is `msgpack`.
+#[must_use]
+pub fn codec() -> Codec {
+    match std::env::var("CODEC").as_deref() {
+        Ok("msgpack") => Codec::MessagePack,
+        _ => Codec::Json,
+    }
 }
 
 /// Runs a server at the address that the environment names. Status 2 means that the environment

@@ -71,12 +71,18 @@ impl Encoded {
     /// A binary message of the layer above Engine.IO.
     #[must_use]
     pub fn binary_message(data: Bytes) -> Self {
+        Self::binary_packet(data, Kind::Event)
+    }
+
+    /// A packet of the layer above Engine.IO that is one binary message.
+    #[must_use]
+    pub fn binary_packet(data: Bytes, kind: Kind) -> Self {
         Self {
             buffer: Vec::new(),
             frame_start: 0,
             text_start: 0,
             attachments: vec![Attachment::new(data)],
-            kind: Kind::Event,
+            kind,
             waiting: Waiting::default(),
             slot: None,
             compress: true,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use contract_servers::{GRACE, Outcome, limits, ready, run};
+use contract_servers::{GRACE, Outcome, codec, limits, ready, run};
 use ferriwire::{Args, Config, Event, Namespace, Server, Value};
 
 const JOIN: Event<String> = Event::new("join");
@@ -12,7 +12,11 @@ const BCAST: Event<(String, Value)> = Event::new("bcast");
 fn main() -> ExitCode {
     run(3000, async |address| {
         let server = Server::new()
-            .config(Config::new().limits(limits().max_payload(4 * 1024 * 1024)))
+            .config(
+                Config::new()
+                    .codec(codec())
+                    .limits(limits().max_payload(4 * 1024 * 1024)),
+            )
             .namespace(namespace())
             .bind(address)
             .await?;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use contract_servers::{GRACE, Outcome, limits, ready, run};
+use contract_servers::{GRACE, Outcome, codec, limits, ready, run};
 use ferriwire::{Args, Config, ConnectError, Event, Handshake, Namespace, Origins, Server, Value};
 
 const MESSAGE: Event<Args> = Event::new("message");
@@ -11,6 +11,7 @@ const MESSAGE: Event<Args> = Event::new("message");
 fn main() -> ExitCode {
     run(3000, async |address| {
         let config = Config::new()
+            .codec(codec())
             .ping_interval(Duration::from_millis(300))
             .ping_timeout(Duration::from_millis(200))
             .limits(

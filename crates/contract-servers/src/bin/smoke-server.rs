@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use contract_servers::{GRACE, Outcome, limits, ready, run};
+use contract_servers::{GRACE, Outcome, codec, limits, ready, run};
 use ferriwire::{
     Args, Config, ConnectError, Event, HandlerError, Handshake, Namespace, Origins, Server, Value,
 };
@@ -19,6 +19,7 @@ const ROOM: Event<Args> = Event::new("room");
 fn main() -> ExitCode {
     run(3000, async |address| {
         let config = Config::new()
+            .codec(codec())
             .ping_interval(Duration::from_secs(2))
             .ping_timeout(Duration::from_millis(1500))
             .limits(

@@ -43,7 +43,6 @@ fn clients_do_not_keep_a_server_from_ending() {
 fn what_is_not_supported_is_refused_with_status_2() {
     for (name, value) in [
         ("EIO3", "1"),
-        ("CODEC", "msgpack"),
         ("DEFLATE", "1"),
         ("PORT", "http"),
     ] {
@@ -77,6 +76,21 @@ fn the_bench_server_echoes_binary_data_and_broadcasts_to_members_of_a_room() {
         for answer in answers {
             client.expect_text(answer);
         }
+    }
+}
+
+#[test]
+fn the_servers_of_socket_io_speak_msgpack_when_told_so() {
+    for program in [BENCH, SOCKET, SMOKE] {
+        let server = Process::start_with(program, "CODEC", "msgpack");
+        let mut client = WebSocket::open(server.address(), SOCKET_WEBSOCKET);
+        assert!(matches!(client.receive(), Message::Text(open) if open.starts_with("0{")));
+        // {type: 0, nsp: "/"}
+        client.send_binary(b"\x82\xa4type\x00\xa3nsp\xa1/");
+        let Message::Binary(connect) = client.receive() else {
+            panic!("{program} does not answer in msgpack");
+        };
+        assert!(connect.starts_with(b"\x83\xa4type\x00\xa4data\x81\xa3sid"));
     }
 }
 

@@ -13,8 +13,14 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a server on a free port, and waits until it accepts connections.
     pub(crate) fn start(program: &str) -> Self {
+        Self::start_with(program, "PORT", "0")
+    }
+
+    /// The same with one more variable.
+    pub(crate) fn start_with(program: &str, name: &str, value: &str) -> Self {
         let mut child = Command::new(program)
             .env("PORT", "0")
+            .env(name, value)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program was built with the tests");

@@ -6,44 +6,59 @@ mod restore;
 mod serialize;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
-use std::marker::PhantomData;
 
 use bytes::Bytes;
-use serde::de::{Deserialize, Deserializer as _, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{Deserialize, IgnoredAny, SeqAccess};
 
 use self::elements::{Elements, List};
-use self::restore::{Attachments, Restore};
-use super::depth::{self, MAX_DEPTH};
+use self::text::Text;
+use super::msgpack;
 use super::violation::Violation;
 
 pub(super) use self::serialize::{SerializeError, serialize_arguments, serialize_value};
 
-/// The arguments of an event or an acknowledgement: text that was not parsed yet.
+/// The arguments of an event or an acknowledgement, not parsed yet.
 #[derive(Clone, Copy)]
 pub struct Arguments<'a> {
-    /// The whole list, the event's name included.
-    list: &'a str,
-    has_name: bool,
-    attachments: &'a [Bytes],
+    form: Form<'a>,
     /// How many arguments there may be.
     limit: usize,
 }
 
+#[derive(Clone, Copy)]
+enum Form<'a> {
+    Json(Text<'a>),
+    MessagePack(msgpack::List<'a>),
+}
+
 impl<'a> Arguments<'a> {
-    pub(super) const fn new(
+    /// Arguments in the text of `list`, which begins with the event's name if it `has_name`.
+    pub(super) const fn in_text(
         list: &'a str,
         has_name: bool,
         attachments: &'a [Bytes],
         limit: usize,
     ) -> Self {
-        Self {
+        let text = Text {
             list,
             has_name,
             attachments,
+        };
+        Self {
+            form: Form::Json(text),
+            limit,
+        }
+    }
+
+    /// Arguments that follow each other in a message of MessagePack. There are not more than `limit`.
+    pub(super) const fn in_message(list: msgpack::List<'a>, limit: usize) -> Self {
+        Self {
+            form: Form::MessagePack(list),
             limit,
         }
     }
@@ -55,26 +70,10 @@ impl<'a> Arguments<'a> {
     /// [`ArgumentsError::Syntax`] when they break the protocol, also behind what `T` needs;
     /// [`ArgumentsError::Mismatch`] when they are correct but do not fit `T`.
     pub fn decode<T: Deserialize<'a>>(&self) -> Result<T, ArgumentsError> {
-        self.check_depth().map_err(ArgumentsError::Syntax)?;
-        let progress = Cell::new(0);
-        let attachments = Attachments::new(self.attachments);
-        let outcome = self.parse(ListVisitor {
-            has_name: self.has_name,
-            limit: self.limit,
-            progress: &progress,
-            attachments: &attachments,
-            payload: PhantomData,
-        });
-        outcome.map_err(|error| {
-            if let Some(limit) = attachments.exceeded() {
-                return ArgumentsError::Syntax(Violation::Expansion { limit });
-            }
-            // What broke the protocol further on outweighs a type that did not fit before it.
-            match self.validate() {
-                Err(violation) => ArgumentsError::Syntax(violation),
-                Ok(()) => self.mismatch(progress.get(), &error),
-            }
-        })
+        match &self.form {
+            Form::Json(text) => text.decode(self.limit),
+            Form::MessagePack(list) => list.decode(self.limit),
+        }
     }
 
     /// Checks the syntax, the depth and the number of arguments without building anything.
@@ -83,66 +82,46 @@ impl<'a> Arguments<'a> {
     ///
     /// What the peer broke.
     pub fn validate(&self) -> Result<(), Violation> {
-        self.check_depth()?;
-        let count = self
-            .parse(CountVisitor)
-            .map_err(|error| Violation::Json(error.to_string()))?;
-        if count.saturating_sub(usize::from(self.has_name)) > self.limit {
-            return Err(Violation::TooManyArguments { limit: self.limit });
+        match &self.form {
+            Form::Json(text) => text.validate(self.limit),
+            // When the packet was decoded.
+            Form::MessagePack(_) => Ok(()),
         }
-        Ok(())
     }
 
     /// How many bytes they take, the event's name and the attachments included.
     #[must_use]
     pub fn size(&self) -> usize {
-        let attachments = self.attachments.iter().map(Bytes::len);
-        attachments.fold(self.list.len(), usize::saturating_add)
+        match &self.form {
+            Form::Json(text) => text.size(),
+            Form::MessagePack(list) => list.message().len(),
+        }
     }
 
-    /// A copy that can wait; the attachments are shared.
+    /// A copy that can wait; binary data is shared.
     #[must_use]
     pub fn to_owned(&self) -> OwnedArguments {
+        let form = match &self.form {
+            Form::Json(text) => OwnedForm::Json {
+                list: text.list.into(),
+                has_name: text.has_name,
+                attachments: text.attachments.into(),
+            },
+            Form::MessagePack(list) => OwnedForm::MessagePack {
+                message: list.message().clone(),
+                start: list.start(),
+                len: list.len(),
+            },
+        };
         OwnedArguments {
-            list: self.list.into(),
-            has_name: self.has_name,
-            attachments: self.attachments.into(),
+            form,
             limit: self.limit,
-        }
-    }
-
-    fn check_depth(&self) -> Result<(), Violation> {
-        // The list itself is the one level above its arguments.
-        if depth::is_within(self.list.as_bytes(), MAX_DEPTH.saturating_add(1)) {
-            Ok(())
-        } else {
-            Err(Violation::TooDeep)
-        }
-    }
-
-    /// Callers have checked the depth.
-    fn parse<V: Visitor<'a>>(&self, visitor: V) -> serde_json::Result<V::Value> {
-        let mut json = serde_json::Deserializer::from_str(self.list);
-        json.disable_recursion_limit();
-        let value = json.deserialize_seq(visitor)?;
-        json.end()?;
-        Ok(value)
-    }
-
-    fn mismatch(&self, index: usize, error: &serde_json::Error) -> ArgumentsError {
-        let element = index.saturating_add(usize::from(self.has_name));
-        let within = path::path_within(self.list, element, error.line(), error.column());
-        let message = error.to_string();
-        let clause = message.rsplit_once(" at line ");
-        ArgumentsError::Mismatch {
-            path: clip(&format!("[{index}]{within}")),
-            message: clip(clause.map_or(&message, |(clause, _position)| clause)),
         }
     }
 }
 
 /// Shortens what quotes the peer: its names and values may be as long as a packet.
-fn clip(text: &str) -> String {
+pub(super) fn clip(text: &str) -> String {
     if text.len() <= MAX_QUOTE {
         return text.to_owned();
     }
@@ -156,9 +135,13 @@ const MAX_QUOTE: usize = 256;
 /// Without the contents: they belong to users.
 impl fmt::Debug for Arguments<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bytes, attachments) = match &self.form {
+            Form::Json(text) => (text.list.len(), text.attachments.len()),
+            Form::MessagePack(list) => (list.message().len(), 0),
+        };
         f.debug_struct("Arguments")
-            .field("bytes", &self.list.len())
-            .field("attachments", &self.attachments.len())
+            .field("bytes", &bytes)
+            .field("attachments", &attachments)
             .finish()
     }
 }
@@ -166,17 +149,40 @@ impl fmt::Debug for Arguments<'_> {
 /// Arguments that outlive the message they came in.
 #[derive(Clone)]
 pub struct OwnedArguments {
-    list: Box<str>,
-    has_name: bool,
-    attachments: Box<[Bytes]>,
+    form: OwnedForm,
     limit: usize,
+}
+
+#[derive(Clone)]
+enum OwnedForm {
+    Json {
+        list: Box<str>,
+        has_name: bool,
+        attachments: Box<[Bytes]>,
+    },
+    MessagePack {
+        message: Bytes,
+        start: usize,
+        len: usize,
+    },
 }
 
 impl OwnedArguments {
     /// The arguments, to be decoded.
     #[must_use]
     pub fn as_arguments(&self) -> Arguments<'_> {
-        Arguments::new(&self.list, self.has_name, &self.attachments, self.limit)
+        match &self.form {
+            OwnedForm::Json {
+                list,
+                has_name,
+                attachments,
+            } => Arguments::in_text(list, *has_name, attachments, self.limit),
+            OwnedForm::MessagePack {
+                message,
+                start,
+                len,
+            } => Arguments::in_message(msgpack::List::new(message, *start, *len), self.limit),
+        }
     }
 }
 
@@ -213,57 +219,18 @@ impl fmt::Display for ArgumentsError {
 
 impl Error for ArgumentsError {}
 
-/// Decodes a payload and then checks what follows it.
-struct ListVisitor<'s, 'de, T> {
-    has_name: bool,
+/// Decodes a payload from its elements, and then checks what follows it.
+pub(super) fn decode_elements<'de, A, T>(
+    access: A,
     limit: usize,
-    progress: &'s Cell<usize>,
-    attachments: &'s Attachments<'de>,
-    payload: PhantomData<T>,
-}
-
-impl<'de, T: Deserialize<'de>> ListVisitor<'_, 'de, T> {
-    fn decode<A: SeqAccess<'de>>(&self, access: A) -> Result<T, A::Error> {
-        let mut elements = Elements::new(access, self.limit, self.progress);
-        let payload = T::deserialize(List(&mut elements))?;
-        while elements.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(payload)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<'_, 'de, T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of arguments")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<T, A::Error> {
-        if self.has_name {
-            access.next_element::<IgnoredAny>()?;
-        }
-        if self.attachments.is_empty() {
-            self.decode(access)
-        } else {
-            self.decode(Restore::new(access, self.attachments))
-        }
-    }
-}
-
-struct CountVisitor;
-
-impl<'de> Visitor<'de> for CountVisitor {
-    type Value = usize;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of arguments")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<usize, A::Error> {
-        let mut count = 0_usize;
-        while access.next_element::<IgnoredAny>()?.is_some() {
-            count = count.saturating_add(1);
-        }
-        Ok(count)
-    }
+    progress: &Cell<usize>,
+) -> Result<T, A::Error>
+where
+    A: SeqAccess<'de>,
+    T: Deserialize<'de>,
+{
+    let mut elements = Elements::new(access, limit, progress);
+    let payload = T::deserialize(List(&mut elements))?;
+    while elements.next_element::<IgnoredAny>()?.is_some() {}
+    Ok(payload)
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{EncodeError, Limits, Violation, json};
+use super::{EncodeError, Limits, Violation, json, msgpack};
 use crate::encoded::Encoded;
 use crate::engine::Message;
 use crate::packet::{AckId, Packet};
@@ -17,6 +17,8 @@ pub enum Codec {
     /// Text, with attachments for binary data: what every client speaks unless told otherwise.
     #[default]
     Json,
+    /// MessagePack: one binary message for each packet, as `socket.io-msgpack-parser` 3 has it.
+    MessagePack,
 }
 
 impl Codec {
@@ -25,6 +27,7 @@ impl Codec {
     pub fn decoder(&self) -> Decoder {
         match self {
             Self::Json => Decoder::Json(json::Decoder::new()),
+            Self::MessagePack => Decoder::MessagePack(Box::default()),
         }
     }
 
@@ -42,6 +45,7 @@ impl Codec {
     ) -> Result<Encoded, EncodeError> {
         match self {
             Self::Json => json::encode_event(namespace, id, name, payload),
+            Self::MessagePack => msgpack::encode_event(namespace, id, name, payload),
         }
     }
 
@@ -75,6 +79,7 @@ impl Codec {
     ) -> Result<Encoded, EncodeError> {
         match self {
             Self::Json => json::encode_ack(namespace, id, payload),
+            Self::MessagePack => msgpack::encode_ack(namespace, id, payload),
         }
     }
 
@@ -91,6 +96,7 @@ impl Codec {
     ) -> Result<Encoded, EncodeError> {
         match self {
             Self::Json => json::encode_connect(namespace, payload),
+            Self::MessagePack => msgpack::encode_connect(namespace, payload),
         }
     }
 
@@ -102,6 +108,7 @@ impl Codec {
     pub fn encode_disconnect(&self, namespace: &str) -> Result<Encoded, EncodeError> {
         match self {
             Self::Json => Ok(json::encode_disconnect(namespace)),
+            Self::MessagePack => Ok(msgpack::encode_disconnect(namespace)),
         }
     }
 
@@ -117,6 +124,7 @@ impl Codec {
     ) -> Result<Encoded, EncodeError> {
         match self {
             Self::Json => json::encode_connect_error(namespace, payload),
+            Self::MessagePack => msgpack::encode_connect_error(namespace, payload),
         }
     }
 }
@@ -129,6 +137,8 @@ impl Codec {
 pub enum Decoder {
     /// Reads [`Codec::Json`].
     Json(json::Decoder),
+    /// Reads [`Codec::MessagePack`].
+    MessagePack(Box<msgpack::Decoder>),
 }
 
 impl Decoder {
@@ -144,6 +154,7 @@ impl Decoder {
     ) -> Result<Decoded<'a>, Violation> {
         match self {
             Self::Json(decoder) => decoder.decode(message, limits),
+            Self::MessagePack(decoder) => decoder.decode(message, limits),
         }
     }
 
@@ -151,6 +162,7 @@ impl Decoder {
     pub fn release(&mut self) {
         match self {
             Self::Json(decoder) => decoder.release(),
+            Self::MessagePack(decoder) => decoder.release(),
         }
     }
 }

@@ -26,6 +26,7 @@
 
 pub mod args;
 pub mod json;
+pub mod msgpack;
 
 mod choice;
 mod depth;

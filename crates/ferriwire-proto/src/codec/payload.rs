@@ -12,6 +12,8 @@ use super::args::{Arguments, ArgumentsError};
 pub enum Payload<'a> {
     /// The text of a JSON value.
     Json(&'a str),
+    /// A value in a message of MessagePack, as the only argument.
+    MessagePack(Arguments<'a>),
 }
 
 impl Payload<'_> {
@@ -22,7 +24,8 @@ impl Payload<'_> {
     /// As [`Arguments::decode`]; the path of a mismatch begins below the payload.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ArgumentsError> {
         let outcome = match self {
-            Self::Json(text) => Arguments::new(&format!("[{text}]"), false, &[], 1).decode(),
+            Self::Json(text) => Arguments::in_text(&format!("[{text}]"), false, &[], 1).decode(),
+            Self::MessagePack(argument) => argument.decode(),
         };
         outcome.map_err(|error| match error {
             ArgumentsError::Mismatch { path, message } => {
@@ -41,6 +44,7 @@ impl fmt::Debug for Payload<'_> {
         let mut shown = f.debug_struct("Payload");
         match self {
             Self::Json(text) => shown.field("bytes", &text.len()),
+            Self::MessagePack(argument) => shown.field("bytes", &argument.size()),
         };
         shown.finish()
     }

@@ -30,7 +30,9 @@ pub enum Violation {
     AckId,
     /// Text that is not JSON.
     Json(String),
-    /// JSON that this kind of packet cannot carry.
+    /// A message that is not MessagePack, or no packet.
+    MessagePack(String),
+    /// A payload that this kind of packet cannot carry.
     Shape(PacketKind),
     /// Arrays and objects are nested deeper than [`MAX_DEPTH`].
     TooDeep,
@@ -75,6 +77,7 @@ impl fmt::Display for Violation {
                 write!(f, "acknowledgement id is missing or exceeds {}", AckId::MAX)
             }
             Self::Json(message) => write!(f, "payload is not valid JSON: {message}"),
+            Self::MessagePack(what) => write!(f, "malformed MessagePack: {what}"),
             Self::Shape(kind) => write!(f, "payload does not suit a packet of kind {kind:?}"),
             Self::TooDeep => write!(f, "payload is nested deeper than {MAX_DEPTH} levels"),
             Self::ReservedName(name) => write!(f, "{name:?} is a reserved event name"),

@@ -77,7 +77,10 @@ fn describe(incoming: Incoming<'_>) -> String {
         } => format!(
             "connect {} {namespace} {}",
             key.index(),
-            payload.map(|Payload::Json(text)| text).unwrap_or_default()
+            match payload {
+                Some(Payload::Json(text)) => text,
+                Some(Payload::MessagePack(_)) | None => "",
+            }
         ),
         Incoming::Refused { namespace, why } => format!("refused {namespace}: {why}"),
         Incoming::Disconnect { key } => format!("disconnect {}", key.index()),

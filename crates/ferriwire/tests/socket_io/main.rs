@@ -13,6 +13,7 @@ mod auth;
 mod backpressure;
 mod client;
 mod event_middleware;
+mod codecs;
 mod events;
 mod fetch;
 mod leaving;

@@ -3,6 +3,7 @@
 mod extract;
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 
 use bytes::Bytes;
 use serde::ser::{Serialize, SerializeTuple, Serializer};
@@ -53,6 +54,20 @@ pub(crate) enum SerializeError {
     /// Binary data where no packet carries any.
     Binary,
     Serde(String),
+}
+
+impl fmt::Display for SerializeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::codec::EncodeError::from(self.clone()).fmt(f)
+    }
+}
+
+impl std::error::Error for SerializeError {}
+
+impl serde::ser::Error for SerializeError {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::Serde(message.to_string())
+    }
 }
 
 /// What all serializers of one payload share.

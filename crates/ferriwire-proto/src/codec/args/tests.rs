@@ -74,7 +74,7 @@ fn encode<P: Serialize + ?Sized>(payload: &P) -> Result<(String, Vec<Bytes>), Se
 }
 
 fn arguments<'a>(list: &'a str, attachments: &'a [Bytes]) -> Arguments<'a> {
-    Arguments::new(list, false, attachments, 256)
+    Arguments::in_text(list, false, attachments, 256)
 }
 
 fn decode<T: DeserializeOwned>(list: &str, attachments: &[Bytes]) -> Result<T, ArgumentsError> {
@@ -97,7 +97,7 @@ where
     serialize_arguments(&mut named, true, &payload, 10).unwrap();
     named.push(b']');
     let named = String::from_utf8(named).unwrap();
-    let arguments = Arguments::new(&named, true, &attachments, 256);
+    let arguments = Arguments::in_text(&named, true, &attachments, 256);
     assert_eq!(arguments.decode::<P>().as_ref(), Ok(&payload), "{named}");
     assert_eq!(
         arguments.to_owned().as_arguments().decode::<P>(),
@@ -268,7 +268,7 @@ fn a_mismatch_names_its_place() {
         for has_name in [false, true] {
             let list = list.replacen('[', if has_name { "[\"name\"," } else { "[" }, 1);
             for attachments in [NONE, &[Bytes::new()]] {
-                let arguments = Arguments::new(&list, has_name, attachments, 256);
+                let arguments = Arguments::in_text(&list, has_name, attachments, 256);
                 match arguments.decode::<T>().unwrap_err() {
                     ArgumentsError::Mismatch { path, message } => {
                         assert_eq!(path, place, "{list}: {message}");

@@ -78,7 +78,7 @@ impl<'a> Head<'a> {
             PacketKind::Event | PacketKind::BinaryEvent => Body::Event {
                 id: self.id,
                 name: event_name(payload, kind, limits.max_event_name)?,
-                arguments: Arguments::new(payload, true, attachments, limits.max_arguments),
+                arguments: Arguments::in_text(payload, true, attachments, limits.max_arguments),
             },
             PacketKind::Ack | PacketKind::BinaryAck => {
                 let list = match (payload, kind) {
@@ -89,7 +89,7 @@ impl<'a> Head<'a> {
                 };
                 Body::Ack {
                     id: self.id.ok_or(Violation::AckId)?,
-                    arguments: Arguments::new(list, false, attachments, limits.max_arguments),
+                    arguments: Arguments::in_text(list, false, attachments, limits.max_arguments),
                 }
             }
         };

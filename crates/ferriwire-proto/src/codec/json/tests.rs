@@ -40,8 +40,10 @@ enum PlainBody {
 }
 
 fn text(payload: Payload<'_>) -> String {
-    let Payload::Json(text) = payload;
-    text.into()
+    match payload {
+        Payload::Json(text) => text.into(),
+        Payload::MessagePack(_) => panic!("JSON came as something else"),
+    }
 }
 
 impl From<Packet<'_>> for Plain {
