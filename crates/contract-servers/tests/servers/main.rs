@@ -41,11 +41,7 @@ fn clients_do_not_keep_a_server_from_ending() {
 
 #[test]
 fn what_is_not_supported_is_refused_with_status_2() {
-    for (name, value) in [
-        ("EIO3", "1"),
-        ("DEFLATE", "1"),
-        ("PORT", "http"),
-    ] {
+    for (name, value) in [("EIO3", "1"), ("DEFLATE", "1"), ("PORT", "http")] {
         let (status, stderr) = refusal(BENCH, name, value);
         assert_eq!(status.code(), Some(2), "{name}={value}");
         assert!(stderr.contains(&format!("{name}={value}")), "{stderr}");
@@ -85,8 +81,8 @@ fn the_servers_of_socket_io_speak_msgpack_when_told_so() {
         let server = Process::start_with(program, "CODEC", "msgpack");
         let mut client = WebSocket::open(server.address(), SOCKET_WEBSOCKET);
         assert!(matches!(client.receive(), Message::Text(open) if open.starts_with("0{")));
-        // {type: 0, nsp: "/"}
-        client.send_binary(b"\x82\xa4type\x00\xa3nsp\xa1/");
+        // {type: 0, data: {token: "good"}, nsp: "/"}
+        client.send_binary(b"\x83\xa4type\x00\xa4data\x81\xa5token\xa4good\xa3nsp\xa1/");
         let Message::Binary(connect) = client.receive() else {
             panic!("{program} does not answer in msgpack");
         };

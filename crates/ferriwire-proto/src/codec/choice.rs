@@ -63,6 +63,7 @@ impl Codec {
     ) -> Result<Encoded, EncodeError> {
         match self {
             Self::Json => json::encode_stamped_event(namespace, name, payload),
+            Self::MessagePack => msgpack::encode_stamped_event(namespace, name, payload),
         }
     }
 

@@ -28,5 +28,6 @@ mod write;
 pub use decode::Decoder;
 pub use encode::{
     encode_ack, encode_connect, encode_connect_error, encode_disconnect, encode_event,
+    encode_stamped_event,
 };
 pub(crate) use list::List;

@@ -7,6 +7,7 @@ use super::serialize::{ValueWriter, serialize_arguments};
 use super::write;
 use crate::codec::EncodeError;
 use crate::encoded::{Encoded, Kind};
+use crate::log::Offset;
 use crate::packet::{AckId, PacketKind, is_reserved};
 
 /// A guess of how large a packet is, so that most are written without growing the buffer.
@@ -27,12 +28,38 @@ pub fn encode_event<P: Serialize + ?Sized>(
         return Err(EncodeError::ReservedName(name.to_owned()));
     }
     let mut packet = Packet::begin(PacketKind::Event, 3 + usize::from(id.is_some()));
-    packet.arguments(Some(name), payload)?;
+    packet.arguments(Some(name), payload, None)?;
     if let Some(id) = id {
         packet.id(id);
     }
     Ok(packet.finish(namespace, Kind::Event))
 }
+
+/// Encodes an event that asks for no acknowledgement, with room for an offset as its last argument:
+/// to be [stamped](Encoded::stamp) before it is sent.
+///
+/// # Errors
+///
+/// As [`encode_event`].
+pub fn encode_stamped_event<P: Serialize + ?Sized>(
+    namespace: &str,
+    name: &str,
+    payload: &P,
+) -> Result<Encoded, EncodeError> {
+    if is_reserved(name) {
+        return Err(EncodeError::ReservedName(name.to_owned()));
+    }
+    let mut packet = Packet::begin(PacketKind::Event, 3);
+    packet.arguments(Some(name), payload, Some(ROOM_FOR_OFFSET))?;
+    let arguments_end = packet.buffer.len();
+    packet.namespace(namespace);
+    let behind = packet.buffer.len().saturating_sub(arguments_end);
+    Ok(packet.encoded(Kind::Event).with_slot(behind))
+}
+
+/// Text of the length that an offset has, to be overwritten.
+const ROOM_FOR_OFFSET: &str = "----------------";
+const _: () = assert!(ROOM_FOR_OFFSET.len() == Offset::LEN);
 
 /// Encodes the answer to an event.
 ///
@@ -45,7 +72,7 @@ pub fn encode_ack<P: Serialize + ?Sized>(
     payload: &P,
 ) -> Result<Encoded, EncodeError> {
     let mut packet = Packet::begin(PacketKind::Ack, 4);
-    packet.arguments(None, payload)?;
+    packet.arguments(None, payload, None)?;
     packet.id(id);
     Ok(packet.finish(namespace, Kind::Control))
 }
@@ -119,6 +146,7 @@ impl Packet {
         &mut self,
         name: Option<&str>,
         payload: &P,
+        last: Option<&str>,
     ) -> Result<(), EncodeError> {
         let buffer = &mut self.buffer;
         write::string(buffer, "data");
@@ -129,9 +157,11 @@ impl Packet {
             write::string(buffer, name);
         }
         let count = serialize_arguments(buffer, payload)?;
-        let len = count.saturating_add(usize::from(name.is_some()));
-        // Whatever is to become the last argument of a written event, such as the offset for
-        // recovery, goes here, with a count that is one larger.
+        if let Some(last) = last {
+            write::string(buffer, last);
+        }
+        let around = usize::from(name.is_some()).saturating_add(last.is_some().into());
+        let len = count.saturating_add(around);
         match (len, buffer.get_mut(header)) {
             (0..=0x0f, Some(place)) => *place |= len.to_le_bytes()[0],
             _ => {
@@ -153,9 +183,17 @@ impl Packet {
         write::unsigned(&mut self.buffer, id.0);
     }
 
-    fn finish(mut self, namespace: &str, kind: Kind) -> Encoded {
+    fn namespace(&mut self, namespace: &str) {
         write::string(&mut self.buffer, "nsp");
         write::string(&mut self.buffer, namespace);
+    }
+
+    fn finish(mut self, namespace: &str, kind: Kind) -> Encoded {
+        self.namespace(namespace);
+        self.encoded(kind)
+    }
+
+    fn encoded(self, kind: Kind) -> Encoded {
         Encoded::binary_packet(Bytes::from(self.buffer), kind)
     }
 }

@@ -16,6 +16,7 @@ use crate::codec::{
 };
 use crate::encoded::{Encoded, Kind};
 use crate::engine::Message;
+use crate::log::Offset;
 use crate::packet::{AckId, Body, Packet, PacketKind};
 use crate::value::{Args, Value};
 
@@ -235,6 +236,38 @@ fn packets_are_written_as_the_npm_parser_writes_them() {
         let encoded = encoded.unwrap();
         assert_eq!(hex(&encoded), message);
         assert_eq!(encoded.kind(), kind);
+    }
+}
+
+/// Also where the offset is the sixteenth element, so that the header of the list grows.
+#[test]
+fn a_stamped_event_ends_with_its_offset() {
+    let offset = Offset {
+        epoch: crate::log::Epoch([9; 6]),
+        seq: 7,
+    };
+    let stamp = str::from_utf8(&offset.encode()).unwrap().to_owned();
+    for (namespace, count) in [("/", 0), ("/chat", 1), ("/", 13), ("/", 14), ("/", 300)] {
+        let args = Args(vec![Value::from(300); count]);
+        let mut event = encode_stamped_event(namespace, "e", &args).unwrap();
+        assert!(event.has_slot());
+        event.stamp(offset);
+        let message = event.attachments().next().unwrap().clone();
+        let limits = Limits {
+            max_arguments: 301,
+            ..Limits::default()
+        };
+        let mut decoder = Decoder::new();
+        let Ok(Decoded::Packet(Packet {
+            body: Body::Event { arguments, .. },
+            ..
+        })) = decoder.decode(Message::Binary(message), &limits)
+        else {
+            panic!("no event");
+        };
+        let Args(values) = arguments.decode().unwrap();
+        assert_eq!(values.len(), count + 1);
+        assert_eq!(values.last(), Some(&Value::from(stamp.as_str())));
     }
 }
 
