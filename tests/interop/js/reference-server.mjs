@@ -1,9 +1,10 @@
 // The official server with the same events as src/bin/interop-server.rs: the oracle that says
 // whether a scenario asks for the right thing. Environment: PORT, and in milliseconds
-// PING_INTERVAL, PING_TIMEOUT, UPGRADE_TIMEOUT.
+// PING_INTERVAL, PING_TIMEOUT, UPGRADE_TIMEOUT; CODEC=msgpack.
 import { createServer } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Server } from "socket.io";
+import parser from "socket.io-msgpack-parser";
 
 const number = (name, otherwise) => Number(process.env[name] ?? otherwise);
 const http = createServer();
@@ -11,6 +12,7 @@ const io = new Server(http, {
   pingInterval: number("PING_INTERVAL", 25_000),
   pingTimeout: number("PING_TIMEOUT", 20_000),
   upgradeTimeout: number("UPGRADE_TIMEOUT", 10_000),
+  ...(process.env.CODEC === "msgpack" ? { parser } : {}),
 });
 
 function reportDisconnects(namespace) {

@@ -10,6 +10,7 @@ import * as acknowledgements from "./scenarios/acknowledgements.mjs";
 import * as browser from "./scenarios/browser.mjs";
 import * as disconnects from "./scenarios/disconnects.mjs";
 import * as headers from "./scenarios/headers.mjs";
+import * as msgpack from "./scenarios/msgpack.mjs";
 import * as namespaces from "./scenarios/namespaces.mjs";
 import * as order from "./scenarios/order.mjs";
 import * as payloads from "./scenarios/payloads.mjs";
@@ -27,6 +28,7 @@ const SCENARIOS = {
   ...browser.scenarios,
   ...order.scenarios,
   ...upgrades.scenarios,
+  ...msgpack.scenarios,
 };
 
 const RUNS = Object.entries(SCENARIOS).flatMap(([name, scenario]) => {

@@ -47,6 +47,10 @@ scenarios! {
     handlers_that_sleep_start_in_order: polling websocket upgrade,
     upgrade_under_traffic: upgrade,
     an_abandoned_upgrade_leaves_polling_working: polling,
+    msgpack_payloads: polling websocket upgrade,
+    msgpack_acknowledgements: polling websocket upgrade,
+    msgpack_refusals: polling websocket upgrade,
+    msgpack_rooms: polling websocket upgrade,
 }
 
 #[test]

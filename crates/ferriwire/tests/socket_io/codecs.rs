@@ -5,6 +5,7 @@ use ferriwire::{
 };
 
 use crate::client::{Client, Received, TRANSPORTS};
+use crate::support::fail;
 use crate::{log, serve_with, stop};
 
 const SAID: Event<Args> = Event::new("said");
@@ -18,7 +19,10 @@ fn bytes(hex: &str) -> Vec<u8> {
         .bytes()
         .filter(|byte| !byte.is_ascii_whitespace())
         .collect();
-    let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    let byte = |pair: &[u8]| {
+        let digits = str::from_utf8(pair).expect("hex digits");
+        u8::from_str_radix(digits, 16).expect("hex digits")
+    };
     digits.chunks(2).map(byte).collect()
 }
 
@@ -33,7 +37,7 @@ async fn connect(server: &RunningServer, transport: ferriwire::Transport) -> Cli
     let mut client = Client::open(server, transport).await;
     client.send_binary(&bytes(CONNECT)).await;
     let Received::Binary(answer) = client.next().await else {
-        panic!("no CONNECT");
+        fail("no CONNECT");
     };
     // {type: 0, data: {sid: 20 characters}, nsp: "/"}
     assert!(answer.starts_with(&bytes("83 a474797065 00 a464617461 81 a3736964 b4")));

@@ -1,6 +1,6 @@
 //! The server under test: the events that the scenarios need, the same as `js/reference-server.mjs`.
 //!
-//! Environment: `PORT`, and in milliseconds `PING_INTERVAL`, `PING_TIMEOUT`, `UPGRADE_TIMEOUT`. It
+//! Environment: `PORT`, and in milliseconds `PING_INTERVAL`, `PING_TIMEOUT`, `UPGRADE_TIMEOUT`; `CODEC=msgpack`. It
 //! prints `READY <url>`, then `DISCONNECT <namespace> <socket id> <reason>` for each socket that ends,
 //! and shuts down at SIGTERM.
 #![expect(clippy::print_stdout, reason = "the scripts read what is printed")]
@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ferriwire::{
-    Args, Config, ConnectError, DisconnectReason, Event, Handshake, Limits, Namespace, Server,
-    Socket, SocketId, Target, Value,
+    Args, Codec, Config, ConnectError, DisconnectReason, Event, Handshake, Limits, Namespace,
+    Server, Socket, SocketId, Target, Value,
 };
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
@@ -94,6 +94,9 @@ fn config() -> Result<Config, std::num::ParseIntError> {
         .handshakes_per_core(None)
         .unknown_sessions_per_address(None);
     let mut config = Config::new();
+    if std::env::var("CODEC").is_ok_and(|codec| codec == "msgpack") {
+        config = config.codec(Codec::MessagePack);
+    }
     if let Some(interval) = milliseconds("PING_INTERVAL")? {
         config = config.ping_interval(interval);
     }
