@@ -54,6 +54,8 @@ pub struct Config {
     pub(crate) ping_interval: Duration,
     pub(crate) ping_timeout: Duration,
     pub(crate) limits: Limits,
+    pub(crate) drain_pause: Duration,
+    pub(crate) shutdown_grace: Duration,
     pub(crate) overflow: Overflow,
     pub(crate) origins: Origins,
     pub(crate) cors: Cors,
@@ -79,6 +81,8 @@ impl Default for Config {
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
             limits: Limits::default(),
+            drain_pause: Duration::from_secs(1),
+            shutdown_grace: Duration::from_secs(30),
             overflow: Overflow::Close,
             origins: Origins::same_host(),
             cors: Cors::new(),
@@ -183,6 +187,25 @@ impl Config {
     #[must_use]
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
+        self
+    }
+
+    /// The mean pause between two batches of sessions that a shutdown closes: each is a tenth of all,
+    /// and a hundred at least. Default 1 s (reference: all at once). Pauses vary by half, and are
+    /// shortened so that all batches take at most half of the shutdown's grace. Zero closes all at
+    /// once. Cost: a shutdown of many sessions takes that much longer, but their clients do not come
+    /// back all in one instant.
+    #[must_use]
+    pub fn drain_pause(mut self, pause: Duration) -> Self {
+        self.drain_pause = pause;
+        self
+    }
+
+    /// How long [`Server::listen`](crate::Server::listen) takes at most to shut down when the process
+    /// is asked to end by SIGTERM. Default 30 s. A second SIGTERM ends it at once.
+    #[must_use]
+    pub fn shutdown_grace(mut self, grace: Duration) -> Self {
+        self.shutdown_grace = grace;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,6 +14,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::bundle::Bundle;
 use super::counters::{Counters, Stats};
+use super::drain::Pace;
 use super::gate::{Gate, Pass};
 use super::request::Request;
 use super::session::{Input, Session};
@@ -216,13 +217,35 @@ impl Core {
     /// DISCONNECT packet so that their clients come back, and ends those that take longer than
     /// `grace`.
     pub(crate) async fn shut_down(&self, grace: Duration) {
-        self.accepting.store(false, Ordering::SeqCst);
-        for session in self.sessions.all() {
-            session.tell(Input::Close(CloseReason::ServerShuttingDown));
-        }
+        let begun = Instant::now();
+        self.drain(grace).await;
+        self.finish(grace.saturating_sub(begun.elapsed())).await;
+    }
+
+    /// Waits for the sessions that are being closed, and cuts off those that take longer than `grace`.
+    pub(crate) async fn finish(&self, grace: Duration) {
         if tokio::time::timeout(grace, self.all_ended()).await.is_err() {
             for session in self.sessions.all() {
                 session.tell(Input::Abort(CloseReason::ServerShuttingDown));
+            }
+        }
+    }
+
+    /// Takes no new sessions, and closes those that there are, in batches.
+    pub(crate) async fn drain(&self, grace: Duration) {
+        self.accepting.store(false, Ordering::SeqCst);
+        let sessions = self.sessions.all();
+        let pace = Pace::new(sessions.len(), self.config.drain_pause, grace);
+        let mut batches = sessions.chunks(pace.batch).peekable();
+        while let Some(batch) = batches.next() {
+            for session in batch {
+                session.tell(Input::Close(CloseReason::ServerShuttingDown));
+            }
+            if batches.peek().is_some() {
+                let mut random = [0];
+                // Without randomness the pauses are merely all alike.
+                let _ = getrandom::fill(&mut random);
+                tokio::time::sleep(pace.pause(random[0])).await;
             }
         }
     }

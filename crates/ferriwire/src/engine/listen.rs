@@ -108,12 +108,15 @@ impl Listening {
     /// most `grace`.
     pub(crate) async fn shut_down(&self, grace: Duration) {
         let begun = Instant::now();
-        advance(&self.phase, Phase::Stopping);
         let _end = End(&self.phase);
+        // The ports are still open: a polling client may need a new connection for its farewell.
+        self.core.drain(grace).await;
+        advance(&self.phase, Phase::Stopping);
         // The ports are free when this returns. The loops have nothing to wait for, and end the
         // channel with themselves.
         drop(self.listeners.clone().changed().await);
-        self.core.shut_down(grace).await;
+        let left = grace.saturating_sub(begun.elapsed());
+        self.core.finish(left).await;
         advance(&self.phase, Phase::Parting);
         // A session ends when its last answer is handed to hyper. The program may end when this
         // returns, so the answer has to be written by then.

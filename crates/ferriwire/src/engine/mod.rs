@@ -30,6 +30,7 @@ pub(crate) mod session;
 pub(crate) mod task;
 pub(crate) mod transport;
 
+mod drain;
 mod handler;
 pub(crate) mod origins;
 pub(crate) mod outbox;

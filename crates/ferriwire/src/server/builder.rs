@@ -14,6 +14,7 @@ use super::connection::Connection;
 use super::handle::NamespaceHandle;
 use super::namespace::Namespace;
 use super::namespaces::Namespaces;
+use super::termination::Termination;
 use crate::config::Config;
 use crate::engine::core::{Application, Core};
 use crate::engine::listen::{Listener, Listening};
@@ -159,7 +160,19 @@ impl Server {
     ///
     /// As [`bind`](Self::bind).
     pub async fn listen(self, address: impl ToSocketAddrs) -> Result<(), Error> {
-        self.bind(address).await?.await;
+        let grace = self.config.shutdown_grace;
+        // Before anybody can know that the server is up, and ask it to end.
+        let mut termination = Termination::listen()?;
+        let running = self.bind(address).await?;
+        tokio::select! {
+            () = running.ended() => return Ok(()),
+            () = termination.asked() => {}
+        }
+        tracing::info!("asked to end: the sessions are being closed");
+        tokio::select! {
+            () = running.shutdown(grace) => {}
+            () = termination.asked() => tracing::warn!("asked to end again: sessions are cut off"),
+        }
         Ok(())
     }
 

@@ -26,6 +26,7 @@ mod remote;
 mod rooms;
 mod socket;
 mod sockets;
+mod termination;
 
 pub use answers::{Acknowledgement, Answer, Answers, Missing, Responses};
 pub use broadcast::{Broadcast, Target};

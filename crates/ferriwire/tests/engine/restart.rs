@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::support::http::Http;
 use crate::support::polling::Polling;
 use crate::support::websocket::{Frame, WebSocket};
-use crate::support::within;
+use crate::support::{until, within};
 use crate::{Echo, POLLING, config, echo};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -198,6 +198,40 @@ async fn a_server_that_goes_down_takes_no_new_sessions() {
     };
     tokio::join!(within("the shutdown", echo.server.shutdown(LONG)), late);
     within("the end", echo.server.ended()).await;
+}
+
+/// All clients at once would come back at once, to the nodes that are left.
+#[tokio::test]
+async fn many_sessions_are_closed_in_batches() {
+    let mut echo = Echo::start(config().drain_pause(LONG)).await;
+    let mut websockets = Vec::new();
+    for _ in 0..110 {
+        websockets.push(echo.websocket().await);
+    }
+    let server = echo.server.clone();
+    let shutdown = tokio::spawn(async move { server.shutdown(10 * LONG).await });
+    let (mut closed, mut open) = (Vec::new(), Vec::new());
+    until("the beginning", || !echo.server.is_ready()).await;
+    for mut websocket in websockets {
+        // Whoever is not in the first batch is served on.
+        websocket.send_text("4hi").await;
+        let frame = websocket.next().await;
+        if frame == Frame::Close(None) {
+            closed.push(websocket);
+        } else {
+            assert_eq!(frame, Frame::Text("4hi".to_owned()));
+            open.push(websocket);
+        }
+    }
+    assert_eq!((closed.len(), open.len()), (100, 10));
+    drop(closed);
+    for _ in 0..100 {
+        assert_eq!(echo.closed().await, CloseReason::ServerShuttingDown);
+    }
+    // New clients are sent elsewhere meanwhile.
+    let answer = Http::connect(echo.addr()).await.get(POLLING).await;
+    assert_eq!(answer.status, 503);
+    shutdown.abort();
 }
 
 #[tokio::test]
