@@ -40,7 +40,7 @@ pub struct Query {
 /// The session that a request names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NamedSession {
-    /// An id as this server hands them out.
+    /// What may be an id: as this server makes them, or its program.
     Id(SessionId),
     /// Something that is no id, so that it cannot name a session.
     Malformed,
@@ -205,7 +205,7 @@ impl Query {
 
 impl NamedSession {
     fn parse(text: &str) -> Self {
-        SessionId::parse(text).map_or(Self::Malformed, Self::Id)
+        SessionId::parse_custom(text).map_or(Self::Malformed, Self::Id)
     }
 }
 

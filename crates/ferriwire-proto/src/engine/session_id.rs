@@ -9,6 +9,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 /// How many characters an id has. Adapters and load balancers of other implementations assume it.
 const LENGTH: usize = 20;
 
+/// How many characters an id may have that a program has made.
+const MAX_LENGTH: usize = 64;
+
 /// How many characters of it a log may show.
 const SHOWN: usize = 4;
 
@@ -29,8 +32,15 @@ impl SessionId {
     /// Reads an id: exactly 20 characters of `A-Z`, `a-z`, `0-9`, `_` and `-`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-        (text.len() == LENGTH && text.bytes().all(valid)).then(|| Self(text.into()))
+        let valid = text.len() == LENGTH && text.bytes().all(is_valid);
+        valid.then(|| Self(text.into()))
+    }
+
+    /// Reads an id that a program may have made itself: 1 to 64 characters of that alphabet.
+    #[must_use]
+    pub fn parse_custom(text: &str) -> Option<Self> {
+        let valid = (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(is_valid);
+        valid.then(|| Self(text.into()))
     }
 
     /// The whole secret.
@@ -40,9 +50,15 @@ impl SessionId {
     }
 }
 
+fn is_valid(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
 impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.0.get(..SHOWN).unwrap_or_default();
+        // Of a short one, a quarter.
+        let shown = SHOWN.min(self.0.len() / 4);
+        let shown = self.0.get(..shown).unwrap_or_default();
         write!(f, "{shown}..")
     }
 }
@@ -67,6 +83,17 @@ mod tests {
             ("lv_VI97HAXpY6yYWAA\u{e9}", false),
         ] {
             assert_eq!(SessionId::parse(text).is_some(), valid, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_program_makes_may_have_1_to_64_characters() {
+        for (length, valid) in [(0, false), (1, true), (20, true), (64, true), (65, false)] {
+            let text = "a".repeat(length);
+            assert_eq!(SessionId::parse_custom(&text).is_some(), valid, "{length}");
+        }
+        for text in ["a b", "a.b", "a/b", "\u{e9}", "a\r\n"] {
+            assert_eq!(SessionId::parse_custom(text), None, "{text:?}");
         }
     }
 

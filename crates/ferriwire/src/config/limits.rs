@@ -36,6 +36,7 @@ pub struct Limits {
     pub(crate) write_stall_timeout: Duration,
     pub(crate) upgrade_timeout: Duration,
     pub(crate) connect_timeout: Duration,
+    pub(crate) decision_timeout: Duration,
     pub(crate) auth_timeout: Duration,
     pub(crate) ack_timeout: Duration,
     pub(crate) max_running_handlers: usize,
@@ -68,6 +69,7 @@ impl Default for Limits {
             write_stall_timeout: Duration::from_secs(10),
             upgrade_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(20),
+            decision_timeout: Duration::from_secs(10),
             auth_timeout: Duration::from_secs(10),
             ack_timeout: Duration::from_secs(10),
             max_running_handlers: 256,
@@ -216,6 +218,15 @@ impl Limits {
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long [`Config::allow_request_async`](crate::Config::allow_request_async) and
+    /// [`Config::generate_id`](crate::Config::generate_id) may each take before the handshake is
+    /// refused. Default 10 s (reference: for ever).
+    #[must_use]
+    pub fn decision_timeout(mut self, timeout: Duration) -> Self {
+        self.decision_timeout = timeout;
         self
     }
 

@@ -3,12 +3,12 @@
 mod compression;
 mod cookie;
 mod cors;
+mod hooks;
 mod limits;
 #[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
 mod tls;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ferriwire_proto::codec::Codec;
@@ -21,6 +21,7 @@ pub use self::compression::HttpCompression;
 pub(crate) use self::cookie::SetCookie;
 pub use self::cookie::{Cookie, SameSite};
 pub use self::cors::Cors;
+pub(crate) use self::hooks::{AllowRequest, Hooks, guarded};
 pub use self::limits::{Limits, Rate};
 #[cfg(not(feature = "tls"))]
 pub(crate) use self::tls::Tls;
@@ -28,7 +29,7 @@ pub(crate) use self::tls::Tls;
 pub use self::tls::{ClientCertificates, Tls};
 #[cfg(feature = "tls")]
 pub(crate) use self::tls::{Identity, Pem};
-use crate::engine::{Origins, Request};
+use crate::engine::{Message, Origins};
 
 /// How a server behaves. Defaults suit a public server; where they differ from the reference, the
 /// method says so.
@@ -61,14 +62,12 @@ pub struct Config {
     pub(crate) cors: Cors,
     pub(crate) http_compression: HttpCompression,
     pub(crate) cookie: Option<Cookie>,
-    pub(crate) allow_request: Option<AllowRequest>,
+    pub(crate) hooks: Hooks,
+    pub(crate) initial_packet: Option<Message>,
     pub(crate) client_bundle: Option<PathBuf>,
     pub(crate) codec: Codec,
     pub(crate) http2_websocket: bool,
 }
-
-/// The program's own say on a handshake: `Err` is the reason for the refusal.
-pub(crate) type AllowRequest = Arc<dyn Fn(&Request) -> Result<(), String> + Send + Sync>;
 
 impl Default for Config {
     fn default() -> Self {
@@ -88,7 +87,8 @@ impl Default for Config {
             cors: Cors::new(),
             http_compression: HttpCompression::on(),
             cookie: None,
-            allow_request: None,
+            hooks: Hooks::default(),
+            initial_packet: None,
             client_bundle: None,
             codec: Codec::Json,
             http2_websocket: false,
@@ -238,17 +238,6 @@ impl Config {
     #[must_use]
     pub fn http_compression(mut self, compression: HttpCompression) -> Self {
         self.http_compression = compression;
-        self
-    }
-
-    /// Decides on each handshake before a session exists; `Err` carries the reason, which the
-    /// client sees. Mirrors `allowRequest`. It must not block.
-    #[must_use]
-    pub fn allow_request<F>(mut self, decide: F) -> Self
-    where
-        F: Fn(&Request) -> Result<(), String> + Send + Sync + 'static,
-    {
-        self.allow_request = Some(Arc::new(decide));
         self
     }
 

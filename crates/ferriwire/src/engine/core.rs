@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ferriwire_proto::encoded::Encoded;
+use ferriwire_proto::engine::body::Body as Payload;
 use ferriwire_proto::engine::handshake::Open;
+use ferriwire_proto::engine::queue::{Entry, Queue};
 use ferriwire_proto::engine::{CloseReason, SessionId, Transport};
 use hyper::upgrade::OnUpgrade;
 use tokio::sync::{Notify, Semaphore};
@@ -46,6 +48,8 @@ pub(crate) struct Core {
     shards_started: Once,
     next_shard: AtomicUsize,
     bundle: Option<Bundle>,
+    /// What each session begins with, encoded once.
+    initial_packet: Option<Arc<Encoded>>,
     cookie: Option<SetCookie>,
     compressing: Semaphore,
     counters: Counters,
@@ -64,6 +68,8 @@ impl Core {
         let bundle = config.client_bundle.as_deref().map(Bundle::read);
         let bundle = bundle.transpose()?;
         let cookie = set_cookie(&config)?;
+        let initial_packet = config.initial_packet.clone();
+        let initial_packet = initial_packet.map(|message| Arc::new(message.encode()));
         let now = tokio::time::Instant::now().into_std();
         let shortest = config.shortest_interval();
         let gate = Gate::new(config.limits.admission(shards.max(1)));
@@ -79,6 +85,7 @@ impl Core {
             shards_started: Once::new(),
             next_shard: AtomicUsize::new(0),
             bundle,
+            initial_packet,
             cookie,
             compressing: Semaphore::new(COMPRESSING),
             counters: Counters::new(now),
@@ -136,21 +143,21 @@ impl Core {
     }
 
     /// Opens a session and starts its connection task. On polling the handshake's answer is the
-    /// returned text; on a WebSocket it is queued, to be the first frame.
+    /// returned payload; on a WebSocket it is queued, to be the first frames. `None` when there is a
+    /// session of that id.
     pub(crate) fn open_session(
         self: &Arc<Self>,
+        id: SessionId,
         request: Arc<Request>,
         upgrade: Option<OnUpgrade>,
         pass: Pass,
-    ) -> Result<String, getrandom::Error> {
+    ) -> Option<Payload> {
         self.shards_started.call_once(|| {
             for shard in &self.shards {
                 tokio::spawn(Arc::clone(shard).run());
             }
         });
-        let mut random = [0; 15];
-        getrandom::fill(&mut random)?;
-        let id = SessionId::from_random(random);
+        let dialect = request.dialect;
         let shard = self.next_shard.fetch_add(1, Ordering::Relaxed) % self.shards.len();
         let session = Session::new(
             id.clone(),
@@ -159,15 +166,26 @@ impl Core {
             self.config.limits.max_buffered,
             self.config.overflow,
         );
-        let open = self.open_packet(&id, session.transport());
-        if upgrade.is_some() {
-            // The outbox is new and holds nothing, so it cannot be full.
-            let _ = session.push(&Arc::new(Encoded::engine_packet(&open)), false);
+        let open = Encoded::engine_packet(&self.open_packet(&id, session.transport()));
+        let mut greeting = vec![Arc::new(open)];
+        greeting.extend(self.initial_packet.clone());
+        let mut queue = Queue::in_dialect(dialect);
+        for packet in greeting {
+            if upgrade.is_some() {
+                // The outbox is new, and takes more than the bound while nothing can be written.
+                let _ = session.push(&packet, false);
+            }
+            queue.push(Entry::Message(packet));
         }
+        let handshake = queue.take(usize::MAX).body()?;
         // Counted before the server is looked at, as `shut_down` marks the server before it looks
         // at the count: one of the two sees the other.
         self.tasks.fetch_add(1, Ordering::SeqCst);
-        self.sessions.insert(session.clone());
+        if !self.sessions.insert(&session) {
+            self.tasks.fetch_sub(1, Ordering::AcqRel);
+            self.task_ended.notify_waiters();
+            return None;
+        }
         if !self.is_accepting() {
             // The server began to shut down in this instant, and may not have seen this session.
             session.tell(Input::Close(CloseReason::ServerShuttingDown));
@@ -181,7 +199,7 @@ impl Core {
             pass,
             now,
         ));
-        Ok(open)
+        Some(handshake)
     }
 
     fn open_packet(&self, id: &SessionId, transport: Transport) -> String {

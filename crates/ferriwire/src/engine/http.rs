@@ -6,6 +6,7 @@ mod admission;
 mod answers;
 mod bundle;
 mod cors;
+mod decisions;
 pub(crate) mod encoding;
 mod polling;
 mod upgrade;
@@ -14,7 +15,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use bytes::Buf;
-use ferriwire_proto::engine::body::Body as Payload;
+use ferriwire_proto::engine::SessionId;
 use ferriwire_proto::engine::handshake::{BadRequest, Refusal};
 use http::header::SET_COOKIE;
 use http::{Response, StatusCode};
@@ -33,9 +34,11 @@ pub(crate) use self::upgrade::{
 };
 use super::body::Body;
 use super::bundle::File;
+use super::connection_error::ConnectionError;
 use super::core::Core;
 use super::gate::Pass;
 use super::request::Request;
+use crate::config::{Hooks, guarded};
 
 /// The longest target of a request, in bytes.
 const MAX_TARGET: usize = 8 * 1024;
@@ -89,12 +92,18 @@ where
         Route::Engine => {
             let upgrades = is_upgrade(request.method(), request.headers())
                 || (core.config().http2_websocket && is_extended_connect(&request));
-            match admit(core, &mut request, upgrades, &verdict) {
-                Ok(admission) => proceed(core, request, admission).await,
-                Err(refused) => {
-                    refused.count(core);
-                    refused.response(upgrades)
+            let hooks = &core.config().hooks;
+            let asked = hooks.see_requests().then(|| head_of(&request));
+            match admit(core, &mut request, upgrades, &verdict).await {
+                Ok(admission) => {
+                    let opens = matches!(admission, Admission::Open(..));
+                    let mut response = proceed(core, request, admission, asked.as_ref()).await;
+                    if let Some(asked) = &asked {
+                        add_headers(hooks, opens, asked, &mut response);
+                    }
+                    response
                 }
+                Err(refused) => refuse(core, &refused, upgrades, asked.as_ref()),
             }
         }
     };
@@ -111,12 +120,15 @@ async fn proceed<B>(
     core: &Arc<Core>,
     request: http::Request<B>,
     admission: Admission,
+    asked: Option<&http::Request<()>>,
 ) -> Response<Body>
 where
     B: HttpBody<Data: Buf, Error: Display>,
 {
     match admission {
-        Admission::Open(request, upgrade, pass) => open(core, request, upgrade, pass),
+        Admission::Open(id, request, upgrade, pass) => {
+            open(core, id, request, upgrade, pass, asked)
+        }
         Admission::Unavailable => later(StatusCode::SERVICE_UNAVAILABLE),
         Admission::Poll(session) => {
             let coding = negotiate(request.headers(), Coding::FOR_POLLING);
@@ -131,9 +143,11 @@ where
 /// Opens a session, by long-polling or by a WebSocket.
 fn open(
     core: &Arc<Core>,
+    id: SessionId,
     request: Arc<Request>,
     upgrade: Option<OnUpgrade>,
     pass: Pass,
+    asked: Option<&http::Request<()>>,
 ) -> Response<Body> {
     let switching = match &upgrade {
         Some(_) => match switching_protocols(&request.method, &request.headers) {
@@ -142,22 +156,66 @@ fn open(
         },
         None => None,
     };
-    let opened = core.open_session(Arc::clone(&request), upgrade, pass);
-    match opened {
-        Ok(open) => switching.unwrap_or_else(|| {
-            let body = Payload::of_packet(request.dialect, &open);
-            let mut response = payload(body, request.jsonp.as_deref());
-            if let Some(cookie) = core.cookie() {
-                let headers = response.headers_mut();
-                headers.append(SET_COOKIE, cookie.value(request.secure));
-            }
-            response
-        }),
-        Err(error) => {
-            tracing::error!(%error, "no random bytes for a session id");
-            let refusal = Refusal::BadRequest(BadRequest::IdGeneration);
-            core.counters().refused(&refusal);
-            Refused::from(refusal).response(switching.is_some())
+    let opened = core.open_session(id, Arc::clone(&request), upgrade, pass);
+    let Some(handshake) = opened else {
+        tracing::error!("generate_id made the id of a session that exists");
+        let refused = Refused::from(Refusal::BadRequest(BadRequest::IdGeneration));
+        return refuse(core, &refused, switching.is_some(), asked);
+    };
+    switching.unwrap_or_else(|| {
+        let mut response = payload(handshake, request.jsonp.as_deref());
+        if let Some(cookie) = core.cookie() {
+            let headers = response.headers_mut();
+            headers.append(SET_COOKIE, cookie.value(request.secure));
         }
+        response
+    })
+}
+
+/// Tells whoever wants to know that a request is refused, and answers it.
+fn refuse(
+    core: &Core,
+    refused: &Refused,
+    upgrades: bool,
+    asked: Option<&http::Request<()>>,
+) -> Response<Body> {
+    refused.count(core);
+    let tell = &core.config().hooks.connection_error;
+    if let (Some(tell), Some(request), Some(refusal)) = (tell, asked, refused.refusal()) {
+        let error = ConnectionError { refusal, request };
+        guarded("on_connection_error", || tell(&error));
+    }
+    refused.response(upgrades)
+}
+
+/// The head of a request, for hooks that want to see what is answered.
+fn head_of<B>(request: &http::Request<B>) -> http::Request<()> {
+    let mut head = http::Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.version_mut() = request.version();
+    *head.headers_mut() = request.headers().clone();
+    *head.extensions_mut() = request.extensions().clone();
+    // The connection is ours to take.
+    head.extensions_mut().remove::<OnUpgrade>();
+    head
+}
+
+/// Lets the program add headers to an answer of a session.
+fn add_headers(
+    hooks: &Hooks,
+    opens: bool,
+    asked: &http::Request<()>,
+    response: &mut Response<Body>,
+) {
+    let status = response.status();
+    if !status.is_success() && status != StatusCode::SWITCHING_PROTOCOLS {
+        return;
+    }
+    if let Some(add) = hooks.initial_headers.as_ref().filter(|_| opens) {
+        guarded("on_initial_headers", || add(response.headers_mut(), asked));
+    }
+    if let Some(add) = &hooks.headers {
+        guarded("on_headers", || add(response.headers_mut(), asked));
     }
 }

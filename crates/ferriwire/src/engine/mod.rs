@@ -30,6 +30,7 @@ pub(crate) mod session;
 pub(crate) mod task;
 pub(crate) mod transport;
 
+mod connection_error;
 mod drain;
 mod handler;
 pub(crate) mod origins;
@@ -43,7 +44,9 @@ mod waiters;
 mod write;
 
 pub use body::Body;
+pub use connection_error::ConnectionError;
 pub use counters::{LimitKind, Stats};
+pub use ferriwire_proto::engine::handshake::{BadRequest, Refusal};
 pub use ferriwire_proto::engine::{CloseReason, Revision, Transport};
 pub use listen::Listener;
 pub use origins::Origins;
@@ -54,6 +57,7 @@ pub use service::{Layer, Layered, Service};
 pub use session::Session;
 
 use bytes::Bytes;
+use ferriwire_proto::encoded::Encoded;
 
 /// A message of an Engine.IO session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +66,15 @@ pub enum Message {
     Text(String),
     /// Bytes.
     Binary(Bytes),
+}
+
+impl Message {
+    pub(crate) fn encode(self) -> Encoded {
+        match self {
+            Self::Text(text) => Encoded::text_message(&text),
+            Self::Binary(data) => Encoded::binary_message(data),
+        }
+    }
 }
 
 impl From<String> for Message {

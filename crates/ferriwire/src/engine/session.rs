@@ -123,11 +123,7 @@ impl Session {
     /// }
     /// ```
     pub fn send(&self, message: impl Into<Message>) -> Result<(), EmitError> {
-        let encoded = match message.into() {
-            Message::Text(text) => Encoded::text_message(&text),
-            Message::Binary(data) => Encoded::binary_message(data),
-        };
-        self.push(&Arc::new(encoded), false)
+        self.push(&Arc::new(message.into().encode()), false)
     }
 
     /// Writes what waits, then closes the session with the reason `forced close`.

@@ -1,6 +1,7 @@
 //! Session id to session: looked at by handshakes, polls, upgrades and ends only.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
 
 use ferriwire_proto::engine::SessionId;
@@ -26,9 +27,15 @@ impl Sessions {
         }
     }
 
-    pub(crate) fn insert(&self, session: Session) {
-        let id = session.id().clone();
-        self.shard(&id).lock().insert(id, session);
+    /// Adds a session, unless there is one of that id.
+    pub(crate) fn insert(&self, session: &Session) -> bool {
+        match self.shard(session.id()).lock().entry(session.id().clone()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(session.clone());
+                true
+            }
+            Entry::Occupied(_) => false,
+        }
     }
 
     pub(crate) fn get(&self, id: &SessionId) -> Option<Session> {

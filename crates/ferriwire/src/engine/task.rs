@@ -32,6 +32,7 @@ use super::running::{BoxFuture, Running};
 use super::session::{Input, Session};
 use super::transport::websocket::WebSocketIo;
 use super::turn::Turn;
+use crate::config::guarded;
 
 /// How long a WebSocket that we closed may take to end its side, before its socket is dropped.
 const LINGER: Duration = Duration::from_secs(5);
@@ -422,6 +423,9 @@ impl SessionTask {
                 let dialect = self.candidate_dialect;
                 self.session.outbox().set_dialect(dialect);
                 self.wire = Wire::WebSocket(io);
+                if let Some(tell) = &self.core.config().hooks.upgrade {
+                    guarded("on_upgrade", || tell(&self.session));
+                }
             }
             // The machine asks for a switch only after a packet from the candidate.
             Some(Candidate::Arriving(_)) | None => self.machine.abort(CloseReason::TransportError),

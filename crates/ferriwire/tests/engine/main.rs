@@ -15,6 +15,7 @@ mod eio3_jsonp;
 mod floods;
 mod handshake;
 mod heartbeat;
+mod hooks;
 mod hostile;
 mod http2;
 mod limits;

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use ferriwire_proto::admission::{self, Source};
 use ferriwire_proto::engine::handshake::{self, BadRequest, Query, Refusal};
-use ferriwire_proto::engine::{Dialect, Transport};
+use ferriwire_proto::engine::{Dialect, SessionId, Transport};
 use http::header::HOST;
 use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
@@ -19,11 +19,12 @@ use super::super::origins::Verdict;
 use super::super::request::{PeerAddress, Request, Secure, detached};
 use super::super::session::Session;
 use super::answers::{close_connection, later, with_body};
+use super::decisions;
 
 /// What a request may do.
 pub(super) enum Admission {
-    /// With the bare connection, if it is to be a WebSocket.
-    Open(Arc<Request>, Option<OnUpgrade>, Pass),
+    /// With its id, and the bare connection if it is to be a WebSocket.
+    Open(SessionId, Arc<Request>, Option<OnUpgrade>, Pass),
     /// The server is shutting down.
     Unavailable,
     Poll(Session),
@@ -60,7 +61,7 @@ impl From<Refusal> for Refused {
 
 /// The one admission function: query, transport, origin, session, method, program, revision, in
 /// the order of the table in 1.1.4. What opens a session gives its head away.
-pub(super) fn admit<B>(
+pub(super) async fn admit<B>(
     core: &Core,
     request: &mut http::Request<B>,
     upgrades: bool,
@@ -119,14 +120,11 @@ pub(super) fn admit<B>(
     let pass = pass.map_err(|refusal| Refused::Limit { refusal, source })?;
     let upgrade =
         (query.transport == Transport::WebSocket).then(|| hyper::upgrade::on(&mut *request));
-    let request = remember(request, &query, jsonp);
-    if let Some(decide) = &config.allow_request {
-        decide(&request).map_err(|message| Refusal::Forbidden {
-            message: Some(message),
-        })?;
-    }
+    let request = Arc::new(remember(request, &query, jsonp));
+    decisions::allow(config, &request).await?;
     query.check_revision(config.revisions())?;
-    Ok(Admission::Open(Arc::new(request), upgrade, pass))
+    let id = decisions::new_id(config, &request).await?;
+    Ok(Admission::Open(id, request, upgrade, pass))
 }
 
 /// Whoever asks for sessions that do not exist is told so, but not any number of times.
@@ -177,6 +175,14 @@ fn remember<B>(request: &mut http::Request<B>, query: &Query, jsonp: Option<&str
 }
 
 impl Refused {
+    /// Why, when it is one of the protocol's reasons.
+    pub(super) fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Protocol { refusal, .. } => Some(refusal),
+            Self::Limit { .. } => None,
+        }
+    }
+
     pub(super) fn count(&self, core: &Core) {
         match self {
             Self::Protocol { refusal, .. } => {
