@@ -40,6 +40,7 @@ export class Server {
   #options;
   #process;
   #port = 0;
+  #protocol = "http:";
   #reasons = new Map();
   #waiters = new Map();
 
@@ -51,7 +52,7 @@ export class Server {
   }
 
   get url() {
-    return `http://127.0.0.1:${this.#port}`;
+    return `${this.#protocol}//127.0.0.1:${this.#port}`;
   }
 
   async #spawn() {
@@ -68,7 +69,9 @@ export class Server {
       if (word === "READY") ready.resolve(rest[0]);
       if (word === "DISCONNECT") this.#handleDisconnect(rest);
     });
-    this.#port = Number(new URL(await waitFor("READY", ready.promise)).port);
+    const { port, protocol } = new URL(await waitFor("READY", ready.promise));
+    this.#port = Number(port);
+    this.#protocol = protocol;
   }
 
   #handleDisconnect([namespace, id, ...reason]) {

@@ -1,13 +1,18 @@
 // The official server with the same events as src/bin/interop-server.rs: the oracle that says
-// whether a scenario asks for the right thing. Environment: PORT, and in milliseconds
-// PING_INTERVAL, PING_TIMEOUT, UPGRADE_TIMEOUT; CODEC=msgpack.
+// whether a scenario asks for the right thing. Environment: PORT, for TLS the files TLS_CERT and
+// TLS_KEY, in milliseconds PING_INTERVAL, PING_TIMEOUT, UPGRADE_TIMEOUT; CODEC=msgpack.
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Server } from "socket.io";
 import parser from "socket.io-msgpack-parser";
 
 const number = (name, otherwise) => Number(process.env[name] ?? otherwise);
-const http = createServer();
+const { TLS_CERT, TLS_KEY } = process.env;
+const http = TLS_CERT
+  ? createSecureServer({ cert: readFileSync(TLS_CERT), key: readFileSync(TLS_KEY) })
+  : createServer();
 const io = new Server(http, {
   pingInterval: number("PING_INTERVAL", 25_000),
   pingTimeout: number("PING_TIMEOUT", 20_000),
@@ -90,5 +95,5 @@ io.of("/private").on("connection", (socket) => {
 
 process.on("SIGTERM", () => io.close(() => process.exit(0)));
 http.listen(number("PORT", 0), "127.0.0.1", () => {
-  console.log(`READY http://127.0.0.1:${http.address().port}`);
+  console.log(`READY ${TLS_CERT ? "https" : "http"}://127.0.0.1:${http.address().port}`);
 });

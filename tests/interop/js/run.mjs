@@ -9,6 +9,7 @@ import { client, connected, Server, upgraded, waiting } from "./harness.mjs";
 import * as acknowledgements from "./scenarios/acknowledgements.mjs";
 import * as browser from "./scenarios/browser.mjs";
 import * as disconnects from "./scenarios/disconnects.mjs";
+import * as encryption from "./scenarios/encryption.mjs";
 import * as headers from "./scenarios/headers.mjs";
 import * as msgpack from "./scenarios/msgpack.mjs";
 import * as namespaces from "./scenarios/namespaces.mjs";
@@ -25,6 +26,7 @@ const SCENARIOS = {
   ...rooms.scenarios,
   ...disconnects.scenarios,
   ...headers.scenarios,
+  ...encryption.scenarios,
   ...browser.scenarios,
   ...order.scenarios,
   ...upgrades.scenarios,

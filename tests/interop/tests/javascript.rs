@@ -41,6 +41,7 @@ scenarios! {
     the_client_comes_back_after_a_restart: polling websocket upgrade,
     an_authorization_header: polling websocket upgrade,
     a_cookie_header: polling websocket upgrade,
+    over_tls: polling websocket upgrade,
     a_page_whose_host_has_set_a_cookie: polling websocket upgrade,
     ten_thousand_from_the_client: polling websocket upgrade,
     ten_thousand_from_the_server: polling websocket upgrade,

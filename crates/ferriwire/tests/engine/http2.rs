@@ -17,7 +17,8 @@ use crate::support::websocket::{Frame, WebSocket, frame};
 use crate::support::{until, within};
 use crate::{ANY_PORT, Echo, POLLING, WEBSOCKET, config, echo};
 
-const SHORT: Duration = Duration::from_millis(50);
+const SHORT: Duration = Duration::from_millis(300);
+const TICK: Duration = Duration::from_millis(1);
 const LONG: Duration = Duration::from_secs(600);
 
 /// A server whose listener takes HTTP/2 without TLS.
@@ -182,7 +183,10 @@ async fn streams_are_bounded() {
 
 #[tokio::test]
 async fn an_idle_connection_is_told_to_go_and_a_used_one_is_not() {
-    let limits = Limits::new().head_timeout(SHORT).keep_alive_timeout(SHORT);
+    // Looked at after a second for the first time, when all of them are what they shall be.
+    let limits = Limits::new()
+        .head_timeout(1_000 * TICK)
+        .keep_alive_timeout(TICK);
     let mut echo = start(with_websockets().limits(limits)).await;
     let used = Http2::connect(echo.addr()).await;
     let mut websocket = open(&used).await;

@@ -12,7 +12,7 @@ use crate::support::websocket::WebSocket;
 use crate::support::within;
 use crate::{ANY_PORT, Echo, PATH, POLLING, WEBSOCKET, config};
 
-const SHORT: Duration = Duration::from_millis(50);
+const SHORT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(600);
 
 #[tokio::test]

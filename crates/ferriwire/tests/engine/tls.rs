@@ -23,7 +23,7 @@ use crate::support::tls::{Authority, Folder, Signed, connect, der};
 use crate::support::within;
 use crate::{ANY_PORT, Echo, PATH, POLLING, WEBSOCKET, config};
 
-const SHORT: Duration = Duration::from_millis(50);
+const SHORT: Duration = Duration::from_millis(300);
 
 fn pem(signed: &Signed) -> Tls {
     Tls::pem(&signed.chain, &signed.key)

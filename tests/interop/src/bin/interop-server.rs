@@ -1,6 +1,7 @@
 //! The server under test: the events that the scenarios need, the same as `js/reference-server.mjs`.
 //!
-//! Environment: `PORT`, and in milliseconds `PING_INTERVAL`, `PING_TIMEOUT`, `UPGRADE_TIMEOUT`; `CODEC=msgpack`. It
+//! Environment: `PORT`, for TLS the files `TLS_CERT` and `TLS_KEY`, in milliseconds `PING_INTERVAL`,
+//! `PING_TIMEOUT`, `UPGRADE_TIMEOUT`; `CODEC=msgpack`. It
 //! prints `READY <url>`, then `DISCONNECT <namespace> <socket id> <reason>` for each socket that ends,
 //! and shuts down at SIGTERM.
 #![expect(clippy::print_stdout, reason = "the scripts read what is printed")]
@@ -10,8 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ferriwire::{
-    Args, Codec, Config, ConnectError, DisconnectReason, Event, Handshake, Limits, Namespace,
-    Server, Socket, SocketId, Target, Value,
+    Args, Codec, Config, ConnectError, DisconnectReason, Event, Handshake, Limits, Listener,
+    Namespace, Server, Socket, SocketId, Target, Tls, Value,
 };
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
@@ -77,12 +78,27 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .namespace(main_namespace())
         .namespace(second_namespace())
         .namespace(private_namespace())
-        .bind(("127.0.0.1", number("PORT")?.unwrap_or(0)))
+        .bind_all([listener()?])
         .await?;
-    println!("READY http://{}", running.local_addr());
+    let scheme = if tls().is_some() { "https" } else { "http" };
+    println!("READY {scheme}://{}", running.local_addr());
     signal(SignalKind::terminate())?.recv().await;
     running.shutdown(Duration::from_secs(5)).await;
     Ok(())
+}
+
+fn listener() -> Result<Listener, std::num::ParseIntError> {
+    let port: u16 = number("PORT")?.unwrap_or(0);
+    let listener = Listener::tcp(format!("127.0.0.1:{port}"));
+    Ok(match tls() {
+        Some(tls) => listener.tls(tls),
+        None => listener,
+    })
+}
+
+fn tls() -> Option<Tls> {
+    let file = std::env::var_os;
+    Some(Tls::files(file("TLS_CERT")?, file("TLS_KEY")?))
 }
 
 fn config() -> Result<Config, std::num::ParseIntError> {

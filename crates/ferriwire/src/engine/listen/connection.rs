@@ -206,6 +206,8 @@ impl Connection {
         let mut wake = pin!(tokio::time::sleep_until(first));
         loop {
             tokio::select! {
+                // A request that has arrived is seen before the time for it is over.
+                biased;
                 result = connection.as_mut() => {
                     if let Err(error) = result {
                         tracing::debug!(peer = %self.peer, %error, "HTTP connection ended");
