@@ -6,11 +6,18 @@ use ferriwire_proto::value::{Args, Value};
 
 use super::hub::Data;
 use super::membership::Membership;
+use super::room_events::RoomEvent;
 
 /// The part of a declaration that a hub asks.
 pub(crate) trait Hooks: Send + Sync {
     /// What others than this node's program may see of a socket's data.
     fn public(&self, data: &Data) -> Value;
+
+    /// Whether it wants to know what happens to its rooms.
+    fn sees_rooms(&self) -> bool;
+
+    /// Tells it what has happened to one.
+    fn room_changed(&self, event: &RoomEvent);
 
     /// Whether it wants to see what is sent.
     fn sees_outgoing(&self) -> bool;

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use super::hooks::Hooks;
 use super::membership::Membership;
+use super::room_events::Census;
 use super::rooms::{Rooms, Target};
 use crate::engine::Session;
 use crate::engine::outbox::Push;
@@ -35,6 +36,8 @@ pub(crate) struct Hub {
     hooks: Weak<dyn Hooks>,
     /// Whether the namespace declares listeners that see what is sent.
     watched: bool,
+    /// Present when the namespace wants to know what happens to its rooms.
+    census: Option<Box<Census>>,
     /// How many listeners of single sockets want to see what is sent.
     observers: AtomicUsize,
 }
@@ -60,6 +63,7 @@ impl Hub {
                 .collect(),
             next_ack: AtomicU64::new(0),
             watched: hooks.sees_outgoing(),
+            census: hooks.sees_rooms().then(Box::default),
             hooks: Arc::downgrade(&hooks),
             observers: AtomicUsize::new(0),
         }
@@ -186,11 +190,27 @@ impl Hub {
         let _ = session.complete_push(push);
     }
 
-    /// Ends a membership, and returns the rooms that it was in; `None` when it had ended before.
+    /// Ends a membership, and returns the rooms that it was in; `None` when it had ended before. The
+    /// caller tells the namespace of them when it holds no lock any more.
     pub(crate) fn remove(&self, membership: &Membership) -> Option<Vec<Arc<str>>> {
         let key = membership.key()?;
         let mut rooms = self.shard(membership.session()).lock();
-        rooms.remove(key).map(|(_, rooms)| rooms)
+        let (_, left) = rooms.remove(key)?;
+        if let Some(census) = &self.census {
+            left.iter()
+                .for_each(|room| census.left(room, membership.id()));
+        }
+        Some(left)
+    }
+
+    /// Tells the namespace what has happened to its rooms, if it wants to know. The caller holds no
+    /// lock.
+    pub(crate) fn tell_room_events(&self) {
+        if let Some(census) = &self.census
+            && let Some(hooks) = self.hooks()
+        {
+            census.tell(&self.name, &*hooks);
+        }
     }
 
     pub(crate) fn join(
@@ -211,13 +231,24 @@ impl Hub {
         if full && !rooms.rooms(key).iter().any(|joined| **joined == *room) {
             return Err(JoinError::TooManyRooms(max_rooms));
         }
-        rooms.join(key, room);
+        let joined = rooms.join(key, room);
+        if joined && let Some(census) = &self.census {
+            census.joined(room, membership.id());
+        }
+        drop(rooms);
+        self.tell_room_events();
         Ok(())
     }
 
     pub(crate) fn leave(&self, membership: &Membership, room: &str) {
         if let Some(key) = membership.key() {
-            self.shard(membership.session()).lock().leave(key, room);
+            let mut rooms = self.shard(membership.session()).lock();
+            let left = rooms.leave(key, room);
+            if left && let Some(census) = &self.census {
+                census.left(room, membership.id());
+            }
+            drop(rooms);
+            self.tell_room_events();
         }
     }
 

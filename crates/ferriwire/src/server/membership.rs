@@ -205,6 +205,8 @@ impl Membership {
         if let Some(rooms) = self.hub.remove(self) {
             *left = rooms;
         }
+        drop(left);
+        self.hub.tell_room_events();
     }
 
     /// The rooms that it is in, or was in when it began to leave.

@@ -6,7 +6,7 @@
 //! | `namespace`, `handler` | declaring what happens |
 //! | `connection`, `sockets` | one client: packets to sockets to handlers |
 //! | `socket`, `listeners`, `membership` | one client in one namespace, with and without its data's type |
-//! | `hub`, `rooms`, `hooks` | who is in which room; broadcasts; what the namespace declared for them |
+//! | `hub`, `rooms`, `room_events`, `hooks` | who is in which room; broadcasts; what the namespace declared for them |
 //! | `broadcast`, `handle`, `answers`, `remote` | addressing, from inside and from anywhere |
 
 mod answers;
@@ -23,6 +23,7 @@ mod namespace;
 mod namespaces;
 mod reason;
 mod remote;
+mod room_events;
 mod rooms;
 mod socket;
 mod sockets;
@@ -37,4 +38,5 @@ pub use listeners::ListenerId;
 pub use namespace::{Declared, Fresh, Namespace};
 pub use reason::DisconnectReason;
 pub use remote::RemoteSocket;
+pub use room_events::{RoomChange, RoomEvent};
 pub use socket::{Modified, Socket};

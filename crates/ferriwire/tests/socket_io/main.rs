@@ -25,6 +25,7 @@ mod order;
 mod panics;
 mod protocol;
 mod reasons;
+mod room_events;
 mod rooms;
 mod upgrades;
 mod volatile;

@@ -15,6 +15,7 @@ use crate::server::handler;
 use crate::server::hooks::Hooks;
 use crate::server::hub::Data;
 use crate::server::membership::Membership;
+use crate::server::room_events::RoomEvent;
 use crate::server::socket::Socket;
 
 /// The watching part of a declaration.
@@ -23,6 +24,7 @@ pub(super) struct Watching<D> {
     pub(super) error: Option<ErrorHook<D>>,
     outgoing: Vec<Outgoing<D>>,
     public: Option<Public<D>>,
+    room_event: Option<RoomHook>,
 }
 
 /// Decides on one event.
@@ -38,6 +40,8 @@ type Outgoing<D> = Box<dyn Fn(&Socket<D>, &str, &Args) + Send + Sync>;
 /// What others see of a socket's data.
 type Public<D> = Box<dyn Fn(&D) -> Result<Value, EncodeError> + Send + Sync>;
 
+type RoomHook = Box<dyn Fn(&RoomEvent) + Send + Sync>;
+
 impl<D> Default for Watching<D> {
     fn default() -> Self {
         Self {
@@ -45,6 +49,7 @@ impl<D> Default for Watching<D> {
             error: None,
             outgoing: Vec::new(),
             public: None,
+            room_event: None,
         }
     }
 }
@@ -137,6 +142,38 @@ impl<D: Send + Sync + 'static, S> Namespace<D, S> {
         self.declared()
     }
 
+    /// Is told when rooms of this node begin and end, and who joins and leaves them: in order, each
+    /// time once, and never for a join that changed nothing. It is called after the change, by whoever
+    /// made one, and must not block: others go on meanwhile and leave what they changed to that call.
+    /// The private room of a socket is none.
+    ///
+    /// Mirrors the adapter's `create-room`, `delete-room`, `join-room` and `leave-room`. Without it
+    /// nothing is counted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{Namespace, RoomChange};
+    ///
+    /// let chat = Namespace::new("/chat").on_room_event(|event| {
+    ///     if event.change == RoomChange::Deleted {
+    ///         println!("{} is empty", event.room);
+    ///     }
+    /// });
+    /// ```
+    #[must_use]
+    #[doc(alias = "create-room")]
+    #[doc(alias = "delete-room")]
+    #[doc(alias = "join-room")]
+    #[doc(alias = "leave-room")]
+    pub fn on_room_event<F>(mut self, hook: F) -> Namespace<D, Declared>
+    where
+        F: Fn(&RoomEvent) + Send + Sync + 'static,
+    {
+        self.declaration.watching.room_event = Some(Box::new(hook));
+        self.declared()
+    }
+
     /// Declares what others see of a socket's data: those who
     /// [`fetch_sockets`](crate::Broadcast::fetch_sockets), on this node and on others. Without it they
     /// see `null` (reference: everything in `socket.data`).
@@ -175,6 +212,16 @@ impl<D: Send + Sync + 'static> Hooks for Declaration<D> {
             tracing::error!(%error, "public data cannot be written");
             Value::Null
         })
+    }
+
+    fn sees_rooms(&self) -> bool {
+        self.watching.room_event.is_some()
+    }
+
+    fn room_changed(&self, event: &RoomEvent) {
+        if let Some(hook) = &self.watching.room_event {
+            hook(event);
+        }
     }
 
     fn sees_outgoing(&self) -> bool {
