@@ -14,6 +14,8 @@ pub struct Body {
     pub bytes: Vec<u8>,
     /// Whether its type is `application/octet-stream` instead of text.
     pub is_binary: bool,
+    /// Whether it may be compressed: when one of its messages may.
+    pub compress: bool,
 }
 
 impl Body {
@@ -54,6 +56,7 @@ pub(super) struct Writer {
     revision: Revision,
     form: Form,
     bytes: Vec<u8>,
+    compress: bool,
 }
 
 impl Writer {
@@ -68,6 +71,7 @@ impl Writer {
             revision: dialect.revision,
             form,
             bytes: Vec::new(),
+            compress: false,
         }
     }
 
@@ -79,6 +83,7 @@ impl Writer {
         Body {
             bytes: self.bytes,
             is_binary: self.form == Form::Marked,
+            compress: self.compress,
         }
     }
 
@@ -90,6 +95,7 @@ impl Writer {
         if message.kind() == Kind::ControlFrame {
             return;
         }
+        self.compress |= message.compress();
         if !message.text().is_empty() {
             self.text(message.text());
         }
@@ -187,6 +193,26 @@ mod tests {
     fn binary(data: &'static [u8]) -> Entry {
         let data = Bytes::from_static(data);
         Entry::Message(Arc::new(Encoded::binary_message(data)))
+    }
+
+    #[test]
+    fn one_message_that_may_be_compressed_is_enough_and_controls_are_none() {
+        let secret = || {
+            let secret = Encoded::text_message("secret").with_compress(false);
+            Entry::Message(Arc::new(secret))
+        };
+        let ping = || Entry::Control(Control::Ping);
+        for (entries, compress) in [
+            (vec![ping()], false),
+            (vec![secret()], false),
+            (vec![secret(), ping()], false),
+            (vec![secret(), text("a")], true),
+            (vec![text("a"), secret()], true),
+        ] {
+            for dialect in [Dialect::default(), TEXT, BINARY] {
+                assert_eq!(body(dialect, &entries).compress, compress, "{entries:?}");
+            }
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::io::Read;
 
-use ferriwire::HttpCompression;
 use ferriwire::engine::CloseReason;
+use ferriwire::{HttpCompression, Namespace, Server};
 use flate2::read::{GzDecoder, ZlibDecoder};
 
 use crate::support::http::Response;
@@ -120,4 +120,24 @@ async fn a_get_that_is_given_up_behind_a_large_answer_ends_the_session() {
     polling.gets.reset();
     assert_eq!(echo.closed().await, CloseReason::TransportError);
     assert_eq!(session.buffered_bytes(), 0);
+}
+
+#[tokio::test]
+async fn an_event_that_is_not_to_be_compressed_is_not() {
+    let namespace = Namespace::new("/").on("send", async |socket, compress: bool| {
+        drop(socket.compress(compress).emit("text", &"a".repeat(2_000)));
+    });
+    let server = Server::new().namespace(namespace).bind("127.0.0.1:0").await;
+    let server = server.expect("a free port");
+    let mut polling = Polling::handshake(server.local_addr(), "/socket.io/").await;
+    polling.post("40").await;
+    assert!(polling.get().await.text().starts_with("40{"));
+    let target = polling.target();
+    let headers = [("Accept-Encoding", "gzip")];
+    for (compress, coding) in [(false, None), (true, Some("gzip"))] {
+        polling.post(format!("42[\"send\",{compress}]")).await;
+        let response = polling.gets.request("GET", &target, &headers, "").await;
+        assert_eq!(response.header("content-encoding"), coding);
+        assert!(decoded(&response).starts_with("42[\"text\",\"aaa"));
+    }
 }

@@ -25,8 +25,13 @@ pub(super) async fn poll(core: &Core, session: Session, coding: Option<Coding>) 
     let mut unfinished = Unfinished::new(&session, Input::PollAborted);
     let response = match answer.await {
         Ok(body) => {
+            let compress = body.compress;
             let response = payload(body, session.request().jsonp.as_deref());
-            compressed(core, response, coding).await
+            if compress {
+                compressed(core, response, coding).await
+            } else {
+                response
+            }
         }
         // A second GET at the same time, or the session is over.
         Err(_) => empty(StatusCode::BAD_REQUEST),
