@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub const GRACE: Duration = Duration::from_millis(500);
 
 /// Variations of the contracts that `ferriwire` does not offer yet.
-const UNSUPPORTED: [(&str, &str); 2] = [("EIO3", "1"), ("DEFLATE", "1")];
+const UNSUPPORTED: [(&str, &str); 1] = [("DEFLATE", "1")];
 
 /// What a server returns: an error ends the program with status 1.
 pub type Outcome = Result<(), Box<dyn Error>>;
@@ -59,6 +59,12 @@ pub fn run(default_port: u16, serve: impl AsyncFnOnce(SocketAddr) -> Outcome) ->
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, error),
     }
+}
+
+/// Whether the environment asks for Engine.IO 3 as well.
+#[must_use]
+pub fn eio3() -> bool {
+    std::env::var("EIO3").is_ok_and(|set| set == "1")
 }
 
 /// Says where the server accepts connections, and waits for SIGTERM.

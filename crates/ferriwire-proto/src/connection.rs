@@ -18,6 +18,7 @@
 //! as may be joined.
 
 mod namespaces;
+mod query;
 #[cfg(test)]
 mod tests;
 mod violation;
@@ -74,6 +75,10 @@ pub struct Connection {
     connect_deadline: Option<Instant>,
     /// While attachments are missing.
     attachments_deadline: Option<Instant>,
+    /// The client speaks Socket.IO 4.
+    is_protocol_4: bool,
+    /// What the last CONNECT of such a client presents, an object of JSON.
+    query: Option<Box<str>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +172,27 @@ impl Connection {
             phase: Phase::Open,
             connect_deadline: now.checked_add(config.connect_timeout),
             attachments_deadline: None,
+            is_protocol_4: false,
+            query: None,
             config,
+        }
+    }
+
+    /// The same for a client of Socket.IO 4, which comes over Engine.IO 3: it joins `/` without
+    /// asking, and presents the query of a namespace's name instead of an object.
+    #[must_use]
+    pub fn with_protocol_4(mut self) -> Self {
+        self.is_protocol_4 = true;
+        self
+    }
+
+    /// To be called once, at the beginning: a client of Socket.IO 4 joins `/`. Answer it as
+    /// [`Incoming::Connect`].
+    pub fn join_main(&mut self) -> Option<Key> {
+        if self.is_protocol_4 {
+            self.namespaces.join("/").ok()
+        } else {
+            None
         }
     }
 
@@ -198,11 +223,22 @@ impl Connection {
             return Ok(None);
         }
         let outcome = match self.decoder.decode(message, &self.config.limits) {
-            Ok(Decoded::Packet(packet)) => {
+            Ok(Decoded::Packet(mut packet)) => {
                 self.attachments_deadline = None;
+                if self.is_protocol_4 {
+                    let query;
+                    (packet.namespace, query) = query::split(packet.namespace);
+                    if let Body::Connect(payload) = &mut packet.body {
+                        self.query = query.map(query::to_object);
+                        *payload = self.query.as_deref().map(Payload::Json);
+                    }
+                }
                 self.namespaces.route(packet)
             }
-            Ok(Decoded::Announced { namespace }) => {
+            Ok(Decoded::Announced { mut namespace }) => {
+                if self.is_protocol_4 {
+                    (namespace, _) = query::split(namespace);
+                }
                 self.attachments_deadline = now.checked_add(self.config.attachments_timeout);
                 // Before any attachment is kept.
                 self.namespaces.joined(namespace).map(|_| None)
@@ -249,6 +285,7 @@ impl Connection {
     /// What to do next. Also frees what the last [`Incoming`] was borrowed from.
     pub fn poll_output(&mut self) -> Output {
         self.decoder.release();
+        self.query = None;
         match self.phase {
             Phase::Open => {
                 let deadlines = [self.connect_deadline, self.attachments_deadline];

@@ -85,6 +85,20 @@ impl ConnectError {
         self
     }
 
+    /// The data, unless it counts as nothing in JavaScript.
+    pub(crate) fn truthy_data(&self) -> Option<&Value> {
+        let data = self.data.as_ref()?;
+        let is_nothing = match data {
+            Value::Null => true,
+            other => {
+                other.as_bool() == Some(false)
+                    || other.as_str() == Some("")
+                    || other.as_f64() == Some(0.0)
+            }
+        };
+        (!is_nothing).then_some(data)
+    }
+
     /// The message.
     #[must_use]
     pub fn message(&self) -> &str {

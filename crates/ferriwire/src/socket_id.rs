@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ferriwire_proto::engine::SessionId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Identifies one socket: one client's membership of one namespace.
@@ -24,6 +25,19 @@ impl SocketId {
     #[must_use]
     pub fn from_random(bytes: [u8; 15]) -> Self {
         Self(URL_SAFE_NO_PAD.encode(bytes).into())
+    }
+
+    /// The identifier that a client of Socket.IO 4 gives its socket: that of the session in `/`, with
+    /// the namespace in front elsewhere.
+    pub(crate) fn of_session(
+        namespace: &str,
+        session: &SessionId,
+    ) -> Result<Self, InvalidSocketId> {
+        let session = session.as_str();
+        match namespace {
+            "/" => session.parse(),
+            other => format!("{other}#{session}").parse(),
+        }
     }
 
     /// The text.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use contract_servers::{GRACE, Outcome, codec, limits, ready, run};
+use contract_servers::{GRACE, Outcome, codec, eio3, limits, ready, run};
 use ferriwire::{Args, Config, ConnectError, Event, Handshake, Namespace, Origins, Server, Value};
 
 const MESSAGE: Event<Args> = Event::new("message");
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
                     .connect_timeout(Duration::from_secs(1))
                     .max_payload(1_000_000),
             )
+            .allow_eio3(eio3())
             .origins(Origins::any());
         let server = Server::new()
             .config(config)

@@ -1,6 +1,6 @@
 //! A server for real clients of every language.
 //!
-//! Engine.IO 3 and WebTransport follow when `ferriwire` speaks them.
+//! Clients of Engine.IO 3 are always taken. WebTransport follows when `ferriwire` speaks it.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
                     .connect_timeout(Duration::from_secs(3))
                     .max_payload(1_000_000),
             )
+            .allow_eio3(true)
             .origins(Origins::any());
         let server = Server::new()
             .config(config)

@@ -128,6 +128,22 @@ impl Codec {
             Self::MessagePack => msgpack::encode_connect_error(namespace, payload),
         }
     }
+
+    /// Encodes the refusal of a CONNECT for a client of Socket.IO 4, to whom it may be any value.
+    ///
+    /// # Errors
+    ///
+    /// When `payload` cannot be sent.
+    pub fn encode_error<P: Serialize + ?Sized>(
+        &self,
+        namespace: &str,
+        payload: &P,
+    ) -> Result<Encoded, EncodeError> {
+        match self {
+            Self::Json => json::encode_error(namespace, payload),
+            Self::MessagePack => msgpack::encode_error(namespace, payload),
+        }
+    }
 }
 
 /// Puts the packets of one connection together from its messages.

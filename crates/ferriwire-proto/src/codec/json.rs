@@ -16,6 +16,6 @@ mod tests;
 
 pub use decode::Decoder;
 pub use encode::{
-    encode_ack, encode_connect, encode_connect_error, encode_disconnect, encode_event,
-    encode_stamped_event,
+    encode_ack, encode_connect, encode_connect_error, encode_disconnect, encode_error,
+    encode_event, encode_stamped_event,
 };

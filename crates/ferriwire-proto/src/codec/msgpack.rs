@@ -27,7 +27,7 @@ mod write;
 
 pub use decode::Decoder;
 pub use encode::{
-    encode_ack, encode_connect, encode_connect_error, encode_disconnect, encode_event,
-    encode_stamped_event,
+    encode_ack, encode_connect, encode_connect_error, encode_disconnect, encode_error,
+    encode_event, encode_stamped_event,
 };
 pub(crate) use list::List;

@@ -5,7 +5,7 @@ use std::task::Context;
 use std::time::Instant;
 
 use ferriwire_proto::connection::{self, Incoming, Output, Violation};
-use ferriwire_proto::engine::{CloseReason, Message};
+use ferriwire_proto::engine::{CloseReason, Message, Revision};
 
 use super::namespaces::Namespaces;
 use super::reason::DisconnectReason;
@@ -30,8 +30,12 @@ impl Connection {
         namespaces: Arc<Namespaces>,
         now: Instant,
     ) -> Self {
+        let mut protocol = connection::Connection::new(config.connection(), &config.codec, now);
+        if session.request().revision() == Revision::V3 {
+            protocol = protocol.with_protocol_4();
+        }
         Self {
-            protocol: connection::Connection::new(config.connection(), &config.codec, now),
+            protocol,
             sockets: Sockets::new(session.clone(), config, namespaces),
             session,
             deadline: None,
@@ -67,6 +71,9 @@ impl Connection {
 
 impl SessionHandler for Connection {
     fn opened(&mut self, _: Instant, cx: &mut Context<'_>) {
+        if let Some(key) = self.protocol.join_main() {
+            self.sockets.authorize(key, "/", None, cx);
+        }
         self.drain(cx);
     }
 

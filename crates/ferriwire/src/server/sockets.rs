@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use ferriwire_proto::codec::{Arguments, OwnedArguments, Payload, Violation};
+use ferriwire_proto::codec::{Arguments, EncodeError, OwnedArguments, Payload, Violation};
 use ferriwire_proto::connection::Key;
-use ferriwire_proto::engine::{CloseReason, Transport};
+use ferriwire_proto::encoded::Encoded;
+use ferriwire_proto::engine::{CloseReason, Revision, Transport};
 use ferriwire_proto::packet::AckId;
 use serde::Serialize;
 
@@ -164,7 +165,7 @@ impl Sockets {
         let Some(serving) = self.namespaces.get(namespace) else {
             tracing::debug!(namespace, "unknown namespace refused");
             self.verdicts.push(Verdict::Refused(key));
-            return self.refuse(namespace, &ConnectError::new("Invalid namespace"));
+            return self.refuse_unknown(namespace);
         };
         // Handlers of events wait when there are too many, but the hooks of a socket do not.
         if self.running.len() >= self.config.limits.max_running_handlers {
@@ -190,15 +191,16 @@ impl Sockets {
     }
 
     fn admit(&mut self, key: Key, hub: &Arc<Hub>, admit: Admit, cx: &mut Context<'_>) {
-        let mut random = [0; 15];
-        if let Err(error) = getrandom::fill(&mut random) {
-            tracing::error!(%error, "no random bytes for a socket id");
+        let Some(id) = self.new_id(hub) else {
             self.end_joining(key);
             return self.refuse(hub.name(), &ConnectError::new("internal error"));
-        }
-        let id = SocketId::from_random(random);
-        let accepted = Accepted { sid: id.as_str() };
-        let connect = match hub.encode_connect(&accepted) {
+        };
+        let connect = if self.speaks_protocol_4() {
+            hub.encode_connect(&())
+        } else {
+            hub.encode_connect(&Accepted { sid: id.as_str() })
+        };
+        let connect = match connect {
             Ok(connect) => Arc::new(connect),
             Err(error) => {
                 tracing::error!(%error, "a CONNECT packet cannot be written");
@@ -223,8 +225,50 @@ impl Sockets {
         }
     }
 
+    /// The id of a new socket. Clients of Socket.IO 4 make up theirs from the session's, so that ours
+    /// has to be the same.
+    fn new_id(&self, hub: &Hub) -> Option<SocketId> {
+        if self.speaks_protocol_4() {
+            let id = SocketId::of_session(hub.name(), self.session.id());
+            return id
+                .inspect_err(|error| tracing::debug!(%error, "no socket id"))
+                .ok();
+        }
+        let mut random = [0; 15];
+        match getrandom::fill(&mut random) {
+            Ok(()) => Some(SocketId::from_random(random)),
+            Err(error) => {
+                tracing::error!(%error, "no random bytes for a socket id");
+                None
+            }
+        }
+    }
+
+    fn speaks_protocol_4(&self) -> bool {
+        self.session.request().revision() == Revision::V3
+    }
+
     pub(crate) fn refuse(&self, namespace: &str, error: &ConnectError) {
-        match self.config.codec.encode_connect_error(namespace, error) {
+        let codec = &self.config.codec;
+        let message = if !self.speaks_protocol_4() {
+            codec.encode_connect_error(namespace, error)
+        } else if let Some(data) = error.truthy_data() {
+            codec.encode_error(namespace, data)
+        } else {
+            codec.encode_error(namespace, error.message())
+        };
+        self.push_refusal(message);
+    }
+
+    /// An unknown namespace is refused with an object, whatever the client speaks.
+    fn refuse_unknown(&self, namespace: &str) {
+        let error = ConnectError::new("Invalid namespace");
+        let codec = &self.config.codec;
+        self.push_refusal(codec.encode_connect_error(namespace, &error));
+    }
+
+    fn push_refusal(&self, message: Result<Encoded, EncodeError>) {
+        match message {
             // A client that has gone does not mind.
             Ok(message) => drop(self.session.push(&Arc::new(message), false)),
             Err(error) => tracing::error!(%error, "a refusal cannot be written"),

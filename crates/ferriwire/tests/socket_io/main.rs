@@ -24,6 +24,7 @@ mod namespaces;
 mod order;
 mod panics;
 mod protocol;
+mod protocol_4;
 mod reasons;
 mod room_events;
 mod rooms;

@@ -133,6 +133,20 @@ pub fn encode_connect_error<P: Serialize + ?Sized>(
     })
 }
 
+/// Encodes the refusal of a CONNECT for a client of Socket.IO 4, to whom it may be any value.
+///
+/// # Errors
+///
+/// When `payload` cannot be sent.
+pub fn encode_error<P: Serialize + ?Sized>(
+    namespace: &str,
+    payload: &P,
+) -> Result<Encoded, EncodeError> {
+    encode_value(namespace, PacketKind::ConnectError, payload, |text| {
+        Some(text.len())
+    })
+}
+
 /// Encodes a packet whose payload is one value. `keep` says how much of its text is sent, or that
 /// such a packet cannot carry it.
 fn encode_value<P: Serialize + ?Sized>(

@@ -123,9 +123,25 @@ pub fn encode_connect_error<P: Serialize + ?Sized>(
     {
         return Err(EncodeError::Shape(kind));
     }
-    let mut packet = Packet::begin(kind, 3);
-    packet.data(&data);
-    Ok(packet.finish(namespace, Kind::Control))
+    Ok(refusal(namespace, &data))
+}
+
+/// Encodes the refusal of a CONNECT for a client of Socket.IO 4, to whom it may be any value.
+///
+/// # Errors
+///
+/// When `payload` cannot be sent.
+pub fn encode_error<P: Serialize + ?Sized>(
+    namespace: &str,
+    payload: &P,
+) -> Result<Encoded, EncodeError> {
+    Ok(refusal(namespace, &serialize_value(payload)?))
+}
+
+fn refusal(namespace: &str, data: &[u8]) -> Encoded {
+    let mut packet = Packet::begin(PacketKind::ConnectError, 3);
+    packet.data(data);
+    packet.finish(namespace, Kind::Control)
 }
 
 /// A packet that is being written, its entries in the order of the reference.
