@@ -51,7 +51,7 @@ impl RemoteSocket {
     }
 
     /// Sends it an event and waits for what its client answers, for
-    /// [`Config::ack_timeout`](crate::Config::ack_timeout).
+    /// [`Limits::ack_timeout`](crate::Limits::ack_timeout).
     ///
     /// # Errors
     ///
