@@ -27,6 +27,8 @@ pub enum Error {
     ReservedEvent(String),
     /// Two namespaces of one name were declared.
     DuplicateNamespace(String),
+    /// The pattern or regular expression of a dynamic namespace cannot be read.
+    InvalidNamespacePattern(String),
 }
 
 /// A message could not be sent.
@@ -87,6 +89,12 @@ impl fmt::Display for Error {
             Self::DuplicateNamespace(name) => {
                 write!(formatter, "namespace {name:?} is declared twice")
             }
+            Self::InvalidNamespacePattern(why) => {
+                write!(
+                    formatter,
+                    "names of a dynamic namespace cannot be read: {why}"
+                )
+            }
         }
     }
 }
@@ -100,7 +108,8 @@ impl std::error::Error for Error {
             | Self::NoClientBundle(_)
             | Self::InvalidCookie(_)
             | Self::ReservedEvent(_)
-            | Self::DuplicateNamespace(_) => None,
+            | Self::DuplicateNamespace(_)
+            | Self::InvalidNamespacePattern(_) => None,
         }
     }
 }

@@ -7,6 +7,8 @@ use ferriwire_proto::value::Value;
 use serde::Serialize;
 
 use crate::engine::Request;
+use crate::error::{EmitError, JoinError};
+use crate::server::Params;
 
 /// What a client presents when it joins a namespace: its `auth` payload, decoded, and the request
 /// that opened its session.
@@ -34,13 +36,29 @@ use crate::engine::Request;
 pub struct Handshake<T = Value> {
     /// The client's `auth` payload; `{}` when it sent none.
     pub auth: T,
+    /// The name of the namespace.
+    pub namespace: Arc<str>,
+    /// What its name says, for a [dynamic namespace](crate::Namespace::pattern).
+    pub params: Params,
     /// The request that opened the session; the handshake dereferences to it.
     pub request: Arc<Request>,
 }
 
-impl<T> Handshake<T> {
-    pub(crate) fn new(auth: T, request: Arc<Request>) -> Self {
-        Self { auth, request }
+/// All of it but the `auth` payload.
+pub(crate) struct Presented {
+    pub(crate) namespace: Arc<str>,
+    pub(crate) params: Params,
+    pub(crate) request: Arc<Request>,
+}
+
+impl Presented {
+    pub(crate) fn with<T>(self, auth: T) -> Handshake<T> {
+        Handshake {
+            auth,
+            namespace: self.namespace,
+            params: self.params,
+            request: self.request,
+        }
     }
 }
 
@@ -113,3 +131,18 @@ impl std::fmt::Display for ConnectError {
 }
 
 impl std::error::Error for ConnectError {}
+
+/// Refused because a room could not be joined; the client is told why.
+impl From<JoinError> for ConnectError {
+    fn from(error: JoinError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+/// Refused because a message could not be sent; the client is told no more than that.
+impl From<EmitError> for ConnectError {
+    fn from(error: EmitError) -> Self {
+        tracing::error!(%error, "middleware could not emit");
+        Self::new("internal error")
+    }
+}

@@ -54,8 +54,8 @@ pub use handshake::{ConnectError, Handshake};
 pub use rustls;
 pub use server::{
     Ack, Acknowledgement, Answer, Answers, Broadcast, Declared, DisconnectReason, Fresh,
-    ListenerId, Missing, Modified, Namespace, NamespaceHandle, RemoteSocket, Responses, RoomChange,
-    RoomEvent, RunningServer, Server, Socket, Target, Untyped,
+    ListenerId, Missing, Modified, Namespace, NamespaceHandle, Params, RemoteSocket, Responses,
+    RoomChange, RoomEvent, RunningServer, Server, Socket, Target, Untyped,
 };
 pub use socket_id::{InvalidSocketId, SocketId};
 

@@ -41,6 +41,6 @@ pub use choice::{Codec, Decoded, Decoder};
 pub use depth::MAX_DEPTH;
 pub use encode_error::EncodeError;
 pub use limits::{Limits, MAX_ATTACHMENTS};
-pub use payload::{Payload, decode_connect_payload};
+pub use payload::{OwnedPayload, Payload, decode_connect_payload};
 pub use untyped::{from_args, from_value, to_args, to_value};
 pub use violation::Violation;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
-use super::args::{Arguments, ArgumentsError};
+use super::args::{Arguments, ArgumentsError, OwnedArguments};
 
 /// What a CONNECT or a CONNECT_ERROR says: a value that was not parsed yet.
 #[derive(Clone, Copy)]
@@ -35,6 +35,44 @@ impl Payload<'_> {
             }
             error @ ArgumentsError::Syntax(_) => error,
         })
+    }
+}
+
+impl Payload<'_> {
+    /// The same in memory of its own, to be decoded later.
+    #[must_use]
+    pub fn to_owned(self) -> OwnedPayload {
+        match self {
+            Self::Json(text) => OwnedPayload::Json(text.to_owned()),
+            Self::MessagePack(argument) => OwnedPayload::MessagePack(argument.to_owned()),
+        }
+    }
+}
+
+/// A [`Payload`] that owns what it says.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum OwnedPayload {
+    /// The text of a JSON value.
+    Json(String),
+    /// A value in a message of MessagePack, as the only argument.
+    MessagePack(OwnedArguments),
+}
+
+impl OwnedPayload {
+    /// To be decoded.
+    #[must_use]
+    pub fn as_payload(&self) -> Payload<'_> {
+        match self {
+            Self::Json(text) => Payload::Json(text),
+            Self::MessagePack(argument) => Payload::MessagePack(argument.as_arguments()),
+        }
+    }
+}
+
+impl fmt::Debug for OwnedPayload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_payload().fmt(f)
     }
 }
 

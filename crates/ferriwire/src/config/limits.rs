@@ -44,6 +44,7 @@ pub struct Limits {
     pub(crate) max_pending_acks: usize,
     pub(crate) max_rooms_per_socket: usize,
     pub(crate) max_namespaces: usize,
+    pub(crate) max_dynamic_namespaces: usize,
     pub(crate) max_head_bytes: usize,
     pub(crate) max_headers: usize,
     pub(crate) head_timeout: Duration,
@@ -77,6 +78,7 @@ impl Default for Limits {
             max_pending_acks: 1_000,
             max_rooms_per_socket: 1_000,
             max_namespaces: 32,
+            max_dynamic_namespaces: 10_000,
             max_head_bytes: 16 * 1024,
             max_headers: 100,
             head_timeout: Duration::from_secs(10),
@@ -342,6 +344,14 @@ impl Limits {
     #[must_use]
     pub fn max_namespaces(mut self, namespaces: usize) -> Self {
         self.max_namespaces = namespaces;
+        self
+    }
+
+    /// How many children all dynamic namespaces of the server may have together. Default 10,000
+    /// (reference: no limit); beyond it a client that wants a new one is refused.
+    #[must_use]
+    pub fn max_dynamic_namespaces(mut self, namespaces: usize) -> Self {
+        self.max_dynamic_namespaces = namespaces;
         self
     }
 

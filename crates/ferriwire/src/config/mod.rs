@@ -54,6 +54,7 @@ pub struct Config {
     pub(crate) jsonp: bool,
     pub(crate) ping_interval: Duration,
     pub(crate) ping_timeout: Duration,
+    pub(crate) cleanup_empty_child_namespaces: bool,
     pub(crate) limits: Limits,
     pub(crate) drain_pause: Duration,
     pub(crate) shutdown_grace: Duration,
@@ -79,6 +80,7 @@ impl Default for Config {
             jsonp: false,
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
+            cleanup_empty_child_namespaces: true,
             limits: Limits::default(),
             drain_pause: Duration::from_secs(1),
             shutdown_grace: Duration::from_secs(30),
@@ -169,6 +171,15 @@ impl Config {
     #[must_use]
     pub fn ping_timeout(mut self, timeout: Duration) -> Self {
         self.ping_timeout = timeout;
+        self
+    }
+
+    /// Whether a child of a dynamic namespace is removed when its last client has left. Default
+    /// `true` (reference: `false`). Mirrors `cleanupEmptyChildNamespaces`. Without it every name that
+    /// a client may choose stays in memory.
+    #[must_use]
+    pub fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
+        self.cleanup_empty_child_namespaces = cleanup;
         self
     }
 

@@ -121,6 +121,9 @@ pub struct Stats {
     pub handler_panics: u64,
     /// Acknowledgements that nobody waited for. Socket.IO only.
     pub unexpected_acks: u64,
+    /// Events whose arguments did not fit a handler's type; who asked for an acknowledgement got an
+    /// error. Socket.IO only.
+    pub unfit_payloads: u64,
 }
 
 impl Stats {
@@ -209,6 +212,7 @@ impl Counters {
             dropped_events: 0,
             handler_panics: 0,
             unexpected_acks: 0,
+            unfit_payloads: 0,
         }
     }
 }

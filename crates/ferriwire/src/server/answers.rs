@@ -181,11 +181,12 @@ impl<A> Responses<A> {
 /// the timeout come as [`AckError::Timeout`] then. Dropping this forgets all that have not come.
 #[must_use = "the event is sent, but its answers are only seen by reading this"]
 pub struct Answers<A> {
-    id: AckId,
+    /// The numbers of the event, one for each namespace that it was sent to, and who was asked there
+    /// and is not known to have answered.
+    owing: Vec<(AckId, BTreeMap<SocketId, Arc<Membership>>)>,
     /// As many answers as receivers, each once.
     incoming: mpsc::UnboundedReceiver<RawAnswer>,
-    /// Who was asked and is not known to have answered.
-    owing: BTreeMap<SocketId, Arc<Membership>>,
+    sender: mpsc::UnboundedSender<RawAnswer>,
     /// How many receivers have not been accounted for.
     missing: usize,
     timer: Timer,
@@ -193,46 +194,53 @@ pub struct Answers<A> {
 }
 
 impl<A: DeserializeOwned> Answers<A> {
-    /// Has `send` send a broadcast to those for whom it is told `true`: those who may be asked.
-    pub(crate) fn collect_from(
-        id: AckId,
-        timeout: Duration,
-        send: impl FnOnce(&mut dyn FnMut(&Arc<Membership>) -> bool),
-    ) -> Self {
+    /// Of nobody so far.
+    pub(crate) fn new(timeout: Duration) -> Self {
         let (sender, incoming) = mpsc::unbounded_channel();
-        let answered = sender.clone();
+        Self {
+            owing: Vec::new(),
+            incoming,
+            sender,
+            missing: 0,
+            timer: Timer::new(timeout),
+            answer: PhantomData,
+        }
+    }
+
+    /// Has `send` send a broadcast in one namespace to those for whom it is told `true`: those who may
+    /// be asked.
+    pub(crate) fn collect_from(
+        &mut self,
+        id: AckId,
+        send: impl FnOnce(&mut dyn FnMut(&Arc<Membership>) -> bool),
+    ) {
+        let answered = self.sender.clone();
         let collector: Collector = Arc::new(move |socket, answer| {
             // Whoever does not read the answers any more has no use for this one.
             let _ = answered.send((socket.clone(), answer));
         });
         let mut owing = BTreeMap::new();
-        let mut missing = 0;
         send(&mut |membership| {
-            missing += 1;
+            self.missing += 1;
             match membership.expect_answer(id, &collector) {
                 Ok(()) => {
                     owing.insert(membership.id().clone(), Arc::clone(membership));
                     true
                 }
                 Err(error) => {
-                    let _ = sender.send((membership.id().clone(), Err(error)));
+                    let _ = self.sender.send((membership.id().clone(), Err(error)));
                     false
                 }
             }
         });
-        Self {
-            id,
-            incoming,
-            owing,
-            missing,
-            timer: Timer::new(timeout),
-            answer: PhantomData,
-        }
+        self.owing.push((id, owing));
     }
 
-    /// Those who were asked, as long as no answer has been read.
+    /// Those who were asked in the last namespace, as long as no answer has been read.
     pub(crate) fn receivers(&self) -> Vec<Arc<Membership>> {
-        self.owing.values().cloned().collect()
+        let last = self.owing.last();
+        last.map(|(_, owing)| owing.values().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// The next answer; `None` when every receiver is accounted for.
@@ -280,10 +288,13 @@ impl<A: DeserializeOwned> Answers<A> {
 
     /// Somebody who has not answered when the time is up, and need not do so any more.
     fn overdue(&mut self) -> Option<SocketId> {
-        while let Some((socket, membership)) = self.owing.pop_first() {
-            if membership.forget_ack(self.id) {
-                return Some(socket);
+        while let Some((id, owing)) = self.owing.last_mut() {
+            while let Some((socket, membership)) = owing.pop_first() {
+                if membership.forget_ack(*id) {
+                    return Some(socket);
+                }
             }
+            self.owing.pop();
         }
         None
     }
@@ -315,7 +326,8 @@ impl<A: DeserializeOwned> Stream for Answers<A> {
             return Poll::Ready(None);
         };
         self.missing -= 1;
-        self.owing.remove(&socket);
+        let mut owing = self.owing.iter_mut();
+        owing.find_map(|(_, owing)| owing.remove(&socket));
         let result = answer.and_then(|arguments| decode(&arguments));
         Poll::Ready(Some(Answer { socket, result }))
     }
@@ -323,8 +335,10 @@ impl<A: DeserializeOwned> Stream for Answers<A> {
 
 impl<A> Drop for Answers<A> {
     fn drop(&mut self) {
-        for membership in self.owing.values() {
-            membership.forget_ack(self.id);
+        for (id, owing) in &self.owing {
+            for membership in owing.values() {
+                membership.forget_ack(*id);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Addressing many sockets, from a socket or from anywhere.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ferriwire_proto::encoded::Encoded;
@@ -12,8 +12,10 @@ use serde::Serialize;
 use super::answers::Answers;
 use super::hub::{Data, Hub};
 use super::membership::Membership;
+use super::namespaces::Namespaces;
 use super::remote::RemoteSocket;
 pub use super::rooms::Target;
+use super::seat::Children;
 use crate::error::EmitError;
 use crate::event::Accepts;
 use crate::socket_id::SocketId;
@@ -45,19 +47,44 @@ pub struct Broadcast {
     latest: Option<Arc<str>>,
 }
 
-/// The namespace, if there is one of that name.
+/// Which namespace, or namespaces.
 #[derive(Clone, Debug)]
 pub(crate) enum Addressed {
     Hub(Arc<Hub>),
-    Missing(Arc<str>),
+    /// The one that has this name when it is spoken to.
+    Named(Weak<Namespaces>, Arc<str>),
+    /// All children of a dynamic namespace.
+    Children(Arc<Children>),
 }
 
 impl Addressed {
-    pub(crate) fn hub(&self) -> Result<&Arc<Hub>, EmitError> {
+    /// Calls `visit` with each namespace that there is now. A child that may come but is not there
+    /// has no sockets, and is no error.
+    pub(crate) fn each<F>(&self, mut visit: F) -> Result<(), EmitError>
+    where
+        F: FnMut(&Arc<Hub>) -> Result<(), EmitError>,
+    {
         match self {
-            Self::Hub(hub) => Ok(hub),
-            Self::Missing(name) => Err(EmitError::NoSuchNamespace(name.as_ref().to_owned())),
+            Self::Hub(hub) => match hub.child().filter(|child| child.is_retired()) {
+                None => visit(hub),
+                Some(child) => named(child.namespaces(), hub.name(), visit),
+            },
+            Self::Named(namespaces, name) => named(namespaces, name, visit),
+            Self::Children(children) => children.all().iter().try_for_each(visit),
         }
+    }
+}
+
+fn named<F>(namespaces: &Weak<Namespaces>, name: &str, mut visit: F) -> Result<(), EmitError>
+where
+    F: FnMut(&Arc<Hub>) -> Result<(), EmitError>,
+{
+    let missing = || EmitError::NoSuchNamespace(name.to_owned());
+    let namespaces = namespaces.upgrade().ok_or_else(missing)?;
+    match namespaces.hub(name) {
+        Some(hub) => visit(&hub),
+        None if namespaces.may_come(name) => Ok(()),
+        None => Err(missing()),
     }
 }
 
@@ -137,21 +164,22 @@ impl Broadcast {
         E: Accepts<P>,
         P: Serialize,
     {
-        let hub = self.namespace.hub()?;
-        let message = hub.encode_event(None, event.name(), &payload)?;
-        let message = Arc::new(self.modify(hub, message));
-        let (to, except) = (&self.to, &self.except);
-        if hub.is_observed() {
-            let mut receivers = Vec::new();
-            hub.broadcast(to, except, &message, self.volatile, |receiver| {
-                receivers.push(Arc::clone(receiver));
-                true
-            });
-            hub.show_outgoing(&receivers, event.name(), &payload);
-        } else {
-            hub.broadcast(to, except, &message, self.volatile, |_| true);
-        }
-        Ok(())
+        self.namespace.each(|hub| {
+            let message = hub.encode_event(None, event.name(), &payload)?;
+            let message = Arc::new(self.modify(hub, message));
+            let (to, except) = (&self.to, &self.except);
+            if hub.is_observed() {
+                let mut receivers = Vec::new();
+                hub.broadcast(to, except, &message, self.volatile, |receiver| {
+                    receivers.push(Arc::clone(receiver));
+                    true
+                });
+                hub.show_outgoing(&receivers, event.name(), &payload);
+            } else {
+                hub.broadcast(to, except, &message, self.volatile, |_| true);
+            }
+            Ok(())
+        })
     }
 
     /// Sends an event to all that are addressed, and returns their answers as they come.
@@ -178,16 +206,19 @@ impl Broadcast {
         E: Accepts<P>,
         P: Serialize,
     {
-        let hub = self.namespace.hub()?;
-        let id = hub.next_ack();
-        let message = hub.encode_event(Some(id), event.name(), &payload)?;
-        let message = Arc::new(self.modify(hub, message));
-        let answers = Answers::collect_from(id, self.timeout, |receiver| {
-            hub.broadcast(&self.to, &self.except, &message, self.volatile, receiver);
-        });
-        if hub.is_observed() {
-            hub.show_outgoing(&answers.receivers(), event.name(), &payload);
-        }
+        let mut answers = Answers::new(self.timeout);
+        self.namespace.each(|hub| {
+            let id = hub.next_ack();
+            let message = hub.encode_event(Some(id), event.name(), &payload)?;
+            let message = Arc::new(self.modify(hub, message));
+            answers.collect_from(id, |receiver| {
+                hub.broadcast(&self.to, &self.except, &message, self.volatile, receiver);
+            });
+            if hub.is_observed() {
+                hub.show_outgoing(&answers.receivers(), event.name(), &payload);
+            }
+            Ok(())
+        })?;
         Ok(answers)
     }
 
@@ -237,7 +268,7 @@ impl Broadcast {
         let selected = self.select()?;
         for room in rooms {
             for (socket, _) in &selected {
-                socket.hub().leave(socket, room.as_ref());
+                socket.leave(room.as_ref());
             }
         }
         Ok(())
@@ -281,14 +312,13 @@ impl Broadcast {
         reason = "other nodes of a cluster have to be asked"
     )]
     pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, EmitError> {
-        let hub = self.namespace.hub()?;
-        let selected = hub.select(&self.to, &self.except);
-        let hooks = hub.hooks();
-        let sockets = selected.into_iter().map(|(socket, data)| RemoteSocket {
+        let selected = self.select()?.into_iter();
+        let sockets = selected.map(|(socket, data)| RemoteSocket {
             id: socket.id().clone(),
             rooms: socket.rooms(),
-            data: hooks
-                .as_ref()
+            data: socket
+                .hub()
+                .hooks()
                 .map_or(Value::Null, |hooks| hooks.public(&data)),
             address: Self::new(self.namespace.clone(), self.timeout).to(socket.id()),
         });
@@ -296,7 +326,12 @@ impl Broadcast {
     }
 
     fn select(&self) -> Result<Vec<(Arc<Membership>, Data)>, EmitError> {
-        Ok(self.namespace.hub()?.select(&self.to, &self.except))
+        let mut selected = Vec::new();
+        self.namespace.each(|hub| {
+            selected.extend(hub.select(&self.to, &self.except));
+            Ok(())
+        })?;
+        Ok(selected)
     }
 
     /// Writes the modifiers into the message.

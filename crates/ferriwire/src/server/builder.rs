@@ -49,10 +49,11 @@ impl Server {
     /// A server without namespaces: every client is refused.
     #[must_use]
     pub fn new() -> Self {
+        let shards = shard_count();
         Self {
             config: Config::new(),
-            namespaces: Arc::new(Namespaces::default()),
-            shards: shard_count(),
+            namespaces: Arc::new(Namespaces::new(shards)),
+            shards,
             mistake: None,
         }
     }
@@ -81,17 +82,44 @@ impl Server {
             self.mistake
                 .get_or_insert_with(|| Error::ReservedEvent(name.to_owned()));
         }
-        let serving = namespace.serve(self.shards);
-        let hub = Arc::clone(serving.hub());
-        if !self.namespaces.add(serving) {
-            let name = hub.name().as_ref().to_owned();
-            self.mistake.get_or_insert(Error::DuplicateNamespace(name));
-        }
-        NamespaceHandle::new(Addressed::Hub(hub), self.config.limits.ack_timeout)
+        let ack_timeout = self.config.limits.ack_timeout;
+        let addressed = match self.namespaces.add(namespace.serve(), ack_timeout) {
+            Ok(addressed) => addressed,
+            Err(error) => {
+                self.mistake.get_or_insert(error);
+                Addressed::Children(Arc::default())
+            }
+        };
+        NamespaceHandle::new(addressed, ack_timeout)
+    }
+
+    /// Calls `hook` with each namespace that is added after this, but for the main one, and with each
+    /// child of a dynamic namespace, before anybody joins it. It must not block: others who
+    /// want to join a new child wait for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{Namespace, Server};
+    ///
+    /// let server = Server::new()
+    ///     .on_new_namespace(|namespace| println!("new: {:?}", namespace.name()))
+    ///     .namespace(Namespace::pattern("/orders/{id}"));
+    /// ```
+    #[must_use]
+    #[doc(alias = "new_namespace")]
+    pub fn on_new_namespace<F>(self, hook: F) -> Self
+    where
+        F: Fn(NamespaceHandle) + Send + Sync + 'static,
+    {
+        self.namespaces.on_new(Arc::new(hook));
+        self
     }
 
     /// A handle to a namespace, for emitting from anywhere. It works before the server starts, and
-    /// without such a namespace it answers [`EmitError::NoSuchNamespace`](crate::EmitError).
+    /// as long as there is no such namespace it answers
+    /// [`EmitError::NoSuchNamespace`](crate::EmitError). A child of a dynamic namespace in which
+    /// nobody is has no receivers, and that is no error.
     #[must_use]
     #[doc(alias = "of")]
     pub fn handle(&self, namespace: &str) -> NamespaceHandle {
@@ -253,8 +281,7 @@ impl Application for SocketIo {
     }
 
     fn count_into(&self, stats: &mut Stats) {
-        stats.handler_panics = self.namespaces.handler_panics();
-        stats.unexpected_acks = self.namespaces.unexpected_acks();
+        self.namespaces.counters().count_into(stats);
     }
 }
 
@@ -278,6 +305,23 @@ impl RunningServer {
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         self.listening.local_addrs()
+    }
+
+    /// Serves one more namespace from now on.
+    ///
+    /// # Errors
+    ///
+    /// There is a namespace of that name; its pattern cannot be read; a handler is declared for a
+    /// reserved event.
+    pub fn add<D: Send + Sync + 'static, S>(
+        &self,
+        namespace: Namespace<D, S>,
+    ) -> Result<NamespaceHandle<D>, Error> {
+        if let Some(name) = namespace.reserved_event() {
+            return Err(Error::ReservedEvent(name.to_owned()));
+        }
+        let addressed = self.namespaces.add(namespace.serve(), self.ack_timeout)?;
+        Ok(NamespaceHandle::new(addressed, self.ack_timeout))
     }
 
     /// As [`Server::handle`].
@@ -322,10 +366,10 @@ impl IntoFuture for RunningServer {
     }
 }
 
-fn handle(namespaces: &Namespaces, name: &str, ack_timeout: Duration) -> NamespaceHandle {
+fn handle(namespaces: &Arc<Namespaces>, name: &str, ack_timeout: Duration) -> NamespaceHandle {
     let addressed = match namespaces.hub(name) {
         Some(hub) => Addressed::Hub(hub),
-        None => Addressed::Missing(name.into()),
+        None => Addressed::Named(Arc::downgrade(namespaces), name.into()),
     };
     NamespaceHandle::new(addressed, ack_timeout)
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -56,6 +55,29 @@ impl<D> NamespaceHandle<D> {
     #[must_use]
     pub fn untyped(&self) -> NamespaceHandle {
         NamespaceHandle::new(self.namespace.clone(), self.ack_timeout)
+    }
+
+    /// The namespace's name; `None` for the handle to a dynamic namespace, which stands for all its
+    /// children.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match &self.namespace {
+            Addressed::Hub(hub) => Some(hub.name()),
+            Addressed::Named(_, name) => Some(name),
+            Addressed::Children(_) => None,
+        }
+    }
+
+    /// The children that a dynamic namespace has now, in the order of their names; none for another
+    /// namespace.
+    #[must_use]
+    pub fn children(&self) -> Vec<Self> {
+        let Addressed::Children(children) = &self.namespace else {
+            return Vec::new();
+        };
+        let children = children.all().into_iter().map(Addressed::Hub);
+        let handle = |child| Self::new(child, self.ack_timeout);
+        children.map(handle).collect()
     }
 
     /// All sockets of the namespace.
@@ -136,7 +158,13 @@ impl<D> NamespaceHandle<D> {
     /// How many sockets are in the namespace on this node; none if there is no such namespace.
     #[must_use]
     pub fn socket_count(&self) -> usize {
-        self.namespace.hub().map_or(0, |hub| hub.len())
+        let mut count = 0;
+        // Where there is no namespace there is no socket.
+        let _ = self.namespace.each(|hub| {
+            count += hub.len();
+            Ok(())
+        });
+        count
     }
 }
 
@@ -160,10 +188,12 @@ impl<D: Send + Sync + 'static> NamespaceHandle<D> {
     /// ```
     #[must_use]
     pub fn sockets_in(&self, target: impl Into<Target>) -> Vec<Socket<D>> {
-        let Ok(hub) = self.namespace.hub() else {
-            return Vec::new();
-        };
-        let selected = hub.select(&[target.into()], &[]);
+        let (target, mut selected) = ([target.into()], Vec::new());
+        // Where there is no namespace there is no socket.
+        let _ = self.namespace.each(|hub| {
+            selected.extend(hub.select(&target, &[]));
+            Ok(())
+        });
         let typed = selected.into_iter().filter_map(|(membership, data)| {
             // All sockets of one namespace have data of one type.
             Some(Socket::new(membership, data.downcast().ok()?))
@@ -180,13 +210,10 @@ impl<D> Clone for NamespaceHandle<D> {
 
 impl<D> fmt::Debug for NamespaceHandle<D> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name: &Arc<str> = match &self.namespace {
-            Addressed::Hub(hub) => hub.name(),
-            Addressed::Missing(name) => name,
-        };
-        formatter
-            .debug_tuple("NamespaceHandle")
-            .field(name)
-            .finish()
+        let mut debug = formatter.debug_tuple("NamespaceHandle");
+        match self.name() {
+            Some(name) => debug.field(&name).finish(),
+            None => debug.field(&self.namespace).finish(),
+        }
     }
 }

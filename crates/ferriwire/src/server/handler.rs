@@ -129,6 +129,7 @@ pub(crate) fn answer_mismatch(
     path: String,
     message: &str,
 ) {
+    membership.hub().counters().payload_did_not_fit();
     tracing::warn!(
         event = name,
         path,

@@ -17,8 +17,10 @@ use serde::Serialize;
 
 use super::hooks::Hooks;
 use super::membership::Membership;
+use super::namespaces::Counters;
 use super::room_events::Census;
 use super::rooms::{Rooms, Target};
+use super::seat::Child;
 use crate::engine::Session;
 use crate::engine::outbox::Push;
 use crate::error::JoinError;
@@ -40,6 +42,10 @@ pub(crate) struct Hub {
     census: Option<Box<Census>>,
     /// How many listeners of single sockets want to see what is sent.
     observers: AtomicUsize,
+    /// Of all namespaces of the server.
+    counters: Arc<Counters>,
+    /// Present in the children of dynamic namespaces.
+    child: Option<Box<Child>>,
 }
 
 /// What a broadcast needs of a member.
@@ -54,7 +60,13 @@ struct Member {
 pub(crate) type Data = Arc<dyn Any + Send + Sync>;
 
 impl Hub {
-    pub(crate) fn new(name: &str, shards: usize, hooks: Arc<dyn Hooks>) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        shards: usize,
+        hooks: Arc<dyn Hooks>,
+        counters: Arc<Counters>,
+        child: Option<Box<Child>>,
+    ) -> Self {
         Self {
             name: name.into(),
             codec: OnceLock::new(),
@@ -66,6 +78,8 @@ impl Hub {
             census: hooks.sees_rooms().then(Box::default),
             hooks: Arc::downgrade(&hooks),
             observers: AtomicUsize::new(0),
+            counters,
+            child,
         }
     }
 
@@ -122,6 +136,14 @@ impl Hub {
         format!("{} {key}", self.name).into()
     }
 
+    pub(crate) fn child(&self) -> Option<&Child> {
+        self.child.as_deref()
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     /// One counter for all sockets, so that a broadcast with acknowledgement is one frame.
     pub(crate) fn next_ack(&self) -> AckId {
         AckId(self.next_ack.fetch_add(1, Ordering::Relaxed))
@@ -172,10 +194,11 @@ impl Hub {
     }
 
     /// Makes the socket a member, with its CONNECT packet in front of anything that a broadcast
-    /// may send it.
+    /// may send it, and of what its middleware has sent; and puts it into the rooms that its
+    /// middleware had it join.
     pub(crate) fn admit(&self, membership: &Arc<Membership>, data: Data, connect: &Arc<Encoded>) {
         let session = membership.session();
-        let push = {
+        let accepted = {
             let mut rooms = self.shard(session).lock();
             let member = Member {
                 session: session.clone(),
@@ -183,11 +206,23 @@ impl Hub {
                 data,
             };
             let key = rooms.insert(membership.id().clone(), member);
-            membership.set_key(key);
-            session.push_quietly(connect, false)
+            let accepted = membership.accept(key, connect);
+            for room in &accepted.rooms {
+                if rooms.join(key, room)
+                    && let Some(census) = &self.census
+                {
+                    census.joined(room, membership.id());
+                }
+            }
+            accepted
         };
-        // A client that has gone is dealt with by its own task.
-        let _ = session.complete_push(push);
+        if !accepted.rooms.is_empty() {
+            self.tell_room_events();
+        }
+        for push in [accepted.connect].into_iter().chain(accepted.held) {
+            // A client that has gone is dealt with by its own task.
+            let _ = session.complete_push(push);
+        }
     }
 
     /// Ends a membership, and returns the rooms that it was in; `None` when it had ended before. The
@@ -219,9 +254,7 @@ impl Hub {
         room: &str,
         max_rooms: usize,
     ) -> Result<(), JoinError> {
-        if room.len() > MAX_ROOM_NAME {
-            return Err(JoinError::NameTooLong(room.len(), MAX_ROOM_NAME));
-        }
+        check_room(room)?;
         let key = membership.key().ok_or(JoinError::Disconnected)?;
         let mut rooms = self.shard(membership.session()).lock();
         if rooms.member(key).is_none() {
@@ -310,6 +343,13 @@ impl Hub {
         // difference harmless.
         &self.shards[session.shard().index() % self.shards.len()]
     }
+}
+
+pub(crate) fn check_room(name: &str) -> Result<(), JoinError> {
+    if name.len() > MAX_ROOM_NAME {
+        return Err(JoinError::NameTooLong(name.len(), MAX_ROOM_NAME));
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Hub {

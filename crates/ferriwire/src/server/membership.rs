@@ -12,11 +12,12 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::answers::Collector;
-use super::hub::Hub;
+use super::hub::{Hub, check_room};
 use super::listeners::Listeners;
 use super::rooms::MemberKey;
 use crate::config::Config;
 use crate::engine::Session;
+use crate::engine::outbox::Push;
 use crate::error::{AckError, EmitError, JoinError};
 use crate::socket_id::SocketId;
 
@@ -44,6 +45,8 @@ enum Pending {
     #[default]
     None,
     Some(HashMap<AckId, Waiting>),
+    /// The socket is not accepted yet.
+    Joining(Box<Prelude>),
     /// The socket has left; nobody will answer.
     Closed,
 }
@@ -64,10 +67,32 @@ impl fmt::Debug for Waiting {
     }
 }
 
+/// What middleware does with a socket before it is accepted.
+#[derive(Debug, Default)]
+struct Prelude {
+    messages: Vec<Arc<Encoded>>,
+    /// In all messages.
+    bytes: usize,
+    rooms: Vec<Arc<str>>,
+    acks: HashMap<AckId, Waiting>,
+}
+
+/// What is left to do when a socket was accepted.
+pub(crate) struct Accepted {
+    /// Its CONNECT packet.
+    pub(crate) connect: Push,
+    /// What its middleware sent.
+    pub(crate) held: Vec<Push>,
+    /// Which it joins at once.
+    pub(crate) rooms: Vec<Arc<str>>,
+}
+
 /// How far a socket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum State {
+    /// `auth` has decided for it, but its middleware has not.
+    Joining,
     Connected,
     /// The server has taken it out; its connection does not know yet.
     Leaving,
@@ -84,9 +109,9 @@ impl Membership {
             session,
             config,
             key: OnceLock::new(),
-            state: AtomicU8::new(State::Connected as u8),
+            state: AtomicU8::new(State::Joining as u8),
             left: Mutex::new(Vec::new()),
-            pending: Mutex::new(Pending::None),
+            pending: Mutex::new(Pending::Joining(Box::default())),
             listeners: OnceLock::new(),
         }
     }
@@ -111,9 +136,39 @@ impl Membership {
         self.key.get().copied()
     }
 
-    pub(crate) fn set_key(&self, key: MemberKey) {
-        // Set once, when the socket is admitted.
+    /// The socket is accepted. Queues its CONNECT packet, and behind it what was held.
+    pub(crate) fn accept(&self, key: MemberKey, connect: &Arc<Encoded>) -> Accepted {
+        let mut pending = self.pending.lock();
+        // Set once, here.
         let _ = self.key.set(key);
+        self.state.store(State::Connected as u8, Ordering::Release);
+        let prelude = match &mut *pending {
+            Pending::Joining(prelude) => std::mem::take(&mut **prelude),
+            Pending::None | Pending::Some(_) | Pending::Closed => Prelude::default(),
+        };
+        *pending = if prelude.acks.is_empty() {
+            Pending::None
+        } else {
+            Pending::Some(prelude.acks)
+        };
+        let push = |message| self.session.push_quietly(message, false);
+        Accepted {
+            connect: push(connect),
+            held: prelude.messages.iter().map(push).collect(),
+            rooms: prelude.rooms,
+        }
+    }
+
+    /// The socket is not accepted, if it has not been: nothing of what its middleware did remains.
+    pub(crate) fn abandon(&self) {
+        let mut pending = self.pending.lock();
+        if self.state() == State::Joining {
+            self.state.store(State::Gone as u8, Ordering::Release);
+            let ended = std::mem::replace(&mut *pending, Pending::Closed);
+            // Tells those who wait, outside the lock.
+            drop(pending);
+            drop(ended);
+        }
     }
 
     pub(crate) fn listeners(&self) -> Option<&Listeners> {
@@ -140,9 +195,10 @@ impl Membership {
 
     pub(crate) fn state(&self) -> State {
         match self.state.load(Ordering::Acquire) {
-            0 => State::Connected,
-            1 => State::Leaving,
-            2 => State::LeavingWithConnection,
+            0 => State::Joining,
+            1 => State::Connected,
+            2 => State::Leaving,
+            3 => State::LeavingWithConnection,
             _ => State::Gone,
         }
     }
@@ -151,11 +207,25 @@ impl Membership {
         self.state() == State::Connected
     }
 
+    /// Whether a message would be queued, or held until the socket is accepted.
+    pub(crate) fn takes_messages(&self) -> bool {
+        matches!(self.state(), State::Joining | State::Connected)
+    }
+
     /// Queues a message for this socket alone.
     pub(crate) fn push(&self, message: Encoded, volatile: bool) -> Result<(), EmitError> {
         let message = Arc::new(message);
         let push = {
-            let _state = self.pending.lock();
+            let mut pending = self.pending.lock();
+            if let Pending::Joining(prelude) = &mut *pending {
+                let limit = self.config.limits.max_buffered;
+                // The client can take nothing now.
+                return if volatile {
+                    Ok(())
+                } else {
+                    prelude.hold(message, limit)
+                };
+            }
             if !self.is_connected() {
                 return Err(EmitError::Disconnected);
             }
@@ -165,8 +235,23 @@ impl Membership {
     }
 
     pub(crate) fn join(&self, room: &str) -> Result<(), JoinError> {
+        if self.state() == State::Joining
+            && let Pending::Joining(prelude) = &mut *self.pending.lock()
+        {
+            return prelude.join(room, self.config.limits.max_rooms_per_socket);
+        }
         self.hub
             .join(self, room, self.config.limits.max_rooms_per_socket)
+    }
+
+    pub(crate) fn leave(&self, room: &str) {
+        if self.state() == State::Joining
+            && let Pending::Joining(prelude) = &mut *self.pending.lock()
+        {
+            prelude.rooms.retain(|joined| **joined != *room);
+            return;
+        }
+        self.hub.leave(self, room);
     }
 
     /// Takes the socket out of its namespace, and tells its client.
@@ -211,6 +296,11 @@ impl Membership {
 
     /// The rooms that it is in, or was in when it began to leave.
     pub(crate) fn rooms(&self) -> Vec<Arc<str>> {
+        if self.state() == State::Joining
+            && let Pending::Joining(prelude) = &*self.pending.lock()
+        {
+            return prelude.rooms.clone();
+        }
         let left = self.left.lock();
         if left.is_empty() {
             self.hub.rooms_of(self)
@@ -266,6 +356,10 @@ impl Membership {
             Pending::Some(acks) if acks.len() >= limit => {
                 return Err(AckError::TooManyPending(limit));
             }
+            Pending::Joining(prelude) if prelude.acks.len() >= limit => {
+                return Err(AckError::TooManyPending(limit));
+            }
+            Pending::Joining(prelude) => drop(prelude.acks.insert(id, waiting)),
             Pending::Some(acks) => drop(acks.insert(id, waiting)),
             Pending::None => {
                 *pending = Pending::Some(HashMap::from([(id, waiting)]));
@@ -294,13 +388,40 @@ impl Membership {
 
     fn take_ack(&self, id: AckId) -> Option<Waiting> {
         let mut pending = self.pending.lock();
-        let Pending::Some(acks) = &mut *pending else {
-            return None;
+        let acks = match &mut *pending {
+            Pending::Some(acks) => acks,
+            Pending::Joining(prelude) => return prelude.acks.remove(&id),
+            Pending::None | Pending::Closed => return None,
         };
         let waiting = acks.remove(&id);
         if acks.is_empty() {
             *pending = Pending::None;
         }
         waiting
+    }
+}
+
+impl Prelude {
+    fn hold(&mut self, message: Arc<Encoded>, max_bytes: usize) -> Result<(), EmitError> {
+        let bytes = self.bytes.saturating_add(message.len());
+        // As in the outbox, one message may be of any size when nothing else waits.
+        if bytes > max_bytes && !self.messages.is_empty() {
+            return Err(EmitError::Full);
+        }
+        self.bytes = bytes;
+        self.messages.push(message);
+        Ok(())
+    }
+
+    fn join(&mut self, room: &str, max_rooms: usize) -> Result<(), JoinError> {
+        check_room(room)?;
+        if self.rooms.iter().any(|joined| **joined == *room) {
+            return Ok(());
+        }
+        if self.rooms.len() >= max_rooms {
+            return Err(JoinError::TooManyRooms(max_rooms));
+        }
+        self.rooms.push(room.into());
+        Ok(())
     }
 }

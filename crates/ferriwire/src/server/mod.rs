@@ -3,7 +3,9 @@
 //! | file | concept |
 //! |---|---|
 //! | `builder` | the builder, listening, mounting |
-//! | `namespace`, `handler` | declaring what happens |
+//! | `namespace`, `dynamic`, `names`, `handler` | declaring what happens, and under which names |
+//! | `namespaces`, `seat` | which namespaces there are; children, and who keeps them |
+//! | `joining` | a client's way in: name, `auth`, middleware |
 //! | `connection`, `sockets` | one client: packets to sockets to handlers |
 //! | `socket`, `listeners`, `membership` | one client in one namespace, with and without its data's type |
 //! | `hub`, `rooms`, `room_events`, `hooks` | who is in which room; broadcasts; what the namespace declared for them |
@@ -13,18 +15,22 @@ mod answers;
 mod broadcast;
 mod builder;
 mod connection;
+mod dynamic;
 mod handle;
 mod handler;
 mod hooks;
 mod hub;
+mod joining;
 mod listeners;
 mod membership;
+mod names;
 mod namespace;
 mod namespaces;
 mod reason;
 mod remote;
 mod room_events;
 mod rooms;
+mod seat;
 mod socket;
 mod sockets;
 mod termination;
@@ -35,6 +41,7 @@ pub use builder::{RunningServer, Server};
 pub use handle::{NamespaceHandle, Untyped};
 pub use handler::Ack;
 pub use listeners::ListenerId;
+pub use names::Params;
 pub use namespace::{Declared, Fresh, Namespace};
 pub use reason::DisconnectReason;
 pub use remote::RemoteSocket;

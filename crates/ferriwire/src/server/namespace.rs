@@ -19,15 +19,17 @@ use serde::de::DeserializeOwned;
 use self::watching::Watching;
 use super::handler::{self, Ack, AnyHandler, EventHandler};
 use super::hooks::Hooks;
-use super::hub::{Data, Hub};
+use super::hub::Data;
+use super::joining::{Admission, Decision, Joining};
 use super::listeners::Listeners;
 use super::membership::Membership;
+use super::names::Names;
 use super::reason::DisconnectReason;
+use super::seat::Seat;
 use super::socket::Socket;
-use crate::engine::Request;
 use crate::engine::running::BoxFuture;
 use crate::event::{Event, HandlerError, Listens};
-use crate::handshake::{ConnectError, Handshake};
+use crate::handshake::{ConnectError, Handshake, Presented};
 
 /// A namespace: declared once, shared by all its sockets, frozen when the server starts.
 ///
@@ -79,16 +81,18 @@ pub struct Fresh(());
 #[derive(Debug)]
 pub struct Declared(());
 
-type Authorize<D> = Box<
-    dyn Fn(Option<Payload<'_>>, Arc<Request>) -> BoxFuture<Result<D, ConnectError>> + Send + Sync,
->;
+type Authorize<D> =
+    Box<dyn Fn(Option<Payload<'_>>, Presented) -> BoxFuture<Result<D, ConnectError>> + Send + Sync>;
+
+type Middleware<D> = Box<dyn Fn(Socket<D>) -> BoxFuture<Result<(), ConnectError>> + Send + Sync>;
 
 type ConnectHook<D> = Box<dyn Fn(Socket<D>) -> BoxFuture<()> + Send + Sync>;
 type DisconnectHook<D> = Box<dyn Fn(Socket<D>, DisconnectReason) -> BoxFuture<()> + Send + Sync>;
 
 struct Declaration<D> {
-    name: String,
+    names: Names,
     authorize: Authorize<D>,
+    middleware: Vec<Middleware<D>>,
     events: HashMap<&'static str, Vec<EventHandler<D>>>,
     any: Vec<AnyHandler<D>>,
     connect: Option<ConnectHook<D>>,
@@ -100,10 +104,11 @@ struct Declaration<D> {
 }
 
 impl<D> Declaration<D> {
-    fn new(name: String, authorize: Authorize<D>) -> Self {
+    fn new(names: Names, authorize: Authorize<D>) -> Self {
         Self {
-            name,
+            names,
             authorize,
+            middleware: Vec::new(),
             events: HashMap::new(),
             any: Vec::new(),
             connect: None,
@@ -120,16 +125,14 @@ impl Namespace<(), Fresh> {
     /// namespace.
     #[must_use]
     #[doc(alias = "of")]
-    pub fn new(name: impl Into<String>) -> Self {
-        let name: String = name.into();
-        let name = if name.starts_with('/') {
-            name
-        } else {
-            format!("/{name}")
-        };
+    pub fn new(name: impl AsRef<str>) -> Self {
+        Self::named(Names::one(name.as_ref()))
+    }
+
+    pub(super) fn named(names: Names) -> Self {
         let open: Authorize<()> = Box::new(|_, _| Box::pin(std::future::ready(Ok(()))));
         Self {
-            declaration: Declaration::new(name, open),
+            declaration: Declaration::new(names, open),
             stage: PhantomData,
         }
     }
@@ -148,17 +151,18 @@ impl Namespace<(), Fresh> {
         F: FnOnce(Handshake<T>) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<D, ConnectError>> + Send + 'static,
     {
-        let authorize: Authorize<D> = Box::new(
-            move |payload, request| match decode_connect_payload::<T>(payload) {
-                Ok(auth) => {
-                    let decide = decide.clone();
-                    Box::pin(async move { decide(Handshake::new(auth, request)).await })
-                }
-                Err(error) => Box::pin(std::future::ready(Err(invalid_auth(error)))),
-            },
-        );
+        let authorize: Authorize<D> =
+            Box::new(
+                move |payload, presented| match decode_connect_payload::<T>(payload) {
+                    Ok(auth) => {
+                        let decide = decide.clone();
+                        Box::pin(async move { decide(presented.with(auth)).await })
+                    }
+                    Err(error) => Box::pin(std::future::ready(Err(invalid_auth(error)))),
+                },
+            );
         Namespace {
-            declaration: Declaration::new(self.declaration.name, authorize),
+            declaration: Declaration::new(self.declaration.names, authorize),
             stage: PhantomData,
         }
     }
@@ -175,6 +179,43 @@ fn invalid_auth(error: ArgumentsError) -> ConnectError {
 }
 
 impl<D: Send + Sync + 'static, S> Namespace<D, S> {
+    /// Runs for each client that `auth` has let through, before it is told that it has joined; several
+    /// run one after the other, in the order in which they were added. The first `Err` refuses the client.
+    /// Together with `auth` they have [`Limits::auth_timeout`](crate::Limits::auth_timeout).
+    ///
+    /// The socket is not [connected](Socket::is_connected) yet, and nobody can reach it. The rooms
+    /// that it joins and what is emitted to it are held until it is accepted, and forgotten when it is
+    /// refused or leaves meanwhile. Its client cannot answer yet, so do not wait for an acknowledgement;
+    /// volatile events are dropped, and [`Socket::disconnect`] does nothing.
+    ///
+    /// Mirrors the reference's `namespace.use`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{ConnectError, Namespace};
+    ///
+    /// let news = Namespace::new("/news")
+    ///     .middleware(async |socket| match socket.handshake().query("lang") {
+    ///         Some(language) => Ok(socket.join(language)?),
+    ///         None => Err(ConnectError::new("which language?").data(400)),
+    ///     })
+    ///     .middleware(async |socket| Ok(socket.emit("welcome", ())?));
+    /// ```
+    #[must_use]
+    #[doc(alias = "use")]
+    pub fn middleware<F, Fut>(mut self, middleware: F) -> Namespace<D, Declared>
+    where
+        F: FnOnce(Socket<D>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), ConnectError>> + Send + 'static,
+    {
+        self.declaration.middleware.push(Box::new(move |socket| {
+            let middleware = middleware.clone();
+            Box::pin(async move { middleware(socket).await })
+        }));
+        self.declared()
+    }
+
     /// Handles an event. What the handler returns answers the client's acknowledgement, if it asked
     /// for one. Several handlers of one event all run, and the first one answers.
     ///
@@ -279,11 +320,10 @@ impl<D: Send + Sync + 'static, S> Namespace<D, S> {
     }
 
     /// Freezes the declaration.
-    pub(crate) fn serve(self, shards: usize) -> Arc<dyn Serving> {
-        let declaration = Arc::new(self.declaration);
-        let hooks = Arc::clone(&declaration) as Arc<dyn Hooks>;
-        let hub = Arc::new(Hub::new(&declaration.name, shards, hooks));
-        Arc::new(Served { hub, declaration })
+    pub(crate) fn serve(self) -> Arc<dyn Serving> {
+        Arc::new(Served {
+            declaration: Arc::new(self.declaration),
+        })
     }
 }
 
@@ -303,25 +343,21 @@ impl<D, S> fmt::Debug for Namespace<D, S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Namespace")
-            .field("name", &self.declaration.name)
+            .field("names", &self.declaration.names)
             .finish_non_exhaustive()
     }
 }
 
-/// A namespace that is being served, without the type of its data.
+/// A declaration that is being served, without the type of its sockets' data.
 pub(crate) trait Serving: Send + Sync {
-    fn hub(&self) -> &Arc<Hub>;
+    fn names(&self) -> &Names;
 
-    /// Asks whether a client may join.
-    fn authorize(
-        &self,
-        payload: Option<Payload<'_>>,
-        request: Arc<Request>,
-    ) -> BoxFuture<Result<Admit, ConnectError>>;
+    /// Asks `auth` and then the middleware whether a client may join.
+    fn join(&self, payload: Option<Payload<'_>>, joining: Joining) -> BoxFuture<Decision>;
+
+    /// What the hubs ask.
+    fn hooks(&self) -> Arc<dyn Hooks>;
 }
-
-/// Makes the socket of a client that may join.
-pub(crate) type Admit = Box<dyn FnOnce(Arc<Membership>) -> Box<dyn Joined> + Send>;
 
 /// What decides on an event before its handlers run.
 pub(crate) type Screening = BoxFuture<Result<(), HandlerError>>;
@@ -367,36 +403,41 @@ pub(crate) trait Joined: Send + Sync {
 }
 
 struct Served<D> {
-    hub: Arc<Hub>,
     declaration: Arc<Declaration<D>>,
 }
 
 struct JoinedSocket<D> {
     socket: Socket<D>,
     declaration: Arc<Declaration<D>>,
+    /// Keeps a child of a dynamic namespace until the socket has left.
+    _seat: Seat,
 }
 
 impl<D: Send + Sync + 'static> Serving for Served<D> {
-    fn hub(&self) -> &Arc<Hub> {
-        &self.hub
+    fn names(&self) -> &Names {
+        &self.declaration.names
     }
 
-    fn authorize(
-        &self,
-        payload: Option<Payload<'_>>,
-        request: Arc<Request>,
-    ) -> BoxFuture<Result<Admit, ConnectError>> {
-        let decision = (self.declaration.authorize)(payload, request);
+    fn hooks(&self) -> Arc<dyn Hooks> {
+        Arc::clone(&self.declaration) as Arc<dyn Hooks>
+    }
+
+    fn join(&self, payload: Option<Payload<'_>>, joining: Joining) -> BoxFuture<Decision> {
+        let decision = (self.declaration.authorize)(payload, joining.presented());
         let declaration = Arc::clone(&self.declaration);
         Box::pin(async move {
             let data = decision.await?;
-            let admit: Admit = Box::new(move |membership| {
-                Box::new(JoinedSocket {
-                    socket: Socket::new(membership, Arc::new(data)),
-                    declaration,
-                })
+            let (seat, candidate) = joining.enter()?;
+            let socket = Socket::new(Arc::clone(candidate.membership()), Arc::new(data));
+            for middleware in &declaration.middleware {
+                middleware(socket.clone()).await?;
+            }
+            let socket = Box::new(JoinedSocket {
+                socket,
+                declaration,
+                _seat: seat,
             });
-            Ok(admit)
+            Ok(Admission { socket, candidate })
         })
     }
 }

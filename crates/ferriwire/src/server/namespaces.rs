@@ -1,72 +1,308 @@
-//! The namespaces of one server, by name.
+//! The namespaces of one server, by name: the static ones, and the children of the dynamic ones.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use ferriwire_proto::codec::Codec;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
+use super::broadcast::Addressed;
+use super::handle::NamespaceHandle;
 use super::hub::Hub;
+use super::names::{Names, Params, Rule};
 use super::namespace::Serving;
+use super::seat::{Child, Parent, Seat};
+use crate::config::Config;
+use crate::engine::Stats;
+use crate::engine::running::panic_message;
+use crate::error::Error;
+use crate::handshake::ConnectError;
 
-/// Looked at when a client joins and when the program asks for a handle; never for an event.
-#[derive(Default)]
+/// Looked at when a client joins or leaves and when the program asks for a handle; for an event
+/// only by a handle to a name of which there was no static namespace.
 pub(crate) struct Namespaces {
-    by_name: RwLock<BTreeMap<Arc<str>, Arc<dyn Serving>>>,
+    shards: usize,
+    /// What clients speak: known when the server starts.
+    codec: OnceLock<Codec>,
+    by_name: RwLock<ByName>,
+    /// The dynamic ones, in the order in which they are tried.
+    parents: RwLock<Vec<Arc<Parent>>>,
+    /// Held while a child is made: one at a time, so that the hooks run once and before anybody joins.
+    making: Mutex<()>,
+    hooks: RwLock<Vec<NewNamespaceHook>>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Default)]
+struct ByName {
+    entries: BTreeMap<Arc<str>, Entry>,
+    children: usize,
+}
+
+struct Entry {
+    serving: Arc<dyn Serving>,
+    hub: Arc<Hub>,
+}
+
+pub(crate) type NewNamespaceHook = Arc<dyn Fn(NamespaceHandle) + Send + Sync>;
+
+/// What happened in the handlers of all namespaces.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
     handler_panics: AtomicU64,
     unexpected_acks: AtomicU64,
+    unfit_payloads: AtomicU64,
+}
+
+/// Where a client may go that wants to join a name.
+pub(crate) enum Found {
+    Static(Arc<dyn Serving>, Arc<Hub>),
+    Child(Arc<Parent>, Params),
+    /// One of these may take it, in this order, when it has been asked.
+    Ask(Vec<Arc<Parent>>),
 }
 
 impl Namespaces {
-    /// Adds a namespace; `false` when there is one of that name.
-    pub(crate) fn add(&self, namespace: Arc<dyn Serving>) -> bool {
-        let name = Arc::clone(namespace.hub().name());
-        let mut by_name = self.by_name.write();
-        if by_name.contains_key(&name) {
-            return false;
+    pub(crate) fn new(shards: usize) -> Self {
+        Self {
+            shards,
+            codec: OnceLock::new(),
+            by_name: RwLock::default(),
+            parents: RwLock::default(),
+            making: Mutex::new(()),
+            hooks: RwLock::default(),
+            counters: Arc::default(),
         }
-        by_name.insert(name, namespace);
-        true
     }
 
     /// Tells all namespaces what their clients speak.
     pub(crate) fn set_codec(&self, codec: &Codec) {
-        for serving in self.by_name.read().values() {
-            serving.hub().set_codec(codec);
+        // Set once: a server starts once.
+        let _ = self.codec.set(codec.clone());
+        for entry in self.by_name.read().entries.values() {
+            entry.hub.set_codec(codec);
         }
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<Arc<dyn Serving>> {
-        self.by_name.read().get(name).cloned()
+    /// Adds a namespace, static or dynamic.
+    pub(crate) fn add(
+        self: &Arc<Self>,
+        serving: Arc<dyn Serving>,
+        ack_timeout: Duration,
+    ) -> Result<Addressed, Error> {
+        let name = match serving.names() {
+            Names::One(name) => Arc::clone(name),
+            Names::Many(Rule::Invalid(why)) => {
+                return Err(Error::InvalidNamespacePattern(why.clone()));
+            }
+            Names::Many(Rule::Matching(_) | Rule::Asking(_)) => {
+                let parent = Arc::new(Parent::new(serving));
+                let children = Addressed::Children(Arc::clone(parent.children()));
+                self.parents.write().push(parent);
+                return Ok(children);
+            }
+        };
+        let hub = Arc::new(self.hub_of(&*serving, &name, None));
+        let entry = Entry {
+            serving,
+            hub: Arc::clone(&hub),
+        };
+        {
+            let mut by_name = self.by_name.write();
+            if by_name.entries.contains_key(&name) {
+                return Err(Error::DuplicateNamespace(name.as_ref().to_owned()));
+            }
+            by_name.entries.insert(Arc::clone(&name), entry);
+        }
+        if *name != *"/" {
+            self.tell_hooks(&name, ack_timeout);
+        }
+        Ok(Addressed::Hub(hub))
+    }
+
+    fn hub_of(&self, serving: &dyn Serving, name: &str, child: Option<Box<Child>>) -> Hub {
+        let counters = Arc::clone(&self.counters);
+        let hub = Hub::new(name, self.shards, serving.hooks(), counters, child);
+        if let Some(codec) = self.codec.get() {
+            hub.set_codec(codec);
+        }
+        hub
+    }
+
+    /// Calls `hook` for every namespace that comes from now on.
+    pub(crate) fn on_new(&self, hook: NewNamespaceHook) {
+        self.hooks.write().push(hook);
+    }
+
+    /// Where a client may go that wants to join this name. A static namespace comes first, then a
+    /// child that is there already, then the dynamic ones in their order.
+    pub(crate) fn find(&self, name: &str) -> Option<Found> {
+        if let Some(entry) = self.by_name.read().entries.get(name) {
+            let Some(child) = entry.hub.child() else {
+                return Some(Found::Static(
+                    Arc::clone(&entry.serving),
+                    Arc::clone(&entry.hub),
+                ));
+            };
+            let parent = child.parent()?;
+            return Some(match parent.serving().names() {
+                // The answer may be another one for another client.
+                Names::Many(Rule::Asking(_)) => Found::Ask(vec![parent]),
+                Names::Many(Rule::Matching(_) | Rule::Invalid(_)) | Names::One(_) => {
+                    Found::Child(parent, child.params().clone())
+                }
+            });
+        }
+        let parents = self.parents.read();
+        let may_match = |parent: &Arc<Parent>| match parent.serving().names() {
+            Names::Many(rule) => rule.may_match(name),
+            Names::One(_) => false,
+        };
+        let mut candidates = parents.iter().filter(|parent| may_match(parent));
+        let first = candidates.next()?;
+        Some(match first.serving().names() {
+            Names::Many(rule) if let Some(params) = rule.params(name) => {
+                Found::Child(Arc::clone(first), params)
+            }
+            Names::Many(_) | Names::One(_) => {
+                Found::Ask([first].into_iter().chain(candidates).cloned().collect())
+            }
+        })
+    }
+
+    /// A seat in a child, which is made if there is none of that name.
+    pub(crate) fn take_seat(
+        self: &Arc<Self>,
+        parent: &Arc<Parent>,
+        name: &Arc<str>,
+        params: Params,
+        config: &Config,
+    ) -> Result<Seat, ConnectError> {
+        if let Some(seat) = self.seat_in(parent, name) {
+            return seat;
+        }
+        let _making = self.making.lock();
+        // It may have been made in the meantime.
+        if let Some(seat) = self.seat_in(parent, name) {
+            return seat;
+        }
+        let limit = config.limits.max_dynamic_namespaces;
+        if self.by_name.read().children >= limit {
+            tracing::debug!(limit, "no further dynamic namespace");
+            return Err(ConnectError::new(format!(
+                "limit of {limit} dynamic namespaces reached"
+            )));
+        }
+        let child = Child::new(parent, self, params, config.cleanup_empty_child_namespaces);
+        let hub = Arc::new(self.hub_of(&**parent.serving(), name, Some(Box::new(child))));
+        self.tell_hooks(name, config.limits.ack_timeout);
+        let mut by_name = self.by_name.write();
+        if by_name.entries.contains_key(name) {
+            // A hook, or another task, has made a static one of that name.
+            return Err(ConnectError::new("Invalid namespace"));
+        }
+        let seat = Seat::take(&hub);
+        parent.children().insert(&hub);
+        let serving = Arc::clone(parent.serving());
+        let entry = Entry { serving, hub };
+        by_name.entries.insert(Arc::clone(name), entry);
+        by_name.children += 1;
+        Ok(seat)
+    }
+
+    /// A seat in the child of that name, if there is one.
+    fn seat_in(&self, parent: &Arc<Parent>, name: &str) -> Option<Result<Seat, ConnectError>> {
+        let by_name = self.by_name.read();
+        let hub = &by_name.entries.get(name)?.hub;
+        Some(if hub.child().is_some_and(|child| child.is_of(parent)) {
+            Ok(Seat::take(hub))
+        } else {
+            // The name was taken by another namespace while this client was on its way.
+            Err(ConnectError::new("Invalid namespace"))
+        })
+    }
+
+    /// Removes a child in which nobody has a seat.
+    pub(crate) fn remove_if_empty(&self, hub: &Arc<Hub>) {
+        let mut by_name = self.by_name.write();
+        let Some(child) = hub.child().filter(|child| child.is_empty()) else {
+            return;
+        };
+        let entry = by_name.entries.get(hub.name());
+        if entry.is_some_and(|entry| Arc::ptr_eq(&entry.hub, hub)) {
+            by_name.entries.remove(hub.name());
+            by_name.children -= 1;
+            if let Some(parent) = child.parent() {
+                parent.children().remove(hub.name());
+            }
+            child.retire();
+        }
     }
 
     pub(crate) fn hub(&self, name: &str) -> Option<Arc<Hub>> {
         let by_name = self.by_name.read();
-        by_name.get(name).map(|serving| Arc::clone(serving.hub()))
+        by_name
+            .entries
+            .get(name)
+            .map(|entry| Arc::clone(&entry.hub))
+    }
+
+    /// Whether a child of that name may come.
+    pub(crate) fn may_come(&self, name: &str) -> bool {
+        let parents = self.parents.read();
+        parents.iter().any(|parent| match parent.serving().names() {
+            Names::Many(rule) => rule.may_match(name),
+            Names::One(_) => false,
+        })
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn tell_hooks(self: &Arc<Self>, name: &Arc<str>, ack_timeout: Duration) {
+        let hooks = self.hooks.read().clone();
+        for hook in hooks {
+            let addressed = Addressed::Named(Arc::downgrade(self), Arc::clone(name));
+            let handle = NamespaceHandle::new(addressed, ack_timeout);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| hook(handle))) {
+                let panic = panic_message(&*panic);
+                tracing::error!(namespace = %name, panic, "a hook for new namespaces panicked");
+                self.counters.handler_panicked();
+            }
+        }
+    }
+}
+
+impl Counters {
+    pub(crate) fn count_into(&self, stats: &mut Stats) {
+        stats.handler_panics = self.handler_panics.load(Ordering::Relaxed);
+        stats.unexpected_acks = self.unexpected_acks.load(Ordering::Relaxed);
+        stats.unfit_payloads = self.unfit_payloads.load(Ordering::Relaxed);
     }
 
     pub(crate) fn handler_panicked(&self) {
         self.handler_panics.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn handler_panics(&self) -> u64 {
-        self.handler_panics.load(Ordering::Relaxed)
-    }
-
     pub(crate) fn unexpected_ack(&self) {
         self.unexpected_acks.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn unexpected_acks(&self) -> u64 {
-        self.unexpected_acks.load(Ordering::Relaxed)
+    pub(crate) fn payload_did_not_fit(&self) {
+        self.unfit_payloads.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 impl fmt::Debug for Namespaces {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by_name = self.by_name.read();
-        formatter.debug_set().entries(by_name.keys()).finish()
+        let mut set = formatter.debug_set();
+        set.entries(by_name.entries.keys());
+        set.entries(&*self.parents.read()).finish()
     }
 }

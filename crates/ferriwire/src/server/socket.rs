@@ -16,6 +16,7 @@ use super::membership::Membership;
 use crate::engine::{Request, Session, Transport};
 use crate::error::{AckError, EmitError, JoinError};
 use crate::event::Accepts;
+use crate::handshake::{Handshake, Presented};
 use crate::socket_id::SocketId;
 
 /// One client in one namespace. Cheap to clone, usable from any task, also after the client has
@@ -59,9 +60,24 @@ impl<D> Socket<D> {
         self.membership.hub().name()
     }
 
+    /// What it presented when it joined, but for the `auth` payload, which is not kept: what is needed
+    /// of it later, `auth` puts into [`data`](Self::data).
+    #[must_use]
+    pub fn handshake(&self) -> Handshake<()> {
+        let hub = self.membership.hub();
+        let presented = Presented {
+            namespace: Arc::clone(hub.name()),
+            params: hub
+                .child()
+                .map(|child| child.params().clone())
+                .unwrap_or_default(),
+            request: Arc::clone(self.request()),
+        };
+        presented.with(())
+    }
+
     /// The request that opened its session: headers, query, address.
     #[must_use]
-    #[doc(alias = "handshake")]
     pub fn request(&self) -> &Arc<Request> {
         self.membership.session().request()
     }
@@ -287,7 +303,7 @@ impl<D> Socket<D> {
 
     /// Leaves a room. Leaving one that it is not in is nothing.
     pub fn leave(&self, room: impl AsRef<str>) {
-        self.membership.hub().leave(&self.membership, room.as_ref());
+        self.membership.leave(room.as_ref());
     }
 
     /// The rooms that it is in, without the private one that every socket has.
@@ -405,7 +421,7 @@ impl<'a> Modified<'a> {
         E: Accepts<P>,
         P: Serialize,
     {
-        if !self.membership.is_connected() {
+        if !self.membership.takes_messages() {
             return Err(EmitError::Disconnected);
         }
         let hub = self.membership.hub();

@@ -15,9 +15,9 @@ use ferriwire_proto::engine::{CloseReason, Revision, Transport};
 use ferriwire_proto::packet::AckId;
 use serde::Serialize;
 
-use super::hub::Hub;
+use super::joining::{self, Admission, Decision};
 use super::membership::{Membership, State};
-use super::namespace::{Admit, Joined, Screening};
+use super::namespace::{Joined, Screening};
 use super::namespaces::Namespaces;
 use super::reason::DisconnectReason;
 use crate::config::Config;
@@ -26,7 +26,6 @@ use crate::engine::running::{BoxFuture, Ended, Running, panic_message};
 use crate::engine::session::Input;
 use crate::event::HandlerError;
 use crate::handshake::ConnectError;
-use crate::socket_id::SocketId;
 
 /// How many bytes of events, with what it takes to keep them, may wait for `on_connect`, or for other handlers, before the
 /// connection is not read from any more. Acknowledgements are still taken up to then.
@@ -97,7 +96,7 @@ impl HeldEvent {
 
 /// What a running future is for.
 enum Job {
-    Authorize(Key, Arc<Hub>),
+    Authorize(Key, Arc<str>),
     Connect(Key, Arc<Membership>),
     /// Middleware decides on an event.
     Screen(Key, Arc<Membership>, Box<HeldEvent>),
@@ -105,7 +104,7 @@ enum Job {
     Disconnect,
 }
 
-/// A running future itself: `auth`, which comes to a decision, or a handler.
+/// A running future itself: `auth` and middleware, which come to a decision, or a handler.
 enum Work {
     Decide(BoxFuture<Decision>),
     Screen(Screening),
@@ -123,8 +122,6 @@ impl Future for Work {
         }
     }
 }
-
-type Decision = Result<Admit, ConnectError>;
 
 /// What came of it.
 enum Outcome {
@@ -162,11 +159,6 @@ impl Sockets {
         payload: Option<Payload<'_>>,
         cx: &mut Context<'_>,
     ) {
-        let Some(serving) = self.namespaces.get(namespace) else {
-            tracing::debug!(namespace, "unknown namespace refused");
-            self.verdicts.push(Verdict::Refused(key));
-            return self.refuse_unknown(namespace);
-        };
         // Handlers of events wait when there are too many, but the hooks of a socket do not.
         if self.running.len() >= self.config.limits.max_running_handlers {
             tracing::debug!(namespace, "refused while too many handlers are running");
@@ -174,31 +166,33 @@ impl Sockets {
             let refusal = ConnectError::new("too many handlers are running");
             return self.refuse(namespace, &refusal);
         }
-        *self.slot(key) = Slot::Joining;
-        let request = Arc::clone(self.session.request());
-        let decision = catch_unwind(AssertUnwindSafe(|| serving.authorize(payload, request)));
-        let decision = match decision {
-            Ok(decision) => decision,
-            Err(panic) => return self.auth_panicked(key, serving.hub(), &panic_message(&*panic)),
-        };
-        let timeout = self.config.limits.auth_timeout;
-        let decision = Work::Decide(Box::pin(async move {
-            let decided = tokio::time::timeout(timeout, decision).await;
-            decided.unwrap_or_else(|_| Err(ConnectError::new("authentication timed out")))
+        let decision = catch_unwind(AssertUnwindSafe(|| {
+            let (session, config) = (&self.session, &self.config);
+            joining::begin(&self.namespaces, session, config, namespace, payload)
         }));
-        let job = Job::Authorize(key, Arc::clone(serving.hub()));
-        self.start(job, decision, cx);
+        let decision = match decision {
+            Ok(Some(decision)) => decision,
+            Ok(None) => {
+                tracing::debug!(namespace, "unknown namespace refused");
+                self.verdicts.push(Verdict::Refused(key));
+                return self.refuse_unknown(namespace);
+            }
+            Err(panic) => return self.auth_panicked(key, namespace, &panic_message(&*panic)),
+        };
+        *self.slot(key) = Slot::Joining;
+        let job = Job::Authorize(key, namespace.into());
+        self.start(job, Work::Decide(decision), cx);
     }
 
-    fn admit(&mut self, key: Key, hub: &Arc<Hub>, admit: Admit, cx: &mut Context<'_>) {
-        let Some(id) = self.new_id(hub) else {
-            self.end_joining(key);
-            return self.refuse(hub.name(), &ConnectError::new("internal error"));
-        };
+    fn admit(&mut self, key: Key, admission: Admission, cx: &mut Context<'_>) {
+        let Admission { socket, candidate } = admission;
+        let membership = Arc::clone(candidate.membership());
+        let hub = membership.hub();
         let connect = if self.speaks_protocol_4() {
             hub.encode_connect(&())
         } else {
-            hub.encode_connect(&Accepted { sid: id.as_str() })
+            let sid = membership.id().as_str();
+            hub.encode_connect(&Accepted { sid })
         };
         let connect = match connect {
             Ok(connect) => Arc::new(connect),
@@ -207,9 +201,6 @@ impl Sockets {
                 return self.end_joining(key);
             }
         };
-        let (session, config) = (self.session.clone(), Arc::clone(&self.config));
-        let membership = Arc::new(Membership::new(id, Arc::clone(hub), session, config));
-        let socket = admit(Arc::clone(&membership));
         hub.admit(&membership, socket.data(), &connect);
         self.verdicts.push(Verdict::Accepted(key));
         self.accepted = true;
@@ -222,25 +213,6 @@ impl Sockets {
         });
         if let Some(hook) = hook {
             self.start(Job::Connect(key, membership), Work::Handle(hook), cx);
-        }
-    }
-
-    /// The id of a new socket. Clients of Socket.IO 4 make up theirs from the session's, so that ours
-    /// has to be the same.
-    fn new_id(&self, hub: &Hub) -> Option<SocketId> {
-        if self.speaks_protocol_4() {
-            let id = SocketId::of_session(hub.name(), self.session.id());
-            return id
-                .inspect_err(|error| tracing::debug!(%error, "no socket id"))
-                .ok();
-        }
-        let mut random = [0; 15];
-        match getrandom::fill(&mut random) {
-            Ok(()) => Some(SocketId::from_random(random)),
-            Err(error) => {
-                tracing::error!(%error, "no random bytes for a socket id");
-                None
-            }
         }
     }
 
@@ -262,7 +234,7 @@ impl Sockets {
 
     /// An unknown namespace is refused with an object, whatever the client speaks.
     fn refuse_unknown(&self, namespace: &str) {
-        let error = ConnectError::new("Invalid namespace");
+        let error = joining::invalid_namespace();
         let codec = &self.config.codec;
         self.push_refusal(codec.encode_connect_error(namespace, &error));
     }
@@ -436,16 +408,20 @@ impl Sockets {
     fn finish(&mut self, (job, result): Ended<Job, Outcome>, cx: &mut Context<'_>) {
         match (job, result) {
             (Job::Authorize(..), _) if self.over => {}
-            (Job::Authorize(key, hub), Ok(Outcome::Decided(Ok(admit)))) => {
-                self.admit(key, &hub, admit, cx)
+            (Job::Authorize(key, _), Ok(Outcome::Decided(Ok(admission)))) => {
+                self.admit(key, admission, cx);
             }
-            (Job::Authorize(key, hub), Ok(Outcome::Decided(Err(refusal)))) => {
-                tracing::debug!(namespace = %hub.name(), %refusal, "client refused");
+            (Job::Authorize(key, namespace), Ok(Outcome::Decided(Err(refusal)))) => {
+                tracing::debug!(%namespace, %refusal, "client refused");
                 self.end_joining(key);
-                self.refuse(hub.name(), &refusal);
+                if refusal == joining::invalid_namespace() {
+                    self.refuse_unknown(&namespace);
+                } else {
+                    self.refuse(&namespace, &refusal);
+                }
             }
-            (Job::Authorize(key, hub), result) => {
-                self.auth_panicked(key, &hub, &result.err().unwrap_or_default());
+            (Job::Authorize(key, namespace), result) => {
+                self.auth_panicked(key, &namespace, &result.err().unwrap_or_default());
             }
             (Job::Connect(key, membership), Ok(_)) => {
                 if let Slot::Joined(occupant) = self.slot(key)
@@ -470,16 +446,16 @@ impl Sockets {
             }
             (Job::Disconnect, Err(panic)) => {
                 tracing::error!(panic, "a disconnect handler panicked");
-                self.namespaces.handler_panicked();
+                self.namespaces.counters().handler_panicked();
             }
         }
     }
 
-    fn auth_panicked(&mut self, key: Key, hub: &Hub, panic: &str) {
-        tracing::error!(namespace = %hub.name(), panic, "auth panicked");
-        self.namespaces.handler_panicked();
+    fn auth_panicked(&mut self, key: Key, namespace: &str, panic: &str) {
+        tracing::error!(namespace, panic, "auth or middleware panicked");
+        self.namespaces.counters().handler_panicked();
         self.end_joining(key);
-        self.refuse(hub.name(), &ConnectError::new("internal error"));
+        self.refuse(namespace, &ConnectError::new("internal error"));
     }
 
     /// One of a socket's handlers has panicked, which costs it its membership and nothing else.
@@ -491,7 +467,7 @@ impl Sockets {
         cx: &mut Context<'_>,
     ) {
         tracing::error!(socket = %membership.id(), panic, "a handler panicked");
-        self.namespaces.handler_panicked();
+        self.namespaces.counters().handler_panicked();
         self.expel(key, membership, DisconnectReason::ServerError, cx);
     }
 
@@ -609,7 +585,7 @@ impl Sockets {
         let membership = occupant.socket.membership();
         if !membership.handle_ack(id, arguments) {
             tracing::debug!(socket = %membership.id(), ?id, "nobody waits for this answer");
-            self.namespaces.unexpected_ack();
+            self.namespaces.counters().unexpected_ack();
         }
     }
 

@@ -1,0 +1,199 @@
+//! A client's way into a namespace: its name, `auth`, middleware.
+//!
+//! Nothing is made for a client before `auth` has accepted it: a refused one creates no child of a
+//! dynamic namespace. All of it together has `auth_timeout`. Whoever drops the future, or what came
+//! of it, ends the socket that was not accepted.
+
+use std::sync::Arc;
+
+use ferriwire_proto::codec::{OwnedPayload, Payload};
+use ferriwire_proto::engine::Revision;
+
+use super::hub::Hub;
+use super::membership::Membership;
+use super::names::{Names, Params, Rule};
+use super::namespace::Joined;
+use super::namespaces::{Found, Namespaces};
+use super::seat::{Parent, Seat};
+use crate::config::Config;
+use crate::engine::Session;
+use crate::engine::running::BoxFuture;
+use crate::handshake::{ConnectError, Presented};
+use crate::socket_id::SocketId;
+
+/// A client that wants to join.
+pub(crate) struct Joining {
+    session: Session,
+    config: Arc<Config>,
+    place: Place,
+}
+
+/// Where it wants to go.
+enum Place {
+    Static(Arc<Hub>),
+    Child {
+        namespaces: Arc<Namespaces>,
+        parent: Arc<Parent>,
+        name: Arc<str>,
+        params: Params,
+    },
+}
+
+/// What becomes of it.
+pub(crate) type Decision = Result<Admission, ConnectError>;
+
+/// A socket that may be accepted. Dropped before that, it is ended.
+pub(crate) struct Admission {
+    pub(crate) socket: Box<dyn Joined>,
+    pub(crate) candidate: Candidate,
+}
+
+/// Ends a socket that is not accepted.
+pub(crate) struct Candidate(Arc<Membership>);
+
+impl Candidate {
+    pub(crate) fn membership(&self) -> &Arc<Membership> {
+        &self.0
+    }
+}
+
+impl Drop for Candidate {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+/// Begins to let a client in. `None` when there can be no such namespace.
+pub(crate) fn begin(
+    namespaces: &Arc<Namespaces>,
+    session: &Session,
+    config: &Arc<Config>,
+    name: &str,
+    payload: Option<Payload<'_>>,
+) -> Option<BoxFuture<Decision>> {
+    let joining = |place| Joining {
+        session: session.clone(),
+        config: Arc::clone(config),
+        place,
+    };
+    let decision = match namespaces.find(name)? {
+        Found::Static(serving, hub) => serving.join(payload, joining(Place::Static(hub))),
+        Found::Child(parent, params) => {
+            let serving = Arc::clone(parent.serving());
+            let namespaces = Arc::clone(namespaces);
+            let name = name.into();
+            let place = Place::Child {
+                namespaces,
+                parent,
+                name,
+                params,
+            };
+            serving.join(payload, joining(place))
+        }
+        Found::Ask(parents) => {
+            let (namespaces, name): (_, Arc<str>) = (Arc::clone(namespaces), name.into());
+            let payload = payload.map(Payload::to_owned);
+            let (session, config) = (session.clone(), Arc::clone(config));
+            Box::pin(async move {
+                let payload = payload.as_ref().map(OwnedPayload::as_payload);
+                let found = ask(parents, &name, payload, &session).await;
+                let (parent, params) = found.ok_or_else(invalid_namespace)?;
+                let serving = Arc::clone(parent.serving());
+                let place = Place::Child {
+                    namespaces,
+                    parent,
+                    name,
+                    params,
+                };
+                let joining = Joining {
+                    session,
+                    config,
+                    place,
+                };
+                serving.join(payload, joining).await
+            })
+        }
+    };
+    let timeout = config.limits.auth_timeout;
+    Some(Box::pin(async move {
+        let decided = tokio::time::timeout(timeout, decision).await;
+        decided.unwrap_or_else(|_| Err(ConnectError::new("authentication timed out")))
+    }))
+}
+
+/// The first of these that takes the name.
+async fn ask(
+    parents: Vec<Arc<Parent>>,
+    name: &Arc<str>,
+    payload: Option<Payload<'_>>,
+    session: &Session,
+) -> Option<(Arc<Parent>, Params)> {
+    for parent in parents {
+        let params = match parent.serving().names() {
+            Names::Many(Rule::Asking(ask)) => {
+                let taken = ask(name, payload, Arc::clone(session.request())).await;
+                taken.then(Params::default)
+            }
+            Names::Many(rule @ (Rule::Matching(_) | Rule::Invalid(_))) => rule.params(name),
+            Names::One(_) => None,
+        };
+        if let Some(params) = params {
+            return Some((parent, params));
+        }
+    }
+    None
+}
+
+pub(crate) fn invalid_namespace() -> ConnectError {
+    ConnectError::new("Invalid namespace")
+}
+
+impl Joining {
+    /// What `auth` sees beside the payload.
+    pub(crate) fn presented(&self) -> Presented {
+        let (namespace, params) = match &self.place {
+            Place::Static(hub) => (Arc::clone(hub.name()), Params::default()),
+            Place::Child { name, params, .. } => (Arc::clone(name), params.clone()),
+        };
+        Presented {
+            namespace,
+            params,
+            request: Arc::clone(self.session.request()),
+        }
+    }
+
+    /// Takes a seat in the namespace, which makes a child that is not there yet.
+    pub(crate) fn enter(self) -> Result<(Seat, Candidate), ConnectError> {
+        let seat = match self.place {
+            Place::Static(hub) => Seat::take(&hub),
+            Place::Child {
+                namespaces,
+                parent,
+                name,
+                params,
+            } => namespaces.take_seat(&parent, &name, params, &self.config)?,
+        };
+        let hub = Arc::clone(seat.hub());
+        let id = new_id(&hub, &self.session)?;
+        let membership = Membership::new(id, hub, self.session, self.config);
+        Ok((seat, Candidate(Arc::new(membership))))
+    }
+}
+
+/// The id of a new socket. Clients of Socket.IO 4 make up theirs from the session's, so that ours
+/// has to be the same.
+fn new_id(hub: &Hub, session: &Session) -> Result<SocketId, ConnectError> {
+    let internal = || ConnectError::new("internal error");
+    if session.request().revision() == Revision::V3 {
+        return SocketId::of_session(hub.name(), session.id()).map_err(|error| {
+            tracing::debug!(%error, "no socket id");
+            internal()
+        });
+    }
+    let mut random = [0; 15];
+    if let Err(error) = getrandom::fill(&mut random) {
+        tracing::error!(%error, "no random bytes for a socket id");
+        return Err(internal());
+    }
+    Ok(SocketId::from_random(random))
+}
