@@ -4,6 +4,8 @@
 //! contracts asks for. All listen on loopback at `PORT`, print `READY <url>` when they accept
 //! connections, and end on SIGTERM with status 0.
 
+mod date;
+
 use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -13,6 +15,8 @@ use std::time::Duration;
 
 use ferriwire::{Codec, Limits};
 use tokio::signal::unix::{SignalKind, signal};
+
+pub use self::date::Date;
 
 /// How long clients may take to be told that the server ends: those who measure kill it after a
 /// second.

@@ -8,6 +8,8 @@
 
 mod peer;
 mod process;
+mod support_engine;
+mod support_socket;
 
 use peer::{Message, WebSocket, request};
 use process::{Process, refusal};
@@ -16,6 +18,8 @@ const BENCH: &str = env!("CARGO_BIN_EXE_bench-server");
 const ENGINE: &str = env!("CARGO_BIN_EXE_protocol-engine");
 const SOCKET: &str = env!("CARGO_BIN_EXE_protocol-socket");
 const SMOKE: &str = env!("CARGO_BIN_EXE_smoke-server");
+const SUPPORT_ENGINE: &str = env!("CARGO_BIN_EXE_client-support-engine");
+const SUPPORT_SOCKET: &str = env!("CARGO_BIN_EXE_client-support-socket");
 const ECHO: &str = env!("CARGO_BIN_EXE_websocket-echo");
 
 const ENGINE_POLLING: &str = "/engine.io/?EIO=4&transport=polling";
@@ -24,7 +28,15 @@ const SOCKET_WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
 
 #[test]
 fn every_server_says_when_it_is_ready_and_ends_well_on_sigterm() {
-    for program in [BENCH, ENGINE, SOCKET, SMOKE, ECHO] {
+    for program in [
+        BENCH,
+        ENGINE,
+        SOCKET,
+        SMOKE,
+        SUPPORT_ENGINE,
+        SUPPORT_SOCKET,
+        ECHO,
+    ] {
         let server = Process::start(program);
         assert!(server.address().ip().is_loopback(), "{}", server.url);
         assert_eq!(server.terminate().code(), Some(0), "{program}");
@@ -77,7 +89,7 @@ fn the_bench_server_echoes_binary_data_and_broadcasts_to_members_of_a_room() {
 
 #[test]
 fn the_servers_of_socket_io_speak_msgpack_when_told_so() {
-    for program in [BENCH, SOCKET, SMOKE] {
+    for program in [BENCH, SOCKET, SMOKE, SUPPORT_SOCKET] {
         let server = Process::start_with(program, "CODEC", "msgpack");
         let mut client = WebSocket::open(server.address(), SOCKET_WEBSOCKET);
         assert!(matches!(client.receive(), Message::Text(open) if open.starts_with("0{")));

@@ -9,15 +9,36 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One HTTP request on a connection of its own: the status and the body.
 pub(crate) fn request(address: SocketAddr, head: &str, body: &str) -> (u16, String) {
+    let (head, body) = exchange(address, head, "Connection: close\r\n", body);
+    (status(&head), body)
+}
+
+/// One HTTP request with these headers, each with its line end: the head and the body of the answer,
+/// behind which the server has to close the connection.
+pub(crate) fn exchange(
+    address: SocketAddr,
+    head: &str,
+    headers: &str,
+    body: &str,
+) -> (String, String) {
     let mut stream = connect(address);
     let length = body.len();
-    let rest = "Host: localhost\r\nConnection: close";
-    let request = format!("{head} HTTP/1.1\r\n{rest}\r\nContent-Length: {length}\r\n\r\n{body}");
+    let rest = format!("Host: localhost\r\n{headers}Content-Length: {length}");
+    let request = format!("{head} HTTP/1.1\r\n{rest}\r\n\r\n{body}");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").expect("the head has an end");
-    (status(head), body.to_owned())
+    (head.to_owned(), body.to_owned())
+}
+
+/// The values of a header, in their order.
+pub(crate) fn values<'a>(head: &'a str, name: &str) -> Vec<&'a str> {
+    let lines = head.lines().filter_map(|line| line.split_once(": "));
+    lines
+        .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+        .collect()
 }
 
 /// What a WebSocket brought.
@@ -31,10 +52,23 @@ pub(crate) enum Message {
 /// A WebSocket client that masks with zeroes, which leaves the payload as it is.
 pub(crate) struct WebSocket {
     stream: BufReader<TcpStream>,
+    /// Of the answer to its request.
+    pub(crate) head: String,
 }
 
 impl WebSocket {
     pub(crate) fn open(address: SocketAddr, path: &str) -> Self {
+        let socket = Self::ask(address, path);
+        assert_eq!(status(&socket.head), 101, "{}", socket.head);
+        socket
+    }
+
+    /// Asks for a WebSocket that is refused: with which status.
+    pub(crate) fn refused(address: SocketAddr, path: &str) -> u16 {
+        status(&Self::ask(address, path).head)
+    }
+
+    fn ask(address: SocketAddr, path: &str) -> Self {
         let mut stream = connect(address);
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -46,8 +80,7 @@ impl WebSocket {
         while !head.ends_with("\r\n\r\n") {
             assert_ne!(stream.read_line(&mut head).unwrap(), 0, "{head}");
         }
-        assert_eq!(status(&head), 101, "{head}");
-        Self { stream }
+        Self { stream, head }
     }
 
     pub(crate) fn send_text(&mut self, text: &str) {
@@ -60,6 +93,15 @@ impl WebSocket {
 
     /// The next message. Pings of WebSocket itself do not happen in these tests.
     pub(crate) fn receive(&mut self) -> Message {
+        match self.frame() {
+            (0x81, payload) => Message::Text(String::from_utf8(payload).unwrap()),
+            (0x82, payload) => Message::Binary(payload),
+            (0x88, _) => Message::Close,
+            (other, _) => panic!("frame beginning with {other:#x}"),
+        }
+    }
+
+    fn frame(&mut self) -> (u8, Vec<u8>) {
         let [first, length] = self.read();
         let length = match length {
             126 => usize::from(u16::from_be_bytes(self.read())),
@@ -68,16 +110,16 @@ impl WebSocket {
         };
         let mut payload = vec![0; length];
         self.stream.read_exact(&mut payload).unwrap();
-        match first {
-            0x81 => Message::Text(String::from_utf8(payload).unwrap()),
-            0x82 => Message::Binary(payload),
-            0x88 => Message::Close,
-            other => panic!("frame beginning with {other:#x}"),
-        }
+        (first, payload)
     }
 
     pub(crate) fn expect_text(&mut self, expected: &str) {
         assert_eq!(self.receive(), Message::Text(expected.to_owned()));
+    }
+
+    /// The server closes with this code and without a reason.
+    pub(crate) fn expect_close(&mut self, code: u16) {
+        assert_eq!(self.frame(), (0x88, code.to_be_bytes().to_vec()));
     }
 
     fn send(&mut self, first: u8, payload: &[u8]) {

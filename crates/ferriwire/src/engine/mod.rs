@@ -47,7 +47,7 @@ pub use body::Body;
 pub use connection_error::ConnectionError;
 pub use counters::{LimitKind, Stats};
 pub use ferriwire_proto::engine::handshake::{BadRequest, Refusal};
-pub use ferriwire_proto::engine::{CloseReason, Revision, Transport};
+pub use ferriwire_proto::engine::{CloseReason, Revision, SessionId, Transport};
 pub use listen::Listener;
 pub use origins::Origins;
 pub use request::{PeerAddress, Request, Secure};

@@ -170,7 +170,11 @@ impl Session {
         self.shared.outbox.buffered_bytes()
     }
 
-    pub(crate) fn id(&self) -> &SessionId {
+    /// Names the session towards its own client, on every transport (`socket.conn.id`). It is a secret:
+    /// whoever has it can send as that client.
+    #[must_use]
+    #[doc(alias = "sid")]
+    pub fn id(&self) -> &SessionId {
         &self.shared.id
     }
 
