@@ -7,6 +7,10 @@ use std::collections::BTreeSet;
 
 /// The page with a row for each corner case of the protocols.
 pub(crate) const CASES: &str = "docs/protocol-cases.md";
+/// The page with a row for each limit of a server.
+pub(crate) const LIMITS: &str = "docs/limits.md";
+/// Where these limits are set.
+pub(crate) const SETTINGS: &str = "crates/ferriwire/src/config/limits.rs";
 /// The cases are numbered from 1.
 const LAST_CASE: u32 = 93;
 /// Why a case may have no test, and which cases that is true for.
@@ -69,6 +73,19 @@ pub(crate) fn incomplete_cases(text: &str) -> Vec<String> {
     let missing = (1..=LAST_CASE).filter(|case| !seen.contains(case));
     complaints.extend(missing.map(|case| format!(": case {case} has no row")));
     complaints
+}
+
+/// The settings, which are the fields of the first type in `code`, that the page has no word of.
+pub(crate) fn missing_settings(page: &str, code: &str) -> Vec<String> {
+    let fields = code
+        .lines()
+        .skip_while(|line| !line.starts_with("pub struct "));
+    fields
+        .take_while(|line| *line != "}")
+        .filter_map(|line| line.trim().strip_prefix("pub(crate) ")?.split_once(':'))
+        .filter(|(name, _)| !page.contains(&format!("`{name}`")))
+        .map(|(name, _)| format!(": the setting `{name}` is missing"))
+        .collect()
 }
 
 /// The name and the target of each link to a test.
@@ -154,5 +171,17 @@ mod tests {
             "| 7 | what | of the client |",
         );
         assert_eq!(incomplete_cases(&borrowed).len(), 1);
+    }
+
+    #[test]
+    fn every_setting_stands_in_the_page_of_limits() {
+        let code = "use a;\n\npub struct Limits {\n    pub(crate) one: usize,\n    pub(crate) two: u32,\n}\n\
+                    struct Other {\n    pub(crate) three: u8,\n}\n";
+        assert_eq!(
+            missing_settings("`one` and `two`", code),
+            Vec::<String>::new()
+        );
+        assert_eq!(missing_settings("`one` and two", code).len(), 1);
+        assert_eq!(missing_settings("", code).len(), 2);
     }
 }

@@ -9,7 +9,9 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::Result;
-use crate::documents::{CASES, incomplete_cases, missing_tests};
+use crate::documents::{
+    CASES, LIMITS, SETTINGS, incomplete_cases, missing_settings, missing_tests,
+};
 use crate::source::{without_comments, without_tests};
 
 /// Longer files hold more than one concept.
@@ -48,6 +50,12 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
         }
         if path == CASES {
             complain(incomplete_cases(text));
+        }
+        if path == LIMITS {
+            complain(missing_settings(
+                text,
+                text_of(SETTINGS).unwrap_or_default(),
+            ));
         }
         if path.ends_with("Cargo.toml") {
             complain(lints_of_the_workspace(text));

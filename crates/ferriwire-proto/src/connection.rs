@@ -43,6 +43,8 @@ pub struct Config {
     /// How many namespaces may be joined or joining at a time. Default: 32; the reference has no
     /// limit.
     pub max_namespaces: usize,
+    /// How many bytes a namespace's name may have. Default: 255; the reference has no limit.
+    pub max_namespace_name: usize,
     /// How long a client may take until it has joined its first namespace. Default: 45 s, the
     /// reference's `connectTimeout`.
     pub connect_timeout: Duration,
@@ -55,6 +57,7 @@ impl Default for Config {
         Self {
             limits: Limits::default(),
             max_namespaces: 32,
+            max_namespace_name: 255,
             connect_timeout: Duration::from_secs(45),
             attachments_timeout: Duration::from_secs(10),
         }
@@ -168,7 +171,7 @@ impl Connection {
     pub fn new(config: Config, codec: &Codec, now: Instant) -> Self {
         Self {
             decoder: codec.decoder(),
-            namespaces: Namespaces::new(config.max_namespaces),
+            namespaces: Namespaces::new(config.max_namespaces, config.max_namespace_name),
             phase: Phase::Open,
             connect_deadline: now.checked_add(config.connect_timeout),
             attachments_deadline: None,

@@ -42,7 +42,9 @@ mod socket_id;
 pub use bytes::Bytes;
 #[cfg(feature = "tls")]
 pub use config::{ClientCertificates, Tls};
-pub use config::{Config, Cookie, Cors, HttpCompression, Limits, Rate, SameSite};
+pub use config::{
+    Config, Cookie, Cors, HttpCompression, InvalidNetwork, Limits, Network, Rate, SameSite,
+};
 pub use engine::{Layer, LimitKind, Listener, Origins, Request, Service, Stats, Transport};
 pub use error::{AckError, EmitError, EncodeError, Error, JoinError, Result};
 pub use event::{Accepts, Event, HandlerError, Listens, Payload, Reply};

@@ -3,9 +3,6 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-/// How many bytes a namespace's name may have.
-const MAX_NAME: usize = 255;
-
 /// A namespace on one connection. Small, and used again after the namespace was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub(super) u32);
@@ -27,7 +24,7 @@ pub enum Refusal {
         /// How many that is.
         limit: usize,
     },
-    /// The name is longer than 255 bytes or contains control characters.
+    /// The name is longer than it may be, or contains control characters.
     InvalidName,
 }
 
@@ -50,6 +47,8 @@ pub(super) struct Namespaces {
     left: VecDeque<Box<str>>,
     /// How many members there may be, and how many names are remembered.
     limit: usize,
+    /// How many bytes a name may have.
+    max_name: usize,
 }
 
 #[derive(Debug)]
@@ -68,17 +67,18 @@ pub(super) enum Standing {
 }
 
 impl Namespaces {
-    pub(super) const fn new(limit: usize) -> Self {
+    pub(super) const fn new(limit: usize, max_name: usize) -> Self {
         Self {
             members: Vec::new(),
             left: VecDeque::new(),
             limit,
+            max_name,
         }
     }
 
     /// Makes the client join a namespace to which it is a stranger, or which it has left.
     pub(super) fn join(&mut self, name: &str) -> Result<Key, Refusal> {
-        if name.len() > MAX_NAME || name.chars().any(char::is_control) {
+        if name.len() > self.max_name || name.chars().any(char::is_control) {
             return Err(Refusal::InvalidName);
         }
         let limit = self.limit;

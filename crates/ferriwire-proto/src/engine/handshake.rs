@@ -19,7 +19,7 @@ mod refusal;
 
 pub use refusal::{BadRequest, Refusal};
 
-/// How many parameters a query may have.
+/// How many parameters a query may have, unless told otherwise.
 const MAX_PARAMETERS: usize = 64;
 
 /// The part of a request's query that concerns Engine.IO. Other parameters are ignored.
@@ -66,7 +66,16 @@ impl Query {
     /// There are more than 64 parameters; `sid`, `EIO` or `transport` is given twice, so that two
     /// readers could disagree on what is asked for; or the transport is none that HTTP knows.
     pub fn parse(query: &str) -> Result<Self, Refusal> {
-        let parameters = Parameters::parse(query)?;
+        Self::parse_within(query, MAX_PARAMETERS)
+    }
+
+    /// As [`parse`](Self::parse), with another limit than 64.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn parse_within(query: &str, max_parameters: usize) -> Result<Self, Refusal> {
+        let parameters = Parameters::parse(query, max_parameters)?;
         let name = parameters.transport.unwrap_or_default();
         // WebTransport has its own entrance and is never asked for in a query.
         let transport = match Transport::parse(&name) {
@@ -220,13 +229,11 @@ struct Parameters<'a> {
 }
 
 impl<'a> Parameters<'a> {
-    fn parse(query: &'a str) -> Result<Self, Refusal> {
+    fn parse(query: &'a str, limit: usize) -> Result<Self, Refusal> {
         let mut parameters = Self::default();
         for (index, (key, value)) in form_urlencoded::parse(query.as_bytes()).enumerate() {
-            if index >= MAX_PARAMETERS {
-                let cause = BadRequest::TooManyParameters {
-                    limit: MAX_PARAMETERS,
-                };
+            if index >= limit {
+                let cause = BadRequest::TooManyParameters { limit };
                 return Err(Refusal::BadRequest(cause));
             }
             match key.as_ref() {

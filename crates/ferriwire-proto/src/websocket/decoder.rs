@@ -122,6 +122,14 @@ impl Decoder {
         Ok(Decoded { consumed, item })
     }
 
+    /// Whether a message has had its first fragment, and not its last.
+    #[must_use]
+    pub fn is_within_fragments(&self) -> bool {
+        self.stream
+            .as_ref()
+            .is_some_and(Stream::is_within_fragments)
+    }
+
     /// Whether no part of a frame or of a message is held.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -247,6 +255,15 @@ impl Stream {
             Position::Header(_) => false,
             Position::Payload(frame) => frame.opcode.is_control(),
         }
+    }
+
+    fn is_within_fragments(&self) -> bool {
+        let within_first = match &self.position {
+            Position::Header(_) => false,
+            Position::Payload(frame) => !frame.opcode.is_control(),
+        };
+        let message = self.message.as_ref();
+        message.is_some_and(|message| !within_first || message.fragments() > 1)
     }
 
     fn is_idle(&self) -> bool {

@@ -92,6 +92,11 @@ impl Message {
         }
     }
 
+    /// How many fragments have begun.
+    pub(super) fn fragments(&self) -> u32 {
+        self.fragments
+    }
+
     pub(super) fn len(&self) -> usize {
         match &self.content {
             Content::Text(text) => text.len(),

@@ -30,8 +30,16 @@ pub struct Limits {
     pub(crate) handshakes_per_core: Option<Rate>,
     pub(crate) unknown_sessions_per_address: Option<Rate>,
     pub(crate) max_addresses: usize,
+    pub(crate) max_target: usize,
+    pub(crate) max_query_parameters: usize,
+    pub(crate) body_timeout: Duration,
+    pub(crate) min_body_rate: usize,
     pub(crate) max_payload: usize,
     pub(crate) max_packets_per_payload: usize,
+    pub(crate) max_fragments: u32,
+    pub(crate) fragments_timeout: Duration,
+    pub(crate) ping_rate: Option<Rate>,
+    pub(crate) max_pending_pongs: usize,
     pub(crate) max_buffered: usize,
     pub(crate) write_stall_timeout: Duration,
     pub(crate) upgrade_timeout: Duration,
@@ -43,6 +51,7 @@ pub struct Limits {
     pub(crate) handler_grace: Duration,
     pub(crate) max_pending_acks: usize,
     pub(crate) max_rooms_per_socket: usize,
+    pub(crate) max_room_name: usize,
     pub(crate) max_namespaces: usize,
     pub(crate) max_dynamic_namespaces: usize,
     pub(crate) max_head_bytes: usize,
@@ -52,6 +61,13 @@ pub struct Limits {
     pub(crate) tls_handshake_timeout: Duration,
     pub(crate) max_tls_handshakes: usize,
     pub(crate) max_http2_streams: u32,
+    pub(crate) max_namespace_name: usize,
+    pub(crate) max_attachments: usize,
+    pub(crate) attachments_timeout: Duration,
+    pub(crate) max_event_name: usize,
+    pub(crate) max_arguments: usize,
+    pub(crate) event_rate: Option<Rate>,
+    pub(crate) event_flood_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -64,8 +80,16 @@ impl Default for Limits {
             handshakes_per_core: Some(Rate::per_second(2_000)),
             unknown_sessions_per_address: Some(Rate::per_minute(20)),
             max_addresses: 65_536,
+            max_target: 8 * 1024,
+            max_query_parameters: 64,
+            body_timeout: Duration::from_secs(30),
+            min_body_rate: 1_024,
             max_payload: 1_000_000,
             max_packets_per_payload: 10_000,
+            max_fragments: 1_024,
+            fragments_timeout: Duration::from_secs(30),
+            ping_rate: Some(Rate::per_second(10).burst(60)),
+            max_pending_pongs: 16,
             max_buffered: 1024 * 1024,
             write_stall_timeout: Duration::from_secs(10),
             upgrade_timeout: Duration::from_secs(10),
@@ -77,6 +101,7 @@ impl Default for Limits {
             handler_grace: Duration::from_secs(30),
             max_pending_acks: 1_000,
             max_rooms_per_socket: 1_000,
+            max_room_name: 256,
             max_namespaces: 32,
             max_dynamic_namespaces: 10_000,
             max_head_bytes: 16 * 1024,
@@ -86,6 +111,13 @@ impl Default for Limits {
             tls_handshake_timeout: Duration::from_secs(10),
             max_tls_handshakes: 256 * std::thread::available_parallelism().map_or(1, usize::from),
             max_http2_streams: 100,
+            max_namespace_name: 255,
+            max_attachments: 10,
+            attachments_timeout: Duration::from_secs(10),
+            max_event_name: 256,
+            max_arguments: 256,
+            event_rate: Some(Rate::per_second(2_000).burst(10_000)),
+            event_flood_timeout: Duration::from_secs(10),
         }
     }
 }
@@ -171,6 +203,39 @@ impl Limits {
         self
     }
 
+    /// How long the path and query of a request may be, in bytes. Default 8 KiB (reference: 16 KiB
+    /// with all headers). Longer ones are answered 414.
+    #[must_use]
+    pub fn max_target(mut self, bytes: usize) -> Self {
+        self.max_target = bytes;
+        self
+    }
+
+    /// How many parameters a query may have. Default 64 (reference: no limit). More are answered
+    /// 400.
+    #[must_use]
+    pub fn max_query_parameters(mut self, parameters: usize) -> Self {
+        self.max_query_parameters = parameters;
+        self
+    }
+
+    /// How long the body of a request may take. Default 30 s (reference: 300 s). Slower ones are
+    /// answered 408, and end their session.
+    #[must_use]
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.body_timeout = timeout;
+        self
+    }
+
+    /// How many bytes of a request's body must come in each second, on average and after the first
+    /// five. Default 1,024 (reference: any); 0 for any. Slower ones are answered 408, and end their
+    /// session.
+    #[must_use]
+    pub fn min_body_rate(mut self, bytes_per_second: usize) -> Self {
+        self.min_body_rate = bytes_per_second;
+        self
+    }
+
     /// The largest message, polling body or binary packet with its attachments, in bytes, that a
     /// client may send. Default 1,000,000. Mirrors `maxHttpBufferSize`. One connection may hold
     /// that much while a message is incomplete.
@@ -185,6 +250,39 @@ impl Limits {
     #[must_use]
     pub fn max_packets_per_payload(mut self, packets: usize) -> Self {
         self.max_packets_per_payload = packets;
+        self
+    }
+
+    /// How many fragments a WebSocket message may have, empty ones included. Default 1,024
+    /// (reference: 16,384); 0 for any number. Beyond it the WebSocket is closed with 1008.
+    #[must_use]
+    pub fn max_fragments(mut self, fragments: u32) -> Self {
+        self.max_fragments = fragments;
+        self
+    }
+
+    /// How long a WebSocket message may take from the end of its first fragment to that of its last.
+    /// Default 30 s (reference: no limit). Then the WebSocket is closed with 1008.
+    #[must_use]
+    pub fn fragments_timeout(mut self, timeout: Duration) -> Self {
+        self.fragments_timeout = timeout;
+        self
+    }
+
+    /// How many ping frames a WebSocket may send. Default 10 a second, 60 at once (reference: no
+    /// limit); `None` for any number. Beyond it the WebSocket is closed with 1008. The pings of
+    /// Engine.IO are packets, and do not count.
+    #[must_use]
+    pub fn ping_rate(mut self, rate: impl Into<Option<Rate>>) -> Self {
+        self.ping_rate = rate.into();
+        self
+    }
+
+    /// How many pong frames may wait for a WebSocket that takes nothing. Default 16 (reference: 60).
+    /// Beyond it the earliest are dropped.
+    #[must_use]
+    pub fn max_pending_pongs(mut self, pongs: usize) -> Self {
+        self.max_pending_pongs = pongs;
         self
     }
 
@@ -352,6 +450,71 @@ impl Limits {
     #[must_use]
     pub fn max_dynamic_namespaces(mut self, namespaces: usize) -> Self {
         self.max_dynamic_namespaces = namespaces;
+        self
+    }
+
+    /// How long a room's name may be, in bytes. Default 256 (reference: no limit); beyond it `join`
+    /// answers an error.
+    #[must_use]
+    pub fn max_room_name(mut self, bytes: usize) -> Self {
+        self.max_room_name = bytes;
+        self
+    }
+
+    /// How long the name of a namespace may be that a client wants to join, in bytes. Default 255
+    /// (reference: no limit); beyond it, and with control characters, it is an invalid namespace.
+    #[must_use]
+    pub fn max_namespace_name(mut self, bytes: usize) -> Self {
+        self.max_namespace_name = bytes;
+        self
+    }
+
+    /// How many attachments a packet may have. Default 10, as in the reference. Beyond it the
+    /// connection is closed before any of them is kept. Mirrors the parser's `maxAttachments`.
+    #[must_use]
+    pub fn max_attachments(mut self, attachments: usize) -> Self {
+        self.max_attachments = attachments;
+        self
+    }
+
+    /// How long the attachments of a packet may take. Default 10 s (reference: for ever). Then the
+    /// connection is closed.
+    #[must_use]
+    pub fn attachments_timeout(mut self, timeout: Duration) -> Self {
+        self.attachments_timeout = timeout;
+        self
+    }
+
+    /// How long the name of an event may be, in bytes. Default 256 (reference: no limit). Beyond it
+    /// the connection is closed.
+    #[must_use]
+    pub fn max_event_name(mut self, bytes: usize) -> Self {
+        self.max_event_name = bytes;
+        self
+    }
+
+    /// How many arguments an event or an acknowledgement may have. Default 256 (reference: no
+    /// limit). Beyond it the connection is closed.
+    #[must_use]
+    pub fn max_arguments(mut self, arguments: usize) -> Self {
+        self.max_arguments = arguments;
+        self
+    }
+
+    /// How many packets a client may send, acknowledgements aside, in all its namespaces. Default
+    /// 2,000 a second, 10,000 at once (reference: no limit); `None` for any number. Beyond it the
+    /// client is not read from until it is within the rate again.
+    #[must_use]
+    pub fn event_rate(mut self, rate: impl Into<Option<Rate>>) -> Self {
+        self.event_rate = rate.into();
+        self
+    }
+
+    /// How long a client may go on above [`event_rate`](Self::event_rate) before it is closed with
+    /// `limit exceeded`. Default 10 s.
+    #[must_use]
+    pub fn event_flood_timeout(mut self, timeout: Duration) -> Self {
+        self.event_flood_timeout = timeout;
         self
     }
 

@@ -5,6 +5,7 @@ mod cookie;
 mod cors;
 mod hooks;
 mod limits;
+mod network;
 #[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
 mod tls;
 
@@ -23,6 +24,7 @@ pub use self::cookie::{Cookie, SameSite};
 pub use self::cors::Cors;
 pub(crate) use self::hooks::{AllowRequest, Hooks, guarded};
 pub use self::limits::{Limits, Rate};
+pub use self::network::{InvalidNetwork, Network};
 #[cfg(not(feature = "tls"))]
 pub(crate) use self::tls::Tls;
 #[cfg(feature = "tls")]
@@ -58,6 +60,7 @@ pub struct Config {
     pub(crate) limits: Limits,
     pub(crate) drain_pause: Duration,
     pub(crate) shutdown_grace: Duration,
+    pub(crate) trusted_proxies: Vec<Network>,
     pub(crate) overflow: Overflow,
     pub(crate) origins: Origins,
     pub(crate) cors: Cors,
@@ -84,6 +87,7 @@ impl Default for Config {
             limits: Limits::default(),
             drain_pause: Duration::from_secs(1),
             shutdown_grace: Duration::from_secs(30),
+            trusted_proxies: Vec::new(),
             overflow: Overflow::Close,
             origins: Origins::same_host(),
             cors: Cors::new(),
@@ -220,6 +224,26 @@ impl Config {
         self
     }
 
+    /// Whose word on where a client is counts: the reverse proxies and load balancers in front of the
+    /// server. Default: nobody's (reference: everybody's). Of their `X-Forwarded-For` or `Forwarded`
+    /// the last address that is no trusted proxy is the client's, as
+    /// [`Request::address`] tells it and [`Limits`] count it, and `X-Forwarded-Proto` tells
+    /// [`Request::secure`]. The headers of others are ignored, with a warning.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::Config;
+    ///
+    /// let config = Config::new().trusted_proxies(["10.0.0.0/8".parse()?, "::1".parse()?]);
+    /// # Ok::<(), ferriwire::InvalidNetwork>(())
+    /// ```
+    #[must_use]
+    pub fn trusted_proxies(mut self, networks: impl IntoIterator<Item = Network>) -> Self {
+        self.trusted_proxies = networks.into_iter().collect();
+        self
+    }
+
     /// From which web pages clients may come. Default: only from the host that serves the page
     /// (reference: anywhere by WebSocket). Mirrors `cors.origin`, and guards every transport.
     #[must_use]
@@ -303,19 +327,22 @@ impl Config {
     pub(crate) fn websocket_limits(&self) -> websocket::Limits {
         websocket::Limits {
             max_message: self.limits.max_payload,
-            max_fragments: MAX_FRAGMENTS,
+            max_fragments: self.limits.max_fragments,
         }
     }
 
     pub(crate) fn connection(&self) -> connection::Config {
         connection::Config {
             limits: ferriwire_proto::codec::Limits {
+                max_attachments: self.limits.max_attachments,
                 max_packet: self.limits.max_payload,
-                ..Default::default()
+                max_event_name: self.limits.max_event_name,
+                max_arguments: self.limits.max_arguments,
             },
             max_namespaces: self.limits.max_namespaces,
+            max_namespace_name: self.limits.max_namespace_name,
             connect_timeout: self.limits.connect_timeout,
-            attachments_timeout: ATTACHMENTS_TIMEOUT,
+            attachments_timeout: self.limits.attachments_timeout,
         }
     }
 
@@ -327,6 +354,8 @@ impl Config {
             self.limits.upgrade_timeout,
             self.limits.connect_timeout,
             self.limits.write_stall_timeout,
+            self.limits.attachments_timeout,
+            self.limits.fragments_timeout,
         ];
         intervals.into_iter().min().unwrap_or(self.ping_interval)
     }
@@ -334,12 +363,6 @@ impl Config {
 
 /// How long a closing polling session waits for the GET that fetches the farewell.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Fragments of one WebSocket message, empty ones included.
-const MAX_FRAGMENTS: u32 = 1_024;
-
-/// How long the attachments of a binary packet may take.
-const ATTACHMENTS_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl std::fmt::Debug for Config {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

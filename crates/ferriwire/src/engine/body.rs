@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::Instant;
 
-/// How long a request's body may take.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::config::Limits;
+
+/// So long a body may be slower than its rate: a network may have to wake up.
+const RATE_GRACE: Duration = Duration::from_secs(5);
 
 /// The body of an answer: nothing, or one piece.
 #[derive(Debug, Default)]
@@ -60,27 +63,27 @@ pub(crate) enum ReadError {
     Broken,
 }
 
-/// Reads a body of at most `limit` bytes; memory grows with what arrives, never by announcement.
-pub(crate) async fn read_body<B>(body: B, limit: usize) -> Result<Bytes, ReadError>
+/// Reads a body; memory grows with what arrives, never by announcement.
+pub(crate) async fn read_body<B>(body: B, limits: &Limits) -> Result<Bytes, ReadError>
 where
     B: HttpBody<Data: Buf, Error: Display>,
 {
-    if body.size_hint().lower() > limit as u64 {
+    if body.size_hint().lower() > limits.max_payload as u64 {
         return Err(ReadError::TooLarge);
     }
-    match tokio::time::timeout(BODY_TIMEOUT, collect(body, limit)).await {
-        Ok(result) => result,
-        Err(_) => Err(ReadError::TimedOut),
-    }
-}
-
-async fn collect<B>(body: B, limit: usize) -> Result<Bytes, ReadError>
-where
-    B: HttpBody<Data: Buf, Error: Display>,
-{
+    let begun = Instant::now();
     let mut body = pin!(body);
     let mut content = BytesMut::new();
-    while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+    loop {
+        let patience = patience(content.len(), limits);
+        let frame = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx));
+        let frame = match begun.checked_add(patience) {
+            Some(deadline) => tokio::time::timeout_at(deadline, frame).await,
+            None => Ok(frame.await),
+        };
+        let Some(frame) = frame.map_err(|_| ReadError::TimedOut)? else {
+            return Ok(content.freeze());
+        };
         let frame = frame.map_err(|error| {
             tracing::debug!(%error, "request body broke off");
             ReadError::Broken
@@ -88,7 +91,7 @@ where
         let Ok(mut data) = frame.into_data() else {
             continue;
         };
-        if content.len().saturating_add(data.remaining()) > limit {
+        if content.len().saturating_add(data.remaining()) > limits.max_payload {
             return Err(ReadError::TooLarge);
         }
         while data.has_remaining() {
@@ -98,5 +101,95 @@ where
             data.advance(count);
         }
     }
-    Ok(content.freeze())
+}
+
+/// How long after its beginning more of a body must come of which so much has come: until it would
+/// be slower than it may be, and in any case until all of it must be there.
+fn patience(received: usize, limits: &Limits) -> Duration {
+    // No rate means that what came is enough for any time.
+    let millis = received
+        .saturating_mul(1_000)
+        .checked_div(limits.min_body_rate);
+    let earned = millis.map_or(Duration::MAX, |millis| Duration::from_millis(millis as u64));
+    earned.max(RATE_GRACE).min(limits.body_timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_earns_its_time_by_what_has_come() {
+        let limits = Limits::default();
+        for (received, seconds) in [
+            (0, 5.0),
+            (1, 5.0),
+            (5 * 1_024, 5.0),
+            (6 * 1_024, 6.0),
+            (20 * 1_024 + 512, 20.5),
+            (30 * 1_024, 30.0),
+            (999_999, 30.0),
+        ] {
+            let expected = Duration::from_secs_f64(seconds);
+            assert_eq!(patience(received, &limits), expected, "{received} bytes");
+        }
+        let any = Limits::new().min_body_rate(0);
+        assert_eq!(patience(0, &any), Duration::from_secs(30));
+        let short = Limits::new().body_timeout(Duration::from_secs(2));
+        assert_eq!(patience(0, &short), Duration::from_secs(2));
+    }
+
+    /// A body of so many chunks, one each second.
+    struct Drip {
+        chunk: &'static [u8],
+        left: usize,
+        seconds: tokio::time::Interval,
+    }
+
+    impl HttpBody for Drip {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            if self.left == 0 {
+                return Poll::Ready(None);
+            }
+            std::task::ready!(self.seconds.poll_tick(cx));
+            self.left -= 1;
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(self.chunk)))))
+        }
+    }
+
+    /// What comes of a body, and after how many seconds.
+    async fn drip(chunk: &'static [u8], count: usize) -> (Result<usize, ReadError>, u64) {
+        let begun = Instant::now();
+        let second = Duration::from_secs(1);
+        let seconds = tokio::time::interval_at(begun + second, second);
+        let left = count;
+        let read = read_body(
+            Drip {
+                chunk,
+                left,
+                seconds,
+            },
+            &Limits::default(),
+        )
+        .await;
+        (read.map(|body| body.len()), begun.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_comes_too_slowly_is_given_up() {
+        let late = Err(ReadError::TimedOut);
+        assert_eq!(drip(b"x", 1_000_000).await, (late, 5));
+        assert_eq!(drip(&[0; 1_000], 1_000).await, (late, 5));
+        // Within the rate, but not within the whole time.
+        assert_eq!(drip(&[0; 1_300], 1_000).await, (late, 30));
+        assert_eq!(drip(&[0; 1_300], 29).await, (Ok(29 * 1_300), 29));
+        // A short one that takes a while to begin.
+        assert_eq!(drip(b"2", 4).await, (Ok(4), 4));
+    }
 }

@@ -1,5 +1,6 @@
 //! What all sessions of one server share.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
@@ -52,7 +53,9 @@ pub(crate) struct Core {
     initial_packet: Option<Arc<Encoded>>,
     cookie: Option<SetCookie>,
     compressing: Semaphore,
-    counters: Counters,
+    counters: Arc<Counters>,
+    /// A proxy that is not trusted was warned of.
+    warned_of_proxy: AtomicBool,
     accepting: AtomicBool,
     /// Connection tasks that have not ended.
     tasks: AtomicUsize,
@@ -72,9 +75,10 @@ impl Core {
         let initial_packet = initial_packet.map(|message| Arc::new(message.encode()));
         let now = tokio::time::Instant::now().into_std();
         let shortest = config.shortest_interval();
+        let counters = Arc::new(Counters::new(now));
         let gate = Gate::new(config.limits.admission(shards.max(1)));
         let shards: Vec<_> = (0..shards.max(1))
-            .map(|index| Arc::new(Shard::new(index, shortest, now)))
+            .map(|index| Arc::new(Shard::new(index, shortest, Arc::clone(&counters), now)))
             .collect();
         Ok(Arc::new(Self {
             config: Arc::new(config),
@@ -88,7 +92,8 @@ impl Core {
             initial_packet,
             cookie,
             compressing: Semaphore::new(COMPRESSING),
-            counters: Counters::new(now),
+            counters,
+            warned_of_proxy: AtomicBool::new(false),
             accepting: AtomicBool::new(true),
             tasks: AtomicUsize::new(0),
             task_ended: Notify::new(),
@@ -131,6 +136,18 @@ impl Core {
     /// The cookie of the answer to a polling handshake.
     pub(crate) fn cookie(&self) -> Option<&SetCookie> {
         self.cookie.as_ref()
+    }
+
+    /// Says once that headers of proxies are ignored, and how to have them believed.
+    pub(crate) fn warn_of_proxy(&self, peer: SocketAddr) {
+        if !self.warned_of_proxy.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %peer,
+                "a forwarding header was ignored, because its sender is no trusted proxy: if it is \
+                 yours, name it in Config::trusted_proxies, or all clients behind it share the \
+                 limits of one address"
+            );
+        }
     }
 
     /// Whether new sessions are taken.

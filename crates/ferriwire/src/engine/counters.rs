@@ -31,17 +31,33 @@ pub enum LimitKind {
     Handshakes,
     /// [`Limits::unknown_sessions_per_address`](crate::Limits::unknown_sessions_per_address).
     UnknownSessions,
+    /// [`Limits::body_timeout`](crate::Limits::body_timeout), or
+    /// [`min_body_rate`](crate::Limits::min_body_rate).
+    BodyTime,
+    /// [`Limits::fragments_timeout`](crate::Limits::fragments_timeout).
+    FragmentsTime,
+    /// [`Limits::ping_rate`](crate::Limits::ping_rate).
+    Pings,
+    /// [`Limits::max_pending_pongs`](crate::Limits::max_pending_pongs).
+    PendingPongs,
+    /// [`Limits::event_rate`](crate::Limits::event_rate), for so long that the client was closed.
+    Events,
 }
 
 impl LimitKind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 11] = [
         Self::Connections,
         Self::Unauthenticated,
         Self::ConnectionsPerAddress,
         Self::HandshakesPerAddress,
         Self::Handshakes,
         Self::UnknownSessions,
+        Self::BodyTime,
+        Self::FragmentsTime,
+        Self::Pings,
+        Self::PendingPongs,
+        Self::Events,
     ];
 
     /// Its name in logs and metrics, which is that of the setting.
@@ -54,6 +70,11 @@ impl LimitKind {
             Self::HandshakesPerAddress => "handshakes_per_address",
             Self::Handshakes => "handshakes_per_core",
             Self::UnknownSessions => "unknown_sessions_per_address",
+            Self::BodyTime => "body_timeout",
+            Self::FragmentsTime => "fragments_timeout",
+            Self::Pings => "ping_rate",
+            Self::PendingPongs => "max_pending_pongs",
+            Self::Events => "event_rate",
         }
     }
 }

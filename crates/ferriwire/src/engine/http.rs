@@ -40,9 +40,6 @@ use super::gate::Pass;
 use super::request::Request;
 use crate::config::{Hooks, guarded};
 
-/// The longest target of a request, in bytes.
-const MAX_TARGET: usize = 8 * 1024;
-
 /// What a path asks for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Route<'a> {
@@ -76,7 +73,8 @@ where
     B: HttpBody<Data: Buf, Error: Display>,
 {
     let target = request.uri().path_and_query();
-    if target.is_some_and(|target| target.as_str().len() > MAX_TARGET) {
+    let max_target = core.config().limits.max_target;
+    if target.is_some_and(|target| target.as_str().len() > max_target) {
         return empty(StatusCode::URI_TOO_LONG);
     }
     let verdict = core.config().origins.judge(&request);

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `http`, `origins`, `body` | a request to a session and a transport, or to an error answer |
 //! | `listen`, `service` | where requests come from |
+//! | `forwarded` | where a client is, when proxies stand in front |
 //! | `gate`, `machine` | how many sessions there may be, and how fast they may come |
 //! | `core`, `sessions` | what all sessions share |
 //! | `task` | the connection task: one loop over a closed set of inputs |
@@ -20,6 +21,7 @@ pub(crate) mod body;
 pub(crate) mod bundle;
 pub(crate) mod core;
 pub(crate) mod counters;
+mod forwarded;
 pub(crate) mod gate;
 pub(crate) mod http;
 pub(crate) mod listen;

@@ -63,8 +63,10 @@ impl Request {
             .map(|(key, value)| (key.into_owned(), value.into_owned()))
     }
 
-    /// Where the peer of the TCP connection is (`handshake.address`), when it is known: always for
-    /// [`Server::bind`](crate::Server::bind), and for a mounted service with [`PeerAddress`].
+    /// Where the client is (`handshake.address`), when it is known: always for
+    /// [`Server::bind`](crate::Server::bind), and for a mounted service with [`PeerAddress`]. Behind
+    /// [trusted proxies](crate::Config::trusted_proxies) it is what they say, with the port 0 if
+    /// they do not say one.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         self.address

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::Message;
+use super::counters::LimitKind;
 use super::outbox::{Flushed, Outbox, Poller, Push};
 use super::request::Request;
 use super::shard::Shard;
@@ -180,6 +181,16 @@ impl Session {
 
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.shared.outbox
+    }
+
+    /// Counts that the client ran into a limit, and warns of it now and then.
+    pub(crate) fn limited(&self, limit: LimitKind) {
+        let now = tokio::time::Instant::now().into_std();
+        if self.shared.shard.counters().limited(limit, now) {
+            tracing::warn!(session = ?self.id(), %limit, "a client ran into a limit");
+        } else {
+            tracing::debug!(session = ?self.id(), %limit, "a client ran into a limit");
+        }
     }
 
     pub(crate) fn shard(&self) -> &Arc<Shard> {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::counters::Counters;
 use super::session::{Session, Shared};
 
 /// After this many writes the shard task lets others run.
@@ -24,13 +25,19 @@ pub(crate) struct Shard {
     wheel: Mutex<Wheel>,
     changed: Notify,
     stopped: AtomicBool,
+    counters: Arc<Counters>,
     /// Events that were dropped because their client read too slowly.
     dropped: AtomicU64,
 }
 
 impl Shard {
     /// `shortest` is the shortest interval that anything here waits for.
-    pub(crate) fn new(index: usize, shortest: Duration, now: Instant) -> Self {
+    pub(crate) fn new(
+        index: usize,
+        shortest: Duration,
+        counters: Arc<Counters>,
+        now: Instant,
+    ) -> Self {
         let tick = (shortest / 200).clamp(Duration::from_millis(1), COARSE);
         Self {
             index,
@@ -38,8 +45,13 @@ impl Shard {
             wheel: Mutex::new(Wheel::new(tick, now)),
             changed: Notify::new(),
             stopped: AtomicBool::new(false),
+            counters,
             dropped: AtomicU64::new(0),
         }
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     pub(crate) fn index(&self) -> usize {

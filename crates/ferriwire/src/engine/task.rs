@@ -189,6 +189,7 @@ impl SessionTask {
         self.note_acceptance();
         self.machine.set_reading(self.handler.wants_to_read(), now);
         self.watch_stall(now);
+        self.watch_fragments(now, cx);
         let deadline = self.drain_machine(now, cx);
         if self.is_finished() {
             return Poll::Ready(());
@@ -236,7 +237,8 @@ impl SessionTask {
             Wire::Polling | Wire::Arriving(_) | Wire::WebSocket(_) | Wire::Gone => None,
         };
         let stall = self.stall.and_then(|stall| stall.gives_up);
-        let deadlines = [machine, linger, stall, self.handler.deadline()];
+        let fragments = self.fragments_deadline();
+        let deadlines = [machine, linger, stall, fragments, self.handler.deadline()];
         if let Some(earliest) = deadlines.into_iter().flatten().min() {
             self.session.arm(earliest);
         }
@@ -553,6 +555,9 @@ impl SessionTask {
             )
         {
             self.lose_wire(Lost::Closed);
+        }
+        if !self.session.outbox().is_blocked() && self.release_pongs() {
+            cx.waker().wake_by_ref();
         }
         self.handle_trouble();
         self.finish_close();

@@ -8,11 +8,12 @@ use ferriwire_proto::connection::{self, Incoming, Output, Violation};
 use ferriwire_proto::engine::{CloseReason, Message, Revision};
 
 use super::namespaces::Namespaces;
+use super::pace::Pace;
 use super::reason::DisconnectReason;
 use super::sockets::{Sockets, Verdict};
 use crate::config::Config;
-use crate::engine::Session;
 use crate::engine::task::SessionHandler;
+use crate::engine::{LimitKind, Session};
 use crate::handshake::ConnectError;
 
 /// One client: the protocol's view of its namespaces, and their sockets.
@@ -20,6 +21,10 @@ pub(crate) struct Connection {
     session: Session,
     protocol: connection::Connection,
     sockets: Sockets,
+    pace: Pace,
+    /// Nothing is read before that.
+    pause: Option<Instant>,
+    config: Arc<Config>,
     deadline: Option<Instant>,
 }
 
@@ -36,10 +41,23 @@ impl Connection {
         }
         Self {
             protocol,
-            sockets: Sockets::new(session.clone(), config, namespaces),
+            sockets: Sockets::new(session.clone(), Arc::clone(&config), namespaces),
             session,
+            pace: Pace::default(),
+            pause: None,
+            config,
             deadline: None,
         }
+    }
+
+    fn keep_pace(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let limits = &self.config.limits;
+        let patience = limits.event_flood_timeout;
+        if !self.pace.settle(limits.event_rate, patience, now) && !self.sockets.is_over() {
+            self.session.limited(LimitKind::Events);
+            self.sockets.close(CloseReason::LimitExceeded, cx);
+        }
+        self.pause = self.pace.pauses_until(now);
     }
 
     /// Tells the protocol what became of its namespaces, and does what it asks for.
@@ -85,7 +103,11 @@ impl SessionHandler for Connection {
         self.sockets.end_leaving(cx);
         self.drain(cx);
         let sockets = &mut self.sockets;
-        match self.protocol.handle_message(message, now) {
+        let incoming = self.protocol.handle_message(message, now);
+        if !matches!(incoming, Ok(None | Some(Incoming::Ack { .. }))) {
+            self.pace.count();
+        }
+        match incoming {
             Ok(None) => {}
             Ok(Some(Incoming::Connect {
                 key,
@@ -117,6 +139,7 @@ impl SessionHandler for Connection {
     }
 
     fn poll(&mut self, now: Instant, cx: &mut Context<'_>) {
+        self.keep_pace(now, cx);
         self.sockets.poll(now, cx);
         if !self.sockets.is_over() {
             self.protocol.handle_timeout(now);
@@ -125,7 +148,7 @@ impl SessionHandler for Connection {
     }
 
     fn wants_to_read(&self) -> bool {
-        self.sockets.wants_events()
+        self.pause.is_none() && self.sockets.wants_events()
     }
 
     fn is_accepted(&self) -> bool {
@@ -136,7 +159,7 @@ impl SessionHandler for Connection {
         if self.sockets.is_over() {
             self.sockets.grace_ends()
         } else {
-            self.deadline
+            [self.deadline, self.pause].into_iter().flatten().min()
         }
     }
 

@@ -21,12 +21,10 @@ use super::namespaces::Counters;
 use super::room_events::Census;
 use super::rooms::{Rooms, Target};
 use super::seat::Child;
+use crate::config::Limits;
 use crate::engine::Session;
 use crate::engine::outbox::Push;
 use crate::error::JoinError;
-
-/// The longest name of a room in bytes.
-const MAX_ROOM_NAME: usize = 256;
 
 pub(crate) struct Hub {
     name: Arc<str>,
@@ -252,9 +250,10 @@ impl Hub {
         &self,
         membership: &Membership,
         room: &str,
-        max_rooms: usize,
+        limits: &Limits,
     ) -> Result<(), JoinError> {
-        check_room(room)?;
+        check_room(room, limits)?;
+        let max_rooms = limits.max_rooms_per_socket;
         let key = membership.key().ok_or(JoinError::Disconnected)?;
         let mut rooms = self.shard(membership.session()).lock();
         if rooms.member(key).is_none() {
@@ -345,9 +344,10 @@ impl Hub {
     }
 }
 
-pub(crate) fn check_room(name: &str) -> Result<(), JoinError> {
-    if name.len() > MAX_ROOM_NAME {
-        return Err(JoinError::NameTooLong(name.len(), MAX_ROOM_NAME));
+pub(crate) fn check_room(name: &str, limits: &Limits) -> Result<(), JoinError> {
+    let (len, limit) = (name.len(), limits.max_room_name);
+    if len > limit {
+        return Err(JoinError::NameTooLong(len, limit));
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use super::answers::Collector;
 use super::hub::{Hub, check_room};
 use super::listeners::Listeners;
 use super::rooms::MemberKey;
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::engine::Session;
 use crate::engine::outbox::Push;
 use crate::error::{AckError, EmitError, JoinError};
@@ -235,13 +235,13 @@ impl Membership {
     }
 
     pub(crate) fn join(&self, room: &str) -> Result<(), JoinError> {
+        let limits = &self.config.limits;
         if self.state() == State::Joining
             && let Pending::Joining(prelude) = &mut *self.pending.lock()
         {
-            return prelude.join(room, self.config.limits.max_rooms_per_socket);
+            return prelude.join(room, limits);
         }
-        self.hub
-            .join(self, room, self.config.limits.max_rooms_per_socket)
+        self.hub.join(self, room, limits)
     }
 
     pub(crate) fn leave(&self, room: &str) {
@@ -413,8 +413,9 @@ impl Prelude {
         Ok(())
     }
 
-    fn join(&mut self, room: &str, max_rooms: usize) -> Result<(), JoinError> {
-        check_room(room)?;
+    fn join(&mut self, room: &str, limits: &Limits) -> Result<(), JoinError> {
+        check_room(room, limits)?;
+        let max_rooms = limits.max_rooms_per_socket;
         if self.rooms.iter().any(|joined| **joined == *room) {
             return Ok(());
         }

@@ -26,6 +26,7 @@ mod membership;
 mod names;
 mod namespace;
 mod namespaces;
+mod pace;
 mod reason;
 mod remote;
 mod room_events;

@@ -1,11 +1,13 @@
 //! Limits of a Socket.IO server (security 2.2 and 2.3).
 
-use ferriwire::{Config, LimitKind, Limits, Namespace, Transport};
+use std::time::{Duration, Instant};
 
-use crate::client::{Client, PATH};
-use crate::serve_with;
+use ferriwire::{Config, DisconnectReason, LimitKind, Limits, Namespace, Rate, Server, Transport};
+
+use crate::client::{Client, PATH, TRANSPORTS};
 use crate::support::http::Http;
 use crate::support::until;
+use crate::{Entries, log, serve_with, start};
 
 #[tokio::test]
 async fn clients_that_have_joined_nothing_do_not_keep_others_out_for_long() {
@@ -39,4 +41,133 @@ async fn clients_that_have_joined_nothing_do_not_keep_others_out_for_long() {
     assert_eq!(status().await, 200);
     assert_eq!(status().await, 503);
     assert_eq!(server.stats().limited(LimitKind::Unauthenticated), 3);
+}
+
+/// A namespace that logs the first argument of each event, and why sockets leave.
+fn logging() -> (Namespace, Entries<i64>, Entries<DisconnectReason>) {
+    let (events, received) = log();
+    let (reasons, left) = log();
+    let namespace = Namespace::new("/")
+        .on("n", async move |_, number: i64| events.write(number))
+        .on_disconnect(async move |_, reason| reasons.write(reason));
+    (namespace, received, left)
+}
+
+#[tokio::test]
+async fn whoever_emits_too_fast_is_read_later_and_loses_nothing() {
+    for transport in TRANSPORTS {
+        let limits = Limits::new().event_rate(Rate::per_second(200).burst(50));
+        let (namespace, mut received, _left) = logging();
+        let server = serve_with(Config::new().limits(limits), namespace).await;
+        let mut client = Client::connect_over(&server, transport).await;
+        let begun = Instant::now();
+        for first in [0, 100] {
+            let packets: Vec<_> = (first..first + 100)
+                .map(|number| format!(r#"2["n",{number}]"#))
+                .collect();
+            let packets: Vec<_> = packets.iter().map(String::as_str).collect();
+            client.send_all(&packets).await;
+            for number in first..first + 100 {
+                assert_eq!(received.next().await, number, "{transport:?}");
+            }
+        }
+        // What came in the second batch waited for what the first one had taken too much.
+        assert!(
+            begun.elapsed() >= Duration::from_millis(200),
+            "{transport:?}"
+        );
+        assert_eq!(server.stats().limited(LimitKind::Events), 0);
+    }
+}
+
+#[tokio::test]
+async fn whoever_goes_on_emitting_too_fast_is_closed() {
+    let limits = Limits::new()
+        .event_rate(Rate::per_second(5_000).burst(100))
+        .event_flood_timeout(Duration::from_millis(500));
+    let (namespace, _received, mut left) = logging();
+    let server = serve_with(Config::new().limits(limits), namespace).await;
+    let mut client = Client::connect(&server).await;
+    let begun = Instant::now();
+    let flood = async {
+        loop {
+            client.send(r#"2["n",1]"#).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    let reason = tokio::select! {
+        reason = left.next() => reason,
+        () = flood => unreachable!("it does not end"),
+    };
+    assert_eq!(reason, DisconnectReason::LimitExceeded);
+    assert!(begun.elapsed() >= Duration::from_millis(500));
+    assert_eq!(server.stats().limited(LimitKind::Events), 1);
+}
+
+#[tokio::test]
+async fn packets_keep_to_limits_that_were_set() {
+    let limits = Limits::new()
+        .max_attachments(2)
+        .max_arguments(3)
+        .max_event_name(4)
+        .attachments_timeout(Duration::from_millis(300))
+        .max_namespaces(2)
+        .max_namespace_name(5);
+    let (namespace, mut received, _left) = logging();
+    let server = Server::new()
+        .config(Config::new().limits(limits))
+        .namespace(namespace)
+        .namespace(Namespace::new("/four"));
+    let server = start(server).await;
+    for (packet, passes) in [
+        (r#"2["n",1,2,3]"#, true),
+        (r#"2["n",1,2,3,4]"#, false),
+        (r#"2["name"]"#, true),
+        (r#"2["names"]"#, false),
+        (r#"53-["n",1]"#, false),
+        // Never completed.
+        (r#"52-["n",1]"#, false),
+    ] {
+        let mut client = Client::connect(&server).await;
+        client.send(packet).await;
+        if passes {
+            client.send(r#"2["n",7]"#).await;
+            while received.next().await != 7 {}
+        } else {
+            client.expect_end().await;
+        }
+    }
+    let mut client = Client::connect(&server).await;
+    client.send("0/fives,").await;
+    client
+        .expect(r#"4/fives,{"message":"Invalid namespace"}"#)
+        .await;
+    client.join("/four").await;
+    client.send("0/x,").await;
+    client
+        .expect(r#"4/x,{"message":"limit of 2 namespaces reached"}"#)
+        .await;
+}
+
+#[tokio::test]
+async fn rooms_keep_to_limits_that_were_set() {
+    let limits = Limits::new().max_rooms_per_socket(2).max_room_name(3);
+    let namespace = Namespace::new("/").on("join", async |socket, room: String| {
+        socket.join(room).is_ok()
+    });
+    let server = serve_with(Config::new().limits(limits), namespace).await;
+    let mut client = Client::connect(&server).await;
+    for (id, (room, joined)) in [
+        ("abcd", false),
+        ("abc", true),
+        ("b", true),
+        ("c", false),
+        ("b", true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        client.send(&format!(r#"2{id}["join","{room}"]"#)).await;
+        client.expect(&format!("3{id}[{joined}]")).await;
+    }
 }

@@ -1,6 +1,5 @@
 //! Whether a request may do what it asks for, and what that is (1.1.4).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -14,6 +13,7 @@ use hyper::upgrade::OnUpgrade;
 use super::super::body::Body;
 use super::super::core::Core;
 use super::super::counters::LimitKind;
+use super::super::forwarded::{self, Origin};
 use super::super::gate::Pass;
 use super::super::origins::Verdict;
 use super::super::request::{PeerAddress, Request, Secure, detached};
@@ -46,7 +46,7 @@ pub(super) enum Refused {
     /// Because of how many there are, or how fast they come.
     Limit {
         refusal: admission::Refusal,
-        source: Option<Source>,
+        origin: Option<Origin>,
     },
 }
 
@@ -68,7 +68,8 @@ pub(super) async fn admit<B>(
     verdict: &Verdict,
 ) -> Result<Admission, Refused> {
     let config = core.config();
-    let query = Query::parse(request.uri().query().unwrap_or_default())?;
+    let target = request.uri().query().unwrap_or_default();
+    let query = Query::parse_within(target, config.limits.max_query_parameters)?;
     query.check_transport(&config.transports)?;
     match verdict {
         Verdict::Plain | Verdict::Foreign(_) | Verdict::Anyone => {}
@@ -115,12 +116,12 @@ pub(super) async fn admit<B>(
     if !core.is_accepting() {
         return Ok(Admission::Unavailable);
     }
-    let source = source_of(request);
-    let pass = core.gate().enter(source, now());
-    let pass = pass.map_err(|refusal| Refused::Limit { refusal, source })?;
+    let origin = origin_of(core, request);
+    let pass = core.gate().enter(source(origin), now());
+    let pass = pass.map_err(|refusal| Refused::Limit { refusal, origin })?;
     let upgrade =
         (query.transport == Transport::WebSocket).then(|| hyper::upgrade::on(&mut *request));
-    let request = Arc::new(remember(request, &query, jsonp));
+    let request = Arc::new(remember(request, &query, jsonp, origin));
     decisions::allow(config, &request).await?;
     query.check_revision(config.revisions())?;
     let id = decisions::new_id(config, &request).await?;
@@ -129,17 +130,26 @@ pub(super) async fn admit<B>(
 
 /// Whoever asks for sessions that do not exist is told so, but not any number of times.
 fn unknown_session<B>(core: &Core, request: &http::Request<B>, refusal: Refusal) -> Refused {
-    let source = source_of(request);
-    match core.gate().ask_for_unknown(source, now()) {
+    let origin = origin_of(core, request);
+    match core.gate().ask_for_unknown(source(origin), now()) {
         Ok(()) => refusal.into(),
-        Err(refusal) => Refused::Limit { refusal, source },
+        Err(refusal) => Refused::Limit { refusal, origin },
     }
 }
 
-/// Where the client is, for the limits of each address.
-fn source_of<B>(request: &http::Request<B>) -> Option<Source> {
-    let peer: Option<&PeerAddress> = request.extensions().get();
-    peer.map(|peer| Source::from(peer.0.ip()))
+/// Where the client is, when that is known.
+fn origin_of<B>(core: &Core, request: &http::Request<B>) -> Option<Origin> {
+    let PeerAddress(peer) = *request.extensions().get()?;
+    let origin = forwarded::origin(peer, request.headers(), &core.config().trusted_proxies);
+    if origin.ignored {
+        core.warn_of_proxy(peer);
+    }
+    Some(origin)
+}
+
+/// The same for the limits of each address.
+fn source(origin: Option<Origin>) -> Option<Source> {
+    origin.map(|origin| Source::from(origin.address.ip()))
 }
 
 fn now() -> Instant {
@@ -147,11 +157,16 @@ fn now() -> Instant {
 }
 
 /// Takes from a request what its session keeps.
-fn remember<B>(request: &mut http::Request<B>, query: &Query, jsonp: Option<&str>) -> Request {
+fn remember<B>(
+    request: &mut http::Request<B>,
+    query: &Query,
+    jsonp: Option<&str>,
+    origin: Option<Origin>,
+) -> Request {
     let uri = std::mem::take(request.uri_mut());
     let extensions = std::mem::take(request.extensions_mut());
-    let address: Option<SocketAddr> = extensions.get().map(|PeerAddress(peer)| *peer);
-    let secure = extensions.get::<Secure>().is_some();
+    let forwarded = origin.and_then(|origin| origin.secure);
+    let secure = forwarded.unwrap_or_else(|| extensions.get::<Secure>().is_some());
     let mut headers = detached(request.headers());
     if let Some(authority) = uri.authority()
         && let Ok(host) = HeaderValue::try_from(authority.as_str())
@@ -165,7 +180,7 @@ fn remember<B>(request: &mut http::Request<B>, query: &Query, jsonp: Option<&str
         uri: target.and_then(Result::ok).unwrap_or(uri),
         headers,
         extensions,
-        address,
+        address: origin.map(|origin| origin.address),
         secure,
         transport: query.transport,
         dialect: query.dialect(),
@@ -189,13 +204,20 @@ impl Refused {
                 tracing::debug!(%refusal, "request refused");
                 core.counters().refused(refusal);
             }
-            Self::Limit { refusal, source } => {
+            Self::Limit { refusal, origin } => {
                 let limit = LimitKind::from(*refusal);
-                let address = source.map(tracing::field::display);
-                if core.counters().limited(limit, now()) {
-                    tracing::warn!(%limit, address, "request refused: {refusal}");
+                let address = source(*origin).map(tracing::field::display);
+                let ignored = origin.is_some_and(|origin| origin.ignored);
+                let hint = if refusal.is_of_source() && ignored {
+                    "; the address may be that of a proxy, because a forwarding header was ignored: \
+                     see Config::trusted_proxies"
                 } else {
-                    tracing::debug!(%limit, address, "request refused: {refusal}");
+                    ""
+                };
+                if core.counters().limited(limit, now()) {
+                    tracing::warn!(%limit, address, "request refused: {refusal}{hint}");
+                } else {
+                    tracing::debug!(%limit, address, "request refused: {refusal}{hint}");
                 }
             }
         }

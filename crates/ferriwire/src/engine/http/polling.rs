@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::super::body::{Body, ReadError, read_body};
 use super::super::core::Core;
+use super::super::counters::LimitKind;
 use super::super::session::{Input, Session};
 use super::admission::Refused;
 use super::answers::{close_connection, empty, ok, payload};
@@ -100,7 +101,7 @@ where
         session.end_post();
         return close_connection(empty(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     }
-    let response = match read_body(body, core.config().limits.max_payload).await {
+    let response = match read_body(body, &core.config().limits).await {
         Ok(body) => {
             let (handed_on, answer) = oneshot::channel();
             let body = match session.request().jsonp {
@@ -122,7 +123,10 @@ where
             core.counters().oversized_body();
             close_connection(empty(StatusCode::PAYLOAD_TOO_LARGE))
         }
-        Err(ReadError::TimedOut) => close_connection(empty(StatusCode::REQUEST_TIMEOUT)),
+        Err(ReadError::TimedOut) => {
+            session.limited(LimitKind::BodyTime);
+            close_connection(empty(StatusCode::REQUEST_TIMEOUT))
+        }
         Err(ReadError::Broken) => return empty(StatusCode::BAD_REQUEST),
     };
     unfinished.finish();

@@ -12,10 +12,14 @@ use ferriwire_proto::engine::session::Lost;
 use ferriwire_proto::websocket::{Item, frame::OpCode};
 
 use super::{Candidate, SessionTask, Wire, close_frame};
+use crate::engine::counters::LimitKind;
 use crate::engine::transport::websocket::{WebSocketIo, with_read_buffer};
 
 /// After this many reads of a full buffer the task lets others run.
 const READS_PER_TURN: usize = 4;
+
+/// The close code of a peer that does what it may, but too often or too slowly (RFC 6455, 7.4.1).
+const POLICY_VIOLATION: u16 = 1008;
 
 /// Which WebSocket something came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +101,11 @@ impl SessionTask {
             let Some(io) = self.io(origin) else {
                 return false;
             };
+            if decoder.is_within_fragments() {
+                io.fragments_since.get_or_insert(now);
+            } else {
+                io.fragments_since = None;
+            }
             io.decoder = Some(decoder);
             rest = &mut rest[consumed..];
             if !more && rest.is_empty() {
@@ -159,8 +168,16 @@ impl SessionTask {
                 self.handle_websocket_packet(origin, packet, now, cx);
             }
             Item::Ping(payload) => {
+                let rate = self.core.config().limits.ping_rate;
+                if let (Some(rate), Some(io)) = (rate, self.io(origin))
+                    && !io.pings.take(1, rate, now)
+                {
+                    self.session.limited(LimitKind::Pings);
+                    return self.violate(origin, POLICY_VIOLATION, cx);
+                }
                 let pong = Encoded::control_frame(OpCode::Pong, payload);
                 match origin {
+                    Origin::Current if self.session.outbox().is_blocked() => self.hold_pong(pong),
                     Origin::Current => drop(self.session.push(&Arc::new(pong), false)),
                     Origin::Candidate => {
                         if let Some(io) = self.io(origin) {
@@ -179,6 +196,44 @@ impl SessionTask {
                 self.part(origin, echo, Lost::Closed, cx);
             }
         }
+    }
+
+    fn hold_pong(&mut self, pong: Encoded) {
+        let limit = self.core.config().limits.max_pending_pongs;
+        if let Some(io) = self.io(Origin::Current)
+            && io.hold_pong(pong, limit)
+        {
+            self.session.limited(LimitKind::PendingPongs);
+        }
+    }
+
+    /// Queues the pongs that waited, once the stream takes something again.
+    pub(super) fn release_pongs(&mut self) -> bool {
+        let Some(io) = self.io(Origin::Current).filter(|io| io.has_pongs()) else {
+            return false;
+        };
+        let pongs = io.take_pongs();
+        for pong in pongs {
+            drop(self.session.push(&Arc::new(pong), false));
+        }
+        true
+    }
+
+    /// A message that comes in fragments without an end holds memory, while its control frames keep
+    /// the session alive.
+    pub(super) fn watch_fragments(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if self.fragments_deadline().is_some_and(|until| until <= now) {
+            self.session.limited(LimitKind::FragmentsTime);
+            self.violate(Origin::Current, POLICY_VIOLATION, cx);
+        }
+    }
+
+    pub(super) fn fragments_deadline(&self) -> Option<Instant> {
+        let Wire::WebSocket(io) = &self.wire else {
+            return None;
+        };
+        let timeout = self.core.config().limits.fragments_timeout;
+        io.fragments_since?.checked_add(timeout)
     }
 
     /// Writes what was sent so far, as far as the peer takes it: answers to messages that came in

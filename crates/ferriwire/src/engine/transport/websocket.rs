@@ -5,14 +5,18 @@
 //! general path, on which the connection task does all writing.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
+use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::engine::queue::Batch;
+use ferriwire_proto::rate::Bucket;
 use ferriwire_proto::websocket::{Decoder, Limits, Role};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -50,6 +54,12 @@ pub(crate) struct WebSocketIo {
     early: Bytes,
     /// Frames that do not go through the outbox: the answer to a probe, a farewell.
     pending: Vec<u8>,
+    /// Pong frames that wait for the stream to take anything.
+    pongs: VecDeque<Encoded>,
+    /// What is left of the rate of pings.
+    pub(crate) pings: Bucket,
+    /// Since when a message has had its first fragment, and not its last.
+    pub(crate) fragments_since: Option<Instant>,
     /// The outbox writes here.
     attached: bool,
     /// A flush of the connection task has left something that the kernel would take.
@@ -86,6 +96,9 @@ impl WebSocketIo {
             decoder: Some(Decoder::new(Role::Server, limits)),
             early,
             pending: Vec::new(),
+            pongs: VecDeque::new(),
+            pings: Bucket::default(),
+            fragments_since: None,
             attached: false,
             unfinished: false,
         }
@@ -131,6 +144,25 @@ impl WebSocketIo {
     /// Queues a frame beside the outbox.
     pub(crate) fn send_aside(&mut self, frame: impl Iterator<Item = u8>) {
         self.pending.extend(frame);
+    }
+
+    /// Keeps a pong for a stream that takes nothing at the moment; the latest `limit` are kept. Says
+    /// whether one was dropped.
+    pub(crate) fn hold_pong(&mut self, pong: Encoded, limit: usize) -> bool {
+        self.pongs.push_back(pong);
+        let is_full = self.pongs.len() > limit;
+        if is_full {
+            self.pongs.pop_front();
+        }
+        is_full
+    }
+
+    pub(crate) fn take_pongs(&mut self) -> VecDeque<Encoded> {
+        std::mem::take(&mut self.pongs)
+    }
+
+    pub(crate) fn has_pongs(&self) -> bool {
+        !self.pongs.is_empty()
     }
 
     /// Writes what was queued beside the outbox.
