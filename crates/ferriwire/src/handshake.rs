@@ -106,14 +106,10 @@ impl ConnectError {
     /// The data, unless it counts as nothing in JavaScript.
     pub(crate) fn truthy_data(&self) -> Option<&Value> {
         let data = self.data.as_ref()?;
-        let is_nothing = match data {
-            Value::Null => true,
-            other => {
-                other.as_bool() == Some(false)
-                    || other.as_str() == Some("")
-                    || other.as_f64() == Some(0.0)
-            }
-        };
+        let is_nothing = *data == Value::Null
+            || data.as_bool() == Some(false)
+            || data.as_str() == Some("")
+            || data.as_f64() == Some(0.0);
         (!is_nothing).then_some(data)
     }
 

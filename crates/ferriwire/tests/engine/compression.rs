@@ -125,7 +125,7 @@ async fn a_get_that_is_given_up_behind_a_large_answer_ends_the_session() {
 #[tokio::test]
 async fn an_event_that_is_not_to_be_compressed_is_not() {
     let namespace = Namespace::new("/").on("send", async |socket, compress: bool| {
-        drop(socket.compress(compress).emit("text", &"a".repeat(2_000)));
+        drop(socket.compress(compress).emit("text", "a".repeat(2_000)));
     });
     let server = Server::new().namespace(namespace).bind("127.0.0.1:0").await;
     let server = server.expect("a free port");
