@@ -227,8 +227,8 @@ impl Config {
     /// Whose word on where a client is counts: the reverse proxies and load balancers in front of the
     /// server. Default: nobody's (reference: everybody's). Of their `X-Forwarded-For` or `Forwarded`
     /// the last address that is no trusted proxy is the client's, as
-    /// [`Request::address`] tells it and [`Limits`] count it, and `X-Forwarded-Proto` tells
-    /// [`Request::secure`]. The headers of others are ignored, with a warning.
+    /// [`Request::address`](crate::Request::address) tells it and [`Limits`] count it, and `X-Forwarded-Proto` tells
+    /// [`Request::secure`](crate::Request::secure). The headers of others are ignored, with a warning.
     ///
     /// # Examples
     ///
