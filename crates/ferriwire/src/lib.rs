@@ -43,7 +43,8 @@ pub use bytes::Bytes;
 #[cfg(feature = "tls")]
 pub use config::{ClientCertificates, Tls};
 pub use config::{
-    Config, Cookie, Cors, HttpCompression, InvalidNetwork, Limits, Network, Rate, SameSite,
+    Config, Cookie, Cors, HttpCompression, InvalidNetwork, Limits, Network, Rate, Recovery,
+    SameSite,
 };
 pub use engine::{Layer, LimitKind, Listener, Origins, Request, Service, Stats, Transport};
 pub use error::{AckError, EmitError, EncodeError, Error, JoinError, Result};
@@ -55,7 +56,7 @@ pub use handshake::{ConnectError, Handshake};
 #[cfg(feature = "tls")]
 pub use rustls;
 pub use server::{
-    Ack, Acknowledgement, Answer, Answers, Broadcast, Declared, DisconnectReason, Fresh,
+    Ack, Acknowledgement, Answer, Answers, Broadcast, Declared, DisconnectReason, Fresh, Gap,
     ListenerId, Missing, Modified, Namespace, NamespaceHandle, Params, RemoteSocket, Responses,
     RoomChange, RoomEvent, RunningServer, Server, Socket, Target, Untyped,
 };

@@ -1,10 +1,14 @@
 //! The one value that CONNECT and CONNECT_ERROR carry.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use super::args::{Arguments, ArgumentsError, OwnedArguments};
+use super::from_value;
+use crate::value::Value;
 
 /// What a CONNECT or a CONNECT_ERROR says: a value that was not parsed yet.
 #[derive(Clone, Copy)]
@@ -14,9 +18,56 @@ pub enum Payload<'a> {
     Json(&'a str),
     /// A value in a message of MessagePack, as the only argument.
     MessagePack(Arguments<'a>),
+    /// A value that was taken out of one.
+    Value(&'a Value),
+}
+
+/// The same, on its own.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum OwnedPayload {
+    /// The text of a JSON value.
+    Json(String),
+    /// A value in a message of MessagePack, as the only argument.
+    MessagePack(OwnedArguments),
+    /// A value that was taken out of one.
+    Value(Value),
+}
+
+impl OwnedPayload {
+    /// Borrows it.
+    #[must_use]
+    pub fn as_payload(&self) -> Payload<'_> {
+        match self {
+            Self::Json(text) => Payload::Json(text),
+            Self::MessagePack(argument) => Payload::MessagePack(argument.as_arguments()),
+            Self::Value(value) => Payload::Value(value),
+        }
+    }
+}
+
+impl fmt::Debug for OwnedPayload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_payload().fmt(f)
+    }
 }
 
 impl Payload<'_> {
+    /// The object without these members; `None` when it is no object. The other members stay as
+    /// they were written.
+    #[must_use]
+    pub fn without(&self, names: &[&str]) -> Option<OwnedPayload> {
+        match self {
+            Self::Json(text) => {
+                let mut members: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
+                members.retain(|name, _| !names.contains(&&**name));
+                serde_json::to_string(&members).ok().map(OwnedPayload::Json)
+            }
+            Self::MessagePack(argument) => without(argument.decode().ok()?, names),
+            Self::Value(value) => without((*value).clone(), names),
+        }
+    }
+
     /// Decodes it. `()` accepts any.
     ///
     /// # Errors
@@ -26,6 +77,7 @@ impl Payload<'_> {
         let outcome = match self {
             Self::Json(text) => Arguments::in_text(&format!("[{text}]"), false, &[], 1).decode(),
             Self::MessagePack(argument) => argument.decode(),
+            Self::Value(value) => from_value(value),
         };
         outcome.map_err(|error| match error {
             ArgumentsError::Mismatch { path, message } => {
@@ -38,6 +90,14 @@ impl Payload<'_> {
     }
 }
 
+fn without(value: Value, names: &[&str]) -> Option<OwnedPayload> {
+    let Value::Object(mut members) = value else {
+        return None;
+    };
+    members.retain(|name, _| !names.contains(&&**name));
+    Some(OwnedPayload::Value(Value::Object(members)))
+}
+
 impl Payload<'_> {
     /// The same in memory of its own, to be decoded later.
     #[must_use]
@@ -45,34 +105,8 @@ impl Payload<'_> {
         match self {
             Self::Json(text) => OwnedPayload::Json(text.to_owned()),
             Self::MessagePack(argument) => OwnedPayload::MessagePack(argument.to_owned()),
+            Self::Value(value) => OwnedPayload::Value(value.clone()),
         }
-    }
-}
-
-/// A [`Payload`] that owns what it says.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum OwnedPayload {
-    /// The text of a JSON value.
-    Json(String),
-    /// A value in a message of MessagePack, as the only argument.
-    MessagePack(OwnedArguments),
-}
-
-impl OwnedPayload {
-    /// To be decoded.
-    #[must_use]
-    pub fn as_payload(&self) -> Payload<'_> {
-        match self {
-            Self::Json(text) => Payload::Json(text),
-            Self::MessagePack(argument) => Payload::MessagePack(argument.as_arguments()),
-        }
-    }
-}
-
-impl fmt::Debug for OwnedPayload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_payload().fmt(f)
     }
 }
 
@@ -83,6 +117,7 @@ impl fmt::Debug for Payload<'_> {
         match self {
             Self::Json(text) => shown.field("bytes", &text.len()),
             Self::MessagePack(argument) => shown.field("bytes", &argument.size()),
+            Self::Value(_) => &mut shown,
         };
         shown.finish()
     }
@@ -97,4 +132,33 @@ pub fn decode_connect_payload<T: DeserializeOwned>(
     payload: Option<Payload<'_>>,
 ) -> Result<T, ArgumentsError> {
     payload.unwrap_or(Payload::Json("{}")).decode()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_taken_out_and_the_rest_stays_as_written() {
+        for (text, expected) in [
+            ("{}", Some("{}")),
+            (r#"{"pid":"p"}"#, Some("{}")),
+            (
+                r#"{"offset":"o","token":{"pid":1.50},"pid":null}"#,
+                Some(r#"{"token":{"pid":1.50}}"#),
+            ),
+            ("[1]", None),
+            ("\"pid\"", None),
+            ("{", None),
+        ] {
+            let rest = Payload::Json(text).without(&["pid", "offset"]);
+            let rest = rest.map(|rest| match rest {
+                OwnedPayload::Json(text) => text,
+                OwnedPayload::MessagePack(_) | OwnedPayload::Value(_) => {
+                    unreachable!("it was JSON")
+                }
+            });
+            assert_eq!(rest.as_deref(), expected, "{text}");
+        }
+    }
 }

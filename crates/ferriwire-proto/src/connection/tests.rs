@@ -79,7 +79,7 @@ fn describe(incoming: Incoming<'_>) -> String {
             key.index(),
             match payload {
                 Some(Payload::Json(text)) => text,
-                Some(Payload::MessagePack(_)) | None => "",
+                Some(Payload::MessagePack(_) | Payload::Value(_)) | None => "",
             }
         ),
         Incoming::Refused { namespace, why } => format!("refused {namespace}: {why}"),

@@ -6,6 +6,7 @@ mod cors;
 mod hooks;
 mod limits;
 mod network;
+mod recovery;
 #[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
 mod tls;
 
@@ -25,6 +26,7 @@ pub use self::cors::Cors;
 pub(crate) use self::hooks::{AllowRequest, Hooks, guarded};
 pub use self::limits::{Limits, Rate};
 pub use self::network::{InvalidNetwork, Network};
+pub use self::recovery::Recovery;
 #[cfg(not(feature = "tls"))]
 pub(crate) use self::tls::Tls;
 #[cfg(feature = "tls")]
@@ -71,6 +73,7 @@ pub struct Config {
     pub(crate) client_bundle: Option<PathBuf>,
     pub(crate) codec: Codec,
     pub(crate) http2_websocket: bool,
+    pub(crate) recovery: Option<Recovery>,
 }
 
 impl Default for Config {
@@ -98,6 +101,7 @@ impl Default for Config {
             client_bundle: None,
             codec: Codec::Json,
             http2_websocket: false,
+            recovery: None,
         }
     }
 }
@@ -313,6 +317,16 @@ impl Config {
         } else {
             &[Revision::V4]
         }
+    }
+
+    /// Lets clients whose connection was cut come back with their socket id, their rooms and the
+    /// events that they have missed. Default: off, and it costs nothing then. Mirrors
+    /// `connectionStateRecovery`.
+    #[must_use]
+    #[doc(alias = "connectionStateRecovery")]
+    pub fn recovery(mut self, recovery: Recovery) -> Self {
+        self.recovery = Some(recovery);
+        self
     }
 
     pub(crate) fn timing(&self) -> Timing {

@@ -22,7 +22,7 @@ use super::gate::{Gate, Pass};
 use super::request::Request;
 use super::session::{Input, Session};
 use super::sessions::Sessions;
-use super::shard::Shard;
+use super::shard::{Shard, Sweeper};
 use super::task::{SessionHandler, SessionTask};
 use crate::config::{Config, SetCookie};
 use crate::error::Error;
@@ -30,6 +30,11 @@ use crate::error::Error;
 /// What runs on top of all sessions of a server.
 pub(crate) trait Application: Send + Sync {
     fn open(&self, session: &Session, config: &Arc<Config>) -> Box<dyn SessionHandler>;
+
+    /// What has to be done from time to time although nothing happens.
+    fn sweeper(&self) -> Option<Sweeper> {
+        None
+    }
 
     /// Adds what it has counted itself.
     fn count_into(&self, _: &mut Stats) {}
@@ -170,8 +175,9 @@ impl Core {
         pass: Pass,
     ) -> Option<Payload> {
         self.shards_started.call_once(|| {
+            let mut sweeper = self.application.sweeper();
             for shard in &self.shards {
-                tokio::spawn(Arc::clone(shard).run());
+                tokio::spawn(Arc::clone(shard).run(sweeper.take()));
             }
         });
         let dialect = request.dialect;

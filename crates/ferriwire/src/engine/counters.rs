@@ -145,6 +145,8 @@ pub struct Stats {
     /// Events whose arguments did not fit a handler's type; who asked for an acknowledgement got an
     /// error. Socket.IO only.
     pub unfit_payloads: u64,
+    /// How many bytes are kept now for clients that may come back. Socket.IO only.
+    pub recovery_bytes: usize,
 }
 
 impl Stats {
@@ -234,6 +236,7 @@ impl Counters {
             handler_panics: 0,
             unexpected_acks: 0,
             unfit_payloads: 0,
+            recovery_bytes: 0,
         }
     }
 }

@@ -40,7 +40,7 @@ pub(crate) mod outbox;
 mod request;
 mod server;
 mod sessions;
-mod shard;
+pub(crate) mod shard;
 mod turn;
 mod waiters;
 mod write;

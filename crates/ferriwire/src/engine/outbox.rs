@@ -135,6 +135,20 @@ pub(crate) enum Push {
     Disconnected,
 }
 
+impl Push {
+    /// What two pushes, one after the other, leave to be done.
+    pub(crate) fn and(self, next: Self) -> Self {
+        let rank = |push| match push {
+            Self::Queued | Self::Dropped => 0,
+            Self::NeedsFlush => 1,
+            Self::NeedsFlushNow => 2,
+            Self::Overflow => 3,
+            Self::Disconnected => 4,
+        };
+        if rank(next) > rank(self) { next } else { self }
+    }
+}
+
 /// What is left to do after a flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flushed {

@@ -95,12 +95,15 @@ impl Shard {
         self.wheel.lock().tick_of(deadline)
     }
 
-    /// The shard task: flushes and wakes until the server is gone.
-    pub(crate) async fn run(self: Arc<Self>) {
+    /// The shard task: flushes, wakes and sweeps until the server is gone.
+    pub(crate) async fn run(self: Arc<Self>, sweeper: Option<Sweeper>) {
+        let mut sweeps = sweeper.map(Sweeps::new);
         while !self.stopped.load(Ordering::Acquire) {
             self.flush_dirty().await;
             let changed = self.changed.notified();
-            match self.wake_due() {
+            let next_sweep = sweeps.as_mut().and_then(Sweeps::sweep_if_due);
+            let deadlines = [self.wake_due(), next_sweep];
+            match deadlines.into_iter().flatten().min() {
                 Some(deadline) => {
                     let _ = tokio::time::timeout_at(deadline.into(), changed).await;
                 }
@@ -139,6 +142,37 @@ impl Shard {
             session.wake();
         }
         next
+    }
+}
+
+/// What a shard does from time to time for the layer above.
+pub(crate) struct Sweeper {
+    pub(crate) every: Duration,
+    pub(crate) sweep: Box<dyn Fn() + Send + Sync>,
+}
+
+struct Sweeps {
+    sweeper: Sweeper,
+    next: Option<Instant>,
+}
+
+impl Sweeps {
+    fn new(sweeper: Sweeper) -> Self {
+        let now = tokio::time::Instant::now().into_std();
+        Self {
+            next: now.checked_add(sweeper.every),
+            sweeper,
+        }
+    }
+
+    /// Sweeps when it is time, and says when it is time again.
+    fn sweep_if_due(&mut self) -> Option<Instant> {
+        let now = tokio::time::Instant::now().into_std();
+        if self.next.is_some_and(|next| next <= now) {
+            (self.sweeper.sweep)();
+            self.next = now.checked_add(self.sweeper.every);
+        }
+        self.next
     }
 }
 

@@ -166,17 +166,16 @@ impl Broadcast {
     {
         self.namespace.each(|hub| {
             let message = hub.encode_event(None, event.name(), &payload)?;
-            let message = Arc::new(self.modify(hub, message));
+            let message = self.modify(hub, message);
             let (to, except) = (&self.to, &self.except);
             if hub.is_observed() {
                 let mut receivers = Vec::new();
-                hub.broadcast(to, except, &message, self.volatile, |receiver| {
+                hub.send(to, except, message, self.volatile, &mut |receiver| {
                     receivers.push(Arc::clone(receiver));
-                    true
                 });
                 hub.show_outgoing(&receivers, event.name(), &payload);
             } else {
-                hub.broadcast(to, except, &message, self.volatile, |_| true);
+                hub.send(to, except, message, self.volatile, &mut |_| {});
             }
             Ok(())
         })

@@ -14,10 +14,12 @@ use super::connection::Connection;
 use super::handle::NamespaceHandle;
 use super::namespace::Namespace;
 use super::namespaces::Namespaces;
+use super::recovery;
 use super::termination::Termination;
-use crate::config::Config;
+use crate::config::{Config, Recovery};
 use crate::engine::core::{Application, Core};
 use crate::engine::listen::{Listener, Listening};
+use crate::engine::shard::Sweeper;
 use crate::engine::task::SessionHandler;
 use crate::engine::{Layer, Service, Session, Stats, shard_count};
 use crate::error::Error;
@@ -245,8 +247,12 @@ impl Server {
             return Err(mistake);
         }
         self.namespaces.set_codec(&self.config.codec);
+        if let Some(recovery) = self.config.recovery {
+            self.namespaces.set_recovery(recovery);
+        }
         let application = SocketIo {
             namespaces: self.namespaces,
+            recovery: self.config.recovery,
         };
         Core::new(self.config, Box::new(application), self.shards)
     }
@@ -271,6 +277,7 @@ impl fmt::Debug for Server {
 /// Puts a Socket.IO connection on every session.
 struct SocketIo {
     namespaces: Arc<Namespaces>,
+    recovery: Option<Recovery>,
 }
 
 impl Application for SocketIo {
@@ -280,8 +287,17 @@ impl Application for SocketIo {
         Box::new(Connection::new(session.clone(), config, namespaces, now))
     }
 
+    fn sweeper(&self) -> Option<Sweeper> {
+        let namespaces = Arc::clone(&self.namespaces);
+        self.recovery.map(|settings| Sweeper {
+            every: recovery::sweep_interval(settings.window),
+            sweep: Box::new(move || namespaces.sweep_recovery()),
+        })
+    }
+
     fn count_into(&self, stats: &mut Stats) {
         self.namespaces.counters().count_into(stats);
+        stats.recovery_bytes = self.namespaces.recovery_bytes();
     }
 }
 

@@ -16,8 +16,9 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::hooks::Hooks;
-use super::membership::Membership;
+use super::membership::{Accepted, Membership};
 use super::namespaces::Counters;
+use super::recovery::Recovery;
 use super::room_events::Census;
 use super::rooms::{Rooms, Target};
 use super::seat::Child;
@@ -30,6 +31,8 @@ pub(crate) struct Hub {
     name: Arc<str>,
     /// Chosen when the server starts. Nobody is in the namespace before that.
     codec: OnceLock<Codec>,
+    /// For clients that come back, if the server is configured so.
+    recovery: OnceLock<Box<Recovery>>,
     shards: Box<[Mutex<Rooms<Member>>]>,
     next_ack: AtomicU64,
     /// Not owned: a program may keep handles in what its handlers own.
@@ -54,6 +57,19 @@ struct Member {
     data: Data,
 }
 
+/// A new member: what is left to be done without a lock.
+pub(crate) struct Inserted(pub(super) Accepted);
+
+impl Inserted {
+    pub(crate) fn complete(self, hub: &Hub, session: &Session) {
+        hub.tell_room_events();
+        for push in [self.0.connect].into_iter().chain(self.0.held) {
+            // A client that has gone is dealt with by its own task.
+            let _ = session.complete_push(push);
+        }
+    }
+}
+
 /// The data of a socket, without its type.
 pub(crate) type Data = Arc<dyn Any + Send + Sync>;
 
@@ -68,6 +84,7 @@ impl Hub {
         Self {
             name: name.into(),
             codec: OnceLock::new(),
+            recovery: OnceLock::new(),
             shards: (0..shards.max(1))
                 .map(|_| Mutex::new(Rooms::new()))
                 .collect(),
@@ -90,6 +107,15 @@ impl Hub {
         let _ = self.codec.set(codec.clone());
     }
 
+    pub(crate) fn set_recovery(&self, recovery: Recovery) {
+        // Set once: a server starts once.
+        let _ = self.recovery.set(Box::new(recovery));
+    }
+
+    pub(crate) fn recovery(&self) -> Option<&Recovery> {
+        self.recovery.get().map(|recovery| &**recovery)
+    }
+
     fn codec(&self) -> &Codec {
         self.codec.get().unwrap_or(&Codec::Json)
     }
@@ -100,6 +126,9 @@ impl Hub {
         name: &str,
         payload: &P,
     ) -> Result<Encoded, EncodeError> {
+        if id.is_none() && self.recovery().is_some() {
+            return self.codec().encode_stamped_event(&self.name, name, payload);
+        }
         self.codec().encode_event(&self.name, id, name, payload)
     }
 
@@ -195,8 +224,24 @@ impl Hub {
     /// may send it, and of what its middleware has sent; and puts it into the rooms that its
     /// middleware had it join.
     pub(crate) fn admit(&self, membership: &Arc<Membership>, data: Data, connect: &Arc<Encoded>) {
+        self.insert(membership, data, connect, &[], &[], &mut |message| message)
+            .complete(self, membership.session());
+    }
+
+    /// The same with rooms, and with messages in front of the CONNECT packet, for a caller that
+    /// holds a lock and completes it without; `stamp` sees what middleware has sent.
+    pub(crate) fn insert(
+        &self,
+        membership: &Arc<Membership>,
+        data: Data,
+        connect: &Arc<Encoded>,
+        kept: &[Arc<str>],
+        replayed: &[Arc<Encoded>],
+        stamp: &mut dyn FnMut(Arc<Encoded>) -> Arc<Encoded>,
+    ) -> Inserted {
         let session = membership.session();
-        let accepted = {
+        let mut push = Push::Queued;
+        let mut accepted = {
             let mut rooms = self.shard(session).lock();
             let member = Member {
                 session: session.clone(),
@@ -204,8 +249,11 @@ impl Hub {
                 data,
             };
             let key = rooms.insert(membership.id().clone(), member);
-            let accepted = membership.accept(key, connect);
-            for room in &accepted.rooms {
+            for message in replayed {
+                push = push.and(session.push_quietly(message, false));
+            }
+            let accepted = membership.accept(key, connect, stamp);
+            for room in kept.iter().chain(&accepted.rooms) {
                 if rooms.join(key, room)
                     && let Some(census) = &self.census
                 {
@@ -214,13 +262,8 @@ impl Hub {
             }
             accepted
         };
-        if !accepted.rooms.is_empty() {
-            self.tell_room_events();
-        }
-        for push in [accepted.connect].into_iter().chain(accepted.held) {
-            // A client that has gone is dealt with by its own task.
-            let _ = session.complete_push(push);
-        }
+        accepted.held.insert(0, push);
+        Inserted(accepted)
     }
 
     /// Ends a membership, and returns the rooms that it was in; `None` when it had ended before. The
@@ -255,6 +298,7 @@ impl Hub {
         check_room(room, limits)?;
         let max_rooms = limits.max_rooms_per_socket;
         let key = membership.key().ok_or(JoinError::Disconnected)?;
+        let mut recovery = self.recovery().map(Recovery::lock_rooms);
         let mut rooms = self.shard(membership.session()).lock();
         if rooms.member(key).is_none() {
             return Err(JoinError::Disconnected);
@@ -267,21 +311,29 @@ impl Hub {
         if joined && let Some(census) = &self.census {
             census.joined(room, membership.id());
         }
+        if let Some(recovery) = &mut recovery {
+            recovery.joined(membership, room);
+        }
         drop(rooms);
+        drop(recovery);
         self.tell_room_events();
         Ok(())
     }
 
     pub(crate) fn leave(&self, membership: &Membership, room: &str) {
-        if let Some(key) = membership.key() {
-            let mut rooms = self.shard(membership.session()).lock();
-            let left = rooms.leave(key, room);
-            if left && let Some(census) = &self.census {
-                census.left(room, membership.id());
-            }
-            drop(rooms);
-            self.tell_room_events();
+        let Some(key) = membership.key() else { return };
+        let mut recovery = self.recovery().map(Recovery::lock_rooms);
+        let mut rooms = self.shard(membership.session()).lock();
+        let left = rooms.leave(key, room);
+        if left && let Some(census) = &self.census {
+            census.left(room, membership.id());
         }
+        if let Some(recovery) = recovery.as_mut().filter(|_| left) {
+            recovery.left(membership, room);
+        }
+        drop(rooms);
+        drop(recovery);
+        self.tell_room_events();
     }
 
     pub(crate) fn rooms_of(&self, membership: &Membership) -> Vec<Arc<str>> {
@@ -296,6 +348,25 @@ impl Hub {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 
+    /// Sends an event, which was encoded by [`encode_event`](Self::encode_event) without an
+    /// acknowledgement, to all that are addressed, and tells `receiver` of each.
+    pub(crate) fn send(
+        &self,
+        to: &[Target],
+        except: &[Target],
+        message: Encoded,
+        volatile: bool,
+        receiver: &mut dyn FnMut(&Arc<Membership>),
+    ) {
+        match self.recovery() {
+            Some(recovery) => recovery.broadcast(self, to, except, message, volatile, receiver),
+            None => self.broadcast(to, except, &Arc::new(message), volatile, |membership| {
+                receiver(membership);
+                true
+            }),
+        }
+    }
+
     /// Queues a message for all that are addressed, each once, but for those to whom `receiver`,
     /// asked before, says `false`.
     pub(crate) fn broadcast(
@@ -306,6 +377,20 @@ impl Hub {
         volatile: bool,
         mut receiver: impl FnMut(&Arc<Membership>) -> bool,
     ) {
+        for session in self.push_to_selected(to, except, message, volatile, &mut receiver) {
+            let _ = session.flush_now();
+        }
+    }
+
+    /// The same for a caller that holds a lock: returns who has to be flushed at once.
+    pub(crate) fn push_to_selected(
+        &self,
+        to: &[Target],
+        except: &[Target],
+        message: &Arc<Encoded>,
+        volatile: bool,
+        receiver: &mut dyn FnMut(&Arc<Membership>) -> bool,
+    ) -> Vec<Session> {
         let mut full = Vec::new();
         for shard in &self.shards {
             shard.lock().select(to, except, |member| {
@@ -321,9 +406,7 @@ impl Hub {
                 }
             });
         }
-        for session in full {
-            let _ = session.flush_now();
-        }
+        full
     }
 
     /// All addressed sockets with their data.

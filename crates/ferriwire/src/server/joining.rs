@@ -14,6 +14,7 @@ use super::membership::Membership;
 use super::names::{Names, Params, Rule};
 use super::namespace::Joined;
 use super::namespaces::{Found, Namespaces};
+use super::recovery::{self, Tracking};
 use super::seat::{Parent, Seat};
 use crate::config::Config;
 use crate::engine::Session;
@@ -26,6 +27,8 @@ pub(crate) struct Joining {
     session: Session,
     config: Arc<Config>,
     place: Place,
+    /// What it says about coming back.
+    returning: Option<recovery::Request>,
 }
 
 /// Where it wants to go.
@@ -46,6 +49,7 @@ pub(crate) type Decision = Result<Admission, ConnectError>;
 pub(crate) struct Admission {
     pub(crate) socket: Box<dyn Joined>,
     pub(crate) candidate: Candidate,
+    pub(crate) returning: Option<Box<recovery::Return>>,
 }
 
 /// Ends a socket that is not accepted.
@@ -71,10 +75,16 @@ pub(crate) fn begin(
     name: &str,
     payload: Option<Payload<'_>>,
 ) -> Option<BoxFuture<Decision>> {
+    // Clients of Socket.IO 4 cannot come back.
+    let speaks_protocol_4 = session.request().revision() == Revision::V3;
+    let returning = namespaces.returning(payload).filter(|_| !speaks_protocol_4);
+    let (returning, rest) = returning.map_or((None, None), |(request, rest)| (Some(request), rest));
+    let payload = rest.as_ref().map(OwnedPayload::as_payload).or(payload);
     let joining = |place| Joining {
         session: session.clone(),
         config: Arc::clone(config),
         place,
+        returning,
     };
     let decision = match namespaces.find(name)? {
         Found::Static(serving, hub) => serving.join(payload, joining(Place::Static(hub))),
@@ -109,6 +119,7 @@ pub(crate) fn begin(
                     session,
                     config,
                     place,
+                    returning,
                 };
                 serving.join(payload, joining).await
             })
@@ -163,7 +174,11 @@ impl Joining {
     }
 
     /// Takes a seat in the namespace, which makes a child that is not there yet.
-    pub(crate) fn enter(self) -> Result<(Seat, Candidate), ConnectError> {
+    /// `identity` says who the client is.
+    pub(crate) fn enter(
+        self,
+        identity: impl FnOnce() -> Option<String>,
+    ) -> Result<(Seat, Candidate, Option<Box<recovery::Return>>), ConnectError> {
         let seat = match self.place {
             Place::Static(hub) => Seat::take(&hub),
             Place::Child {
@@ -175,8 +190,21 @@ impl Joining {
         };
         let hub = Arc::clone(seat.hub());
         let id = new_id(&hub, &self.session)?;
-        let membership = Membership::new(id, hub, self.session, self.config);
-        Ok((seat, Candidate(Arc::new(membership))))
+        let returning = match self.returning.zip(hub.recovery()) {
+            Some((request, recovery)) => {
+                Some(recovery.plan(request, identity(), &id, &self.config)?)
+            }
+            None => None,
+        };
+        let id = returning
+            .as_ref()
+            .and_then(|plan| plan.kept_id())
+            .unwrap_or(id);
+        let mut membership = Membership::new(id, hub, self.session, self.config);
+        if returning.is_some() {
+            membership = membership.tracked(Tracking::default());
+        }
+        Ok((seat, Candidate(Arc::new(membership)), returning))
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::answers::Collector;
 use super::hub::{Hub, check_room};
 use super::listeners::Listeners;
+use super::recovery::Tracking;
 use super::rooms::MemberKey;
 use crate::config::{Config, Limits};
 use crate::engine::Session;
@@ -37,6 +38,8 @@ pub(crate) struct Membership {
     pending: Mutex<Pending>,
     /// What this socket listens to beside its namespace.
     listeners: OnceLock<Box<Listeners>>,
+    /// Its session, if its client may come back.
+    tracking: Option<Box<Tracking>>,
 }
 
 /// The acknowledgements that this socket's client owes us.
@@ -98,6 +101,8 @@ pub(crate) enum State {
     Leaving,
     /// The same, and the whole connection shall be closed.
     LeavingWithConnection,
+    /// Its client has come back on another connection.
+    Superseded,
     Gone,
 }
 
@@ -113,7 +118,18 @@ impl Membership {
             left: Mutex::new(Vec::new()),
             pending: Mutex::new(Pending::Joining(Box::default())),
             listeners: OnceLock::new(),
+            tracking: None,
         }
+    }
+
+    /// The same, of a client that may come back.
+    pub(crate) fn tracked(mut self, tracking: Tracking) -> Self {
+        self.tracking = Some(Box::new(tracking));
+        self
+    }
+
+    pub(crate) fn tracking(&self) -> Option<&Tracking> {
+        self.tracking.as_deref()
     }
 
     pub(crate) fn id(&self) -> &SocketId {
@@ -137,7 +153,12 @@ impl Membership {
     }
 
     /// The socket is accepted. Queues its CONNECT packet, and behind it what was held.
-    pub(crate) fn accept(&self, key: MemberKey, connect: &Arc<Encoded>) -> Accepted {
+    pub(crate) fn accept(
+        &self,
+        key: MemberKey,
+        connect: &Arc<Encoded>,
+        stamp: &mut dyn FnMut(Arc<Encoded>) -> Arc<Encoded>,
+    ) -> Accepted {
         let mut pending = self.pending.lock();
         // Set once, here.
         let _ = self.key.set(key);
@@ -151,10 +172,14 @@ impl Membership {
         } else {
             Pending::Some(prelude.acks)
         };
-        let push = |message| self.session.push_quietly(message, false);
+        let push = |message: &Arc<Encoded>| self.session.push_quietly(message, false);
         Accepted {
             connect: push(connect),
-            held: prelude.messages.iter().map(push).collect(),
+            held: prelude
+                .messages
+                .into_iter()
+                .map(|message| push(&stamp(message)))
+                .collect(),
             rooms: prelude.rooms,
         }
     }
@@ -199,6 +224,7 @@ impl Membership {
             1 => State::Connected,
             2 => State::Leaving,
             3 => State::LeavingWithConnection,
+            4 => State::Superseded,
             _ => State::Gone,
         }
     }
@@ -214,24 +240,35 @@ impl Membership {
 
     /// Queues a message for this socket alone.
     pub(crate) fn push(&self, message: Encoded, volatile: bool) -> Result<(), EmitError> {
-        let message = Arc::new(message);
-        let push = {
-            let mut pending = self.pending.lock();
-            if let Pending::Joining(prelude) = &mut *pending {
-                let limit = self.config.limits.max_buffered;
-                // The client can take nothing now.
-                return if volatile {
-                    Ok(())
-                } else {
-                    prelude.hold(message, limit)
-                };
-            }
-            if !self.is_connected() {
-                return Err(EmitError::Disconnected);
-            }
-            self.session.push_quietly(&message, volatile)
-        };
+        if let Pending::Joining(prelude) = &mut *self.pending.lock() {
+            let limit = self.config.limits.max_buffered;
+            // The client can take nothing now.
+            return if volatile {
+                Ok(())
+            } else {
+                prelude.hold(Arc::new(message), limit)
+            };
+        }
+        if message.has_slot()
+            && let Some(recovery) = self.hub.recovery()
+        {
+            return recovery.send(self, message, volatile);
+        }
+        let push = self.queue(volatile, || Arc::new(message))?;
         self.session.complete_push(push)
+    }
+
+    /// Makes a message and queues it, if the socket is connected. The caller completes the push.
+    pub(crate) fn queue(
+        &self,
+        volatile: bool,
+        message: impl FnOnce() -> Arc<Encoded>,
+    ) -> Result<Push, EmitError> {
+        let _state = self.pending.lock();
+        if !self.is_connected() {
+            return Err(EmitError::Disconnected);
+        }
+        Ok(self.session.push_quietly(&message(), volatile))
     }
 
     pub(crate) fn join(&self, room: &str) -> Result<(), JoinError> {
@@ -264,6 +301,8 @@ impl Membership {
         if !self.is_connected() {
             return;
         }
+        // Whoever was sent away does not come back as who it was.
+        self.depart(false);
         // First, so that no broadcast comes behind the farewell.
         self.leave_rooms();
         let farewell = self.hub.encode_disconnect();
@@ -278,6 +317,33 @@ impl Membership {
             push
         };
         // Before it is written, because the client may come back as soon as it has read it.
+        self.session.call_attention();
+        // A client that has gone needs no farewell.
+        let _ = push.map(|push| self.session.complete_push(push));
+    }
+
+    /// The socket is about to leave, and its client may come back or not.
+    pub(crate) fn depart(&self, may_come_back: bool) {
+        if let Some(recovery) = self.hub.recovery() {
+            recovery.depart(self, may_come_back);
+        }
+    }
+
+    /// Its client has come back on another connection: it gets a farewell, so that it does not try
+    /// to come back itself. The caller has taken it out of its rooms, and holds a lock.
+    pub(crate) fn begin_superseded(&self, farewell: Option<&Arc<Encoded>>) -> Option<Push> {
+        let _state = self.pending.lock();
+        if !self.is_connected() {
+            return None;
+        }
+        let push = farewell.map(|farewell| self.session.push_quietly(farewell, false));
+        self.state.store(State::Superseded as u8, Ordering::Release);
+        push
+    }
+
+    /// The same without the lock.
+    pub(crate) fn end_superseded(&self, rooms: Vec<Arc<str>>, push: Option<Push>) {
+        *self.left.lock() = rooms;
         self.session.call_attention();
         // A client that has gone needs no farewell.
         let _ = push.map(|push| self.session.complete_push(push));

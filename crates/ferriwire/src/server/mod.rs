@@ -10,6 +10,7 @@
 //! | `socket`, `listeners`, `membership` | one client in one namespace, with and without its data's type |
 //! | `hub`, `rooms`, `room_events`, `hooks` | who is in which room; broadcasts; what the namespace declared for them |
 //! | `broadcast`, `handle`, `answers`, `remote` | addressing, from inside and from anywhere |
+//! | `recovery` | clients whose connection was cut come back without a loss |
 
 mod answers;
 mod broadcast;
@@ -28,6 +29,7 @@ mod namespace;
 mod namespaces;
 mod pace;
 mod reason;
+mod recovery;
 mod remote;
 mod room_events;
 mod rooms;
@@ -45,6 +47,7 @@ pub use listeners::ListenerId;
 pub use names::Params;
 pub use namespace::{Declared, Fresh, Namespace};
 pub use reason::DisconnectReason;
+pub use recovery::Gap;
 pub use remote::RemoteSocket;
 pub use room_events::{RoomChange, RoomEvent};
 pub use socket::{Modified, Socket};

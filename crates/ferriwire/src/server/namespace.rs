@@ -25,6 +25,7 @@ use super::listeners::Listeners;
 use super::membership::Membership;
 use super::names::Names;
 use super::reason::DisconnectReason;
+use super::recovery::{Beginning, Returning};
 use super::seat::Seat;
 use super::socket::Socket;
 use crate::engine::running::BoxFuture;
@@ -86,10 +87,10 @@ type Authorize<D> =
 
 type Middleware<D> = Box<dyn Fn(Socket<D>) -> BoxFuture<Result<(), ConnectError>> + Send + Sync>;
 
-type ConnectHook<D> = Box<dyn Fn(Socket<D>) -> BoxFuture<()> + Send + Sync>;
+pub(crate) type ConnectHook<D> = Box<dyn Fn(Socket<D>) -> BoxFuture<()> + Send + Sync>;
 type DisconnectHook<D> = Box<dyn Fn(Socket<D>, DisconnectReason) -> BoxFuture<()> + Send + Sync>;
 
-struct Declaration<D> {
+pub(crate) struct Declaration<D> {
     names: Names,
     authorize: Authorize<D>,
     middleware: Vec<Middleware<D>>,
@@ -99,6 +100,7 @@ struct Declaration<D> {
     disconnecting: Option<DisconnectHook<D>>,
     disconnect: Option<DisconnectHook<D>>,
     watching: Watching<D>,
+    pub(super) recovery: Returning<D>,
     /// The first reserved name that was given to `on`, reported when the server starts.
     reserved: Option<&'static str>,
 }
@@ -115,6 +117,7 @@ impl<D> Declaration<D> {
             disconnecting: None,
             disconnect: None,
             watching: Watching::default(),
+            recovery: Returning::default(),
             reserved: None,
         }
     }
@@ -308,7 +311,11 @@ impl<D: Send + Sync + 'static, S> Namespace<D, S> {
         self.declared()
     }
 
-    fn declared(self) -> Namespace<D, Declared> {
+    pub(super) fn declaration_mut(&mut self) -> &mut Declaration<D> {
+        &mut self.declaration
+    }
+
+    pub(super) fn declared(self) -> Namespace<D, Declared> {
         Namespace {
             declaration: self.declaration,
             stage: PhantomData,
@@ -367,7 +374,7 @@ pub(crate) trait Joined: Send + Sync {
     fn membership(&self) -> &Arc<Membership>;
 
     /// The hook for its beginning.
-    fn connected(&self) -> Option<BoxFuture<()>>;
+    fn connected(&self, beginning: Beginning) -> Option<BoxFuture<()>>;
 
     fn data(&self) -> Data;
 
@@ -427,7 +434,8 @@ impl<D: Send + Sync + 'static> Serving for Served<D> {
         let declaration = Arc::clone(&self.declaration);
         Box::pin(async move {
             let data = decision.await?;
-            let (seat, candidate) = joining.enter()?;
+            let (seat, candidate, returning) =
+                joining.enter(|| declaration.recovery.identity(&data))?;
             let socket = Socket::new(Arc::clone(candidate.membership()), Arc::new(data));
             for middleware in &declaration.middleware {
                 middleware(socket.clone()).await?;
@@ -437,7 +445,11 @@ impl<D: Send + Sync + 'static> Serving for Served<D> {
                 declaration,
                 _seat: seat,
             });
-            Ok(Admission { socket, candidate })
+            Ok(Admission {
+                socket,
+                candidate,
+                returning,
+            })
         })
     }
 }
@@ -447,9 +459,9 @@ impl<D: Send + Sync + 'static> Joined for JoinedSocket<D> {
         self.socket.membership()
     }
 
-    fn connected(&self) -> Option<BoxFuture<()>> {
-        let hook = self.declaration.connect.as_ref()?;
-        Some(hook(self.socket.clone()))
+    fn connected(&self, beginning: Beginning) -> Option<BoxFuture<()>> {
+        let (hooks, connect) = (&self.declaration.recovery, &self.declaration.connect);
+        hooks.begin(&self.socket, beginning, connect.as_ref())
     }
 
     fn data(&self) -> Data {

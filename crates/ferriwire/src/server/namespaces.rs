@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ferriwire_proto::codec::Codec;
+use ferriwire_proto::codec::{Codec, OwnedPayload, Payload};
 use parking_lot::{Mutex, RwLock};
 
 use super::broadcast::Addressed;
@@ -15,8 +15,9 @@ use super::handle::NamespaceHandle;
 use super::hub::Hub;
 use super::names::{Names, Params, Rule};
 use super::namespace::Serving;
+use super::recovery::{self, Recovery};
 use super::seat::{Child, Parent, Seat};
-use crate::config::Config;
+use crate::config::{Config, Recovery as Settings};
 use crate::engine::Stats;
 use crate::engine::running::panic_message;
 use crate::error::Error;
@@ -28,6 +29,8 @@ pub(crate) struct Namespaces {
     shards: usize,
     /// What clients speak: known when the server starts.
     codec: OnceLock<Codec>,
+    /// For clients that may come back: known when the server starts.
+    recovery: OnceLock<recovery::Shared>,
     by_name: RwLock<ByName>,
     /// The dynamic ones, in the order in which they are tried.
     parents: RwLock<Vec<Arc<Parent>>>,
@@ -71,6 +74,7 @@ impl Namespaces {
         Self {
             shards,
             codec: OnceLock::new(),
+            recovery: OnceLock::new(),
             by_name: RwLock::default(),
             parents: RwLock::default(),
             making: Mutex::new(()),
@@ -86,6 +90,41 @@ impl Namespaces {
         for entry in self.by_name.read().entries.values() {
             entry.hub.set_codec(codec);
         }
+    }
+
+    /// Lets the clients of all namespaces come back.
+    pub(crate) fn set_recovery(&self, settings: Settings) {
+        let shared = self
+            .recovery
+            .get_or_init(|| recovery::Shared::new(settings));
+        for entry in self.by_name.read().entries.values() {
+            if let Some(recovery) = shared.recovery() {
+                entry.hub.set_recovery(recovery);
+            }
+        }
+    }
+
+    /// What a client's CONNECT says about coming back, and what is left of it for `auth`.
+    pub(crate) fn returning(
+        &self,
+        payload: Option<Payload<'_>>,
+    ) -> Option<(recovery::Request, Option<OwnedPayload>)> {
+        Some(self.recovery.get()?.request(payload))
+    }
+
+    /// Drops what was kept for clients that have not come back in time.
+    pub(crate) fn sweep_recovery(&self) {
+        for entry in self.by_name.read().entries.values() {
+            if let Some(recovery) = entry.hub.recovery() {
+                recovery.sweep();
+            }
+        }
+    }
+
+    pub(crate) fn recovery_bytes(&self) -> usize {
+        let by_name = self.by_name.read();
+        let recoveries = by_name.entries.values().map(|entry| entry.hub.recovery());
+        recoveries.flatten().map(Recovery::bytes).sum()
     }
 
     /// Adds a namespace, static or dynamic.
@@ -129,6 +168,9 @@ impl Namespaces {
         let hub = Hub::new(name, self.shards, serving.hooks(), counters, child);
         if let Some(codec) = self.codec.get() {
             hub.set_codec(codec);
+        }
+        if let Some(recovery) = self.recovery.get().and_then(recovery::Shared::recovery) {
+            hub.set_recovery(recovery);
         }
         hub
     }

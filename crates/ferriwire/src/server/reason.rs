@@ -33,6 +33,8 @@ pub enum DisconnectReason {
     ServerError,
     /// The client exceeded a limit that has no other reason; ours.
     LimitExceeded,
+    /// The client has taken up its session on another connection; ours.
+    ResumedElsewhere,
 }
 
 impl DisconnectReason {
@@ -52,6 +54,7 @@ impl DisconnectReason {
             Self::SlowConsumer => "slow consumer",
             Self::ServerError => "server error",
             Self::LimitExceeded => "limit exceeded",
+            Self::ResumedElsewhere => "resumed elsewhere",
         }
     }
 }

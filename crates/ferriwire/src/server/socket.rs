@@ -13,6 +13,7 @@ use super::answers::Acknowledgement;
 use super::broadcast::{Addressed, Broadcast, Target};
 use super::handle::NamespaceHandle;
 use super::membership::Membership;
+use super::recovery::Tracking;
 use crate::engine::{Request, Session, Transport};
 use crate::error::{AckError, EmitError, JoinError};
 use crate::event::Accepts;
@@ -37,7 +38,8 @@ impl<D> Socket<D> {
         &self.membership
     }
 
-    /// Its public id: a new one for every connection to every namespace.
+    /// Its public id: a new one for every connection to every namespace, but kept when it
+    /// [recovers](Self::recovered).
     #[must_use]
     pub fn id(&self) -> &SocketId {
         self.membership.id()
@@ -101,6 +103,14 @@ impl<D> Socket<D> {
     #[doc(alias = "remoteAddress")]
     pub fn remote_address(&self) -> Option<SocketAddr> {
         self.request().address()
+    }
+
+    /// Whether its client has come back with the id and the rooms that it had, and got all that it
+    /// has missed. See [`Config::recovery`](crate::Config::recovery).
+    #[must_use]
+    pub fn recovered(&self) -> bool {
+        let tracking = self.membership.tracking();
+        tracking.is_some_and(Tracking::is_recovered)
     }
 
     /// Whether it is in its namespace now.

@@ -20,6 +20,7 @@ use super::membership::{Membership, State};
 use super::namespace::{Joined, Screening};
 use super::namespaces::Namespaces;
 use super::reason::DisconnectReason;
+use super::recovery::{self, Beginning};
 use crate::config::Config;
 use crate::engine::Session;
 use crate::engine::running::{BoxFuture, Ended, Running, panic_message};
@@ -185,26 +186,44 @@ impl Sockets {
     }
 
     fn admit(&mut self, key: Key, admission: Admission, cx: &mut Context<'_>) {
-        let Admission { socket, candidate } = admission;
+        let Admission {
+            socket,
+            candidate,
+            returning,
+        } = admission;
         let membership = Arc::clone(candidate.membership());
         let hub = membership.hub();
-        let connect = if self.speaks_protocol_4() {
-            hub.encode_connect(&())
-        } else {
-            let sid = membership.id().as_str();
-            hub.encode_connect(&Accepted { sid })
-        };
-        let connect = match connect {
-            Ok(connect) => Arc::new(connect),
-            Err(error) => {
-                tracing::error!(%error, "a CONNECT packet cannot be written");
-                return self.end_joining(key);
+        let beginning = match returning.zip(hub.recovery()) {
+            Some((returning, recovery)) => {
+                match recovery.admit(&membership, socket.data(), *returning) {
+                    Ok(beginning) => beginning,
+                    Err(refusal) => {
+                        self.end_joining(key);
+                        return self.refuse(hub.name(), &refusal);
+                    }
+                }
+            }
+            None => {
+                let connect = if self.speaks_protocol_4() {
+                    hub.encode_connect(&())
+                } else {
+                    let sid = membership.id().as_str();
+                    hub.encode_connect(&Accepted { sid })
+                };
+                let connect = match connect {
+                    Ok(connect) => Arc::new(connect),
+                    Err(error) => {
+                        tracing::error!(%error, "a CONNECT packet cannot be written");
+                        return self.end_joining(key);
+                    }
+                };
+                hub.admit(&membership, socket.data(), &connect);
+                Beginning::Fresh
             }
         };
-        hub.admit(&membership, socket.data(), &connect);
         self.verdicts.push(Verdict::Accepted(key));
         self.accepted = true;
-        let hook = socket.connected();
+        let hook = socket.connected(beginning);
         *self.slot(key) = Slot::Joined(Occupant {
             key,
             socket,
@@ -506,11 +525,16 @@ impl Sockets {
             };
             let state = occupant.socket.membership().state();
             close_connection |= state == State::LeavingWithConnection;
-            if matches!(state, State::Leaving | State::LeavingWithConnection) {
-                let key = occupant.key;
-                self.verdicts.push(Verdict::Left(key));
-                self.end(key, DisconnectReason::ServerNamespaceDisconnect, cx);
-            }
+            let reason = match state {
+                State::Joining | State::Connected | State::Gone => continue,
+                State::Leaving | State::LeavingWithConnection => {
+                    DisconnectReason::ServerNamespaceDisconnect
+                }
+                State::Superseded => DisconnectReason::ResumedElsewhere,
+            };
+            let key = occupant.key;
+            self.verdicts.push(Verdict::Left(key));
+            self.end(key, reason, cx);
         }
         if close_connection {
             for slot in &self.slots {
@@ -532,7 +556,10 @@ impl Sockets {
         };
         let held = occupant.held.iter().map(|held| held.bytes).sum();
         self.held_bytes = self.held_bytes.saturating_sub(held);
-        occupant.socket.membership().begin_end();
+        // First: what is sent from now on is kept for a client that may come back.
+        let membership = occupant.socket.membership();
+        membership.depart(recovery::may_come_back(reason));
+        membership.begin_end();
         for hook in occupant.socket.disconnecting(reason) {
             self.start(Job::Disconnect, Work::Handle(hook), cx);
         }
@@ -653,6 +680,7 @@ impl Drop for Sockets {
     fn drop(&mut self) {
         for slot in &self.slots {
             if let Slot::Joined(occupant) = slot {
+                occupant.socket.membership().depart(false);
                 occupant.socket.membership().begin_end();
                 occupant.socket.membership().end();
                 occupant.socket.membership().drop_listeners();

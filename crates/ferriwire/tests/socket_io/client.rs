@@ -187,6 +187,14 @@ impl Client {
         self.expect("3999[]").await;
     }
 
+    /// How it is connected.
+    pub(crate) fn transport(&self) -> Transport {
+        match &self.wire {
+            Wire::WebSocket(_) => Transport::WebSocket,
+            Wire::Polling(_) => Transport::Polling,
+        }
+    }
+
     pub(crate) fn into_websocket(self) -> WebSocket {
         match self.wire {
             Wire::WebSocket(websocket) => *websocket,

@@ -42,7 +42,7 @@ enum PlainBody {
 fn text(payload: Payload<'_>) -> String {
     match payload {
         Payload::Json(text) => text.into(),
-        Payload::MessagePack(_) => panic!("JSON came as something else"),
+        Payload::MessagePack(_) | Payload::Value(_) => panic!("JSON came as something else"),
     }
 }
 

@@ -1,0 +1,301 @@
+//! A client joins: as somebody new, or as who it was.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ferriwire_proto::encoded::Encoded;
+use ferriwire_proto::log::{Address, Audience, Presence};
+use serde::Serialize;
+
+use super::claim::{Claim, Request, Seen};
+use super::sessions::{Identity, Session, Whereabouts};
+use super::{Beginning, Gap, Recovery, State, Token, now};
+use crate::config::Config;
+use crate::engine::outbox::Push;
+use crate::handshake::ConnectError;
+use crate::server::hub::{Data, Hub};
+use crate::server::membership::Membership;
+use crate::socket_id::SocketId;
+
+/// What is known of a client that may come back, from `auth` until it is accepted.
+pub(crate) struct Return {
+    identity: Identity,
+    /// Good for a new session.
+    fresh: Token,
+    claim: Option<Kept>,
+    gap: Option<Gap>,
+}
+
+/// A session that the client may take up.
+struct Kept {
+    id: SocketId,
+    token: Token,
+    seen: Seen,
+}
+
+impl Return {
+    /// The id of the session that it takes up.
+    pub(crate) fn kept_id(&self) -> Option<SocketId> {
+        self.claim.as_ref().map(|kept| kept.id.clone())
+    }
+}
+
+/// The payload of an accepted CONNECT.
+#[derive(Serialize)]
+struct Accepted<'a> {
+    sid: &'a str,
+    pid: &'a str,
+}
+
+fn connect(hub: &Hub, id: &SocketId, token: Token) -> Result<Arc<Encoded>, ConnectError> {
+    let pid = token.encode();
+    let (sid, pid) = (id.as_str(), pid.as_str());
+    hub.encode_connect(&Accepted { sid, pid })
+        .map(Arc::new)
+        .map_err(|error| {
+            tracing::error!(%error, "a CONNECT packet cannot be written");
+            ConnectError::new("internal error")
+        })
+}
+
+impl Recovery {
+    /// Looks, when `auth` has accepted a client, whether it may take up the session that it claims.
+    pub(crate) fn plan(
+        &self,
+        request: Request,
+        declared: Option<String>,
+        id: &SocketId,
+        config: &Config,
+    ) -> Result<Box<Return>, ConnectError> {
+        let mut random = [0; 16];
+        if let Err(error) = getrandom::fill(&mut random) {
+            tracing::error!(%error, "no random bytes for a session");
+            return Err(ConnectError::new("internal error"));
+        }
+        let identity = match declared {
+            Some(identity) => Identity::Declared(identity),
+            None => Identity::SamePayload(request.fingerprint),
+        };
+        let (claim, gap) = match request.claim {
+            None => (None, None),
+            Some(Claim { token: None, .. }) => (None, Some(Gap::UnknownSession)),
+            Some(Claim {
+                token: Some(token),
+                seen,
+            }) => match self.kept(token, seen, &identity, config) {
+                Ok(kept) => (Some(kept), None),
+                Err(gap) => (None, Some(gap)),
+            },
+        };
+        if gap == Some(Gap::OtherIdentity) {
+            // The token itself is a secret.
+            tracing::warn!(socket = %id, "a client has tried to take up somebody else's session");
+        } else if let Some(gap) = gap {
+            tracing::debug!(socket = %id, %gap, "a client starts anew");
+        }
+        Ok(Box::new(Return {
+            identity,
+            fresh: Token::from_random(random),
+            claim,
+            gap,
+        }))
+    }
+
+    fn kept(
+        &self,
+        token: Token,
+        seen: Seen,
+        identity: &Identity,
+        config: &Config,
+    ) -> Result<Kept, Gap> {
+        let mut state = self.state.lock();
+        state.sweep(now());
+        if let Err(gap) = self.missed(&mut state, token, seen, identity, config) {
+            state.give_up(token, gap);
+            return Err(gap);
+        }
+        let session = state.sessions.get(token).ok_or(Gap::UnknownSession)?;
+        let id = session.presence.id().parse();
+        Ok(Kept {
+            id: id.map_err(|_| Gap::UnknownSession)?,
+            token,
+            seen,
+        })
+    }
+
+    /// Makes the client a member: with what it has missed and its CONNECT packet in front of anything
+    /// else.
+    pub(crate) fn admit(
+        &self,
+        membership: &Arc<Membership>,
+        data: Data,
+        plan: Return,
+    ) -> Result<Beginning, ConnectError> {
+        let (hub, id) = (membership.hub(), membership.id());
+        let Return {
+            identity,
+            fresh,
+            claim,
+            mut gap,
+        } = plan;
+        let anew = connect(hub, id, fresh)?;
+        let again = claim.as_ref().map(|kept| connect(hub, id, kept.token));
+        let again = again.transpose()?;
+        let farewell = claim.as_ref().and_then(|_| hub.encode_disconnect());
+
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        state.sweep(now());
+        // Middleware has taken its time, and the session may have been lost meanwhile.
+        let resumed = claim.zip(again).and_then(|(kept, again)| {
+            let missed = self.missed(state, kept.token, kept.seen, &identity, membership.config());
+            match missed {
+                Ok(missed) => Some((kept.token, again, missed)),
+                Err(lost) => {
+                    state.give_up(kept.token, lost);
+                    gap = Some(lost);
+                    None
+                }
+            }
+        });
+        let token = resumed.as_ref().map_or(fresh, |(token, ..)| *token);
+        if let Some(tracking) = membership.tracking() {
+            // Set once, here.
+            let _ = tracking.token.set(token);
+            tracking
+                .recovered
+                .store(resumed.is_some(), Ordering::Relaxed);
+        }
+        let mut earlier = None;
+        let mut beginning = gap.map_or(Beginning::Fresh, Beginning::Gap);
+        let (mut rooms, mut replayed, mut packet) = (Vec::new(), Vec::new(), anew);
+        match resumed {
+            Some((token, again, missed)) => {
+                let settled = state.log.settled();
+                if let Some((session, holder)) = state.sessions.take_over(token, membership) {
+                    earlier = holder.map(|holder| Superseded::new(hub, holder, farewell.as_ref()));
+                    let previous = std::mem::replace(&mut session.data, Arc::clone(&data));
+                    beginning = Beginning::Resumed(previous);
+                    let mut heard = session.presence.come_back();
+                    for (seq, _) in &missed {
+                        heard.note(*seq, settled);
+                    }
+                    if let Some(tracking) = membership.tracking() {
+                        *tracking.heard.lock() = heard;
+                    }
+                    rooms = session.presence.rooms().cloned().collect();
+                }
+                replayed = missed.into_iter().map(|(_, message)| message).collect();
+                packet = again;
+            }
+            None => {
+                let presence = Presence::new(id.as_str().into(), state.log.last());
+                let session = Session {
+                    presence,
+                    identity,
+                    data: Arc::clone(&data),
+                    whereabouts: Whereabouts::Here(Arc::clone(membership)),
+                };
+                state.sessions.insert(token, session);
+            }
+        }
+        let mut stamp = |message: Arc<Encoded>| match Arc::try_unwrap(message) {
+            Ok(message) if message.has_slot() => {
+                let to = [Address::Socket(id.as_str().into())].into();
+                let except = [].into();
+                let message = state.stamp(message, Some(Audience { to, except }));
+                if let Some(tracking) = membership.tracking() {
+                    tracking.hear(state.log.last(), state.log.settled());
+                }
+                message
+            }
+            Ok(message) => Arc::new(message),
+            Err(shared) => shared,
+        };
+        let inserted = hub.insert(membership, data, &packet, &rooms, &replayed, &mut stamp);
+        for room in &inserted.0.rooms {
+            if let Some(presence) = state.sessions.presence_of(membership) {
+                presence.join(room, state.log.last(), state.log.trimmed());
+            }
+        }
+        drop(guard);
+        inserted.complete(hub, membership.session());
+        if let Some(Superseded {
+            membership,
+            rooms,
+            push,
+        }) = earlier
+        {
+            membership.end_superseded(rooms, push);
+        }
+        Ok(beginning)
+    }
+
+    /// What the client of a session has missed.
+    fn missed(
+        &self,
+        state: &mut State,
+        token: Token,
+        seen: Seen,
+        identity: &Identity,
+        config: &Config,
+    ) -> Result<Missed, Gap> {
+        let State { log, sessions, .. } = state;
+        let session = sessions.get_mut(token).ok_or(Gap::UnknownSession)?;
+        if session.identity != *identity {
+            return Err(Gap::OtherIdentity);
+        }
+        let seen = match seen {
+            Seen::Nothing => session.presence.since(),
+            Seen::Offset(offset) => log.seq_of(offset)?,
+            Seen::Garbage => return Err(Gap::InvalidOffset),
+        };
+        // Its connection is not known to be dead, but it has another one now.
+        if let Whereabouts::Here(holder) = &session.whereabouts
+            && let Some(tracking) = holder.tracking()
+        {
+            session.presence.go_away(log.last(), *tracking.heard.lock());
+        }
+        let max_bytes = self.settings.max_session_bytes;
+        let mut left = max_bytes.min(config.limits.max_buffered);
+        let mut missed = Missed::new();
+        for (seq, message) in log.replay(seen, &session.presence)? {
+            let bytes = left.checked_sub(message.len());
+            if missed.len() >= self.settings.max_session_packets {
+                return Err(Gap::TooMuch);
+            }
+            left = bytes.ok_or(Gap::TooMuch)?;
+            missed.push((seq, Arc::clone(message)));
+        }
+        Ok(missed)
+    }
+}
+
+type Missed = Vec<(u64, Arc<Encoded>)>;
+
+impl State {
+    /// A session that its own client cannot take up any more is of no use.
+    fn give_up(&mut self, token: Token, gap: Gap) {
+        match gap {
+            Gap::Trimmed | Gap::TooMuch => self.sessions.forget_away(token),
+            Gap::UnknownSession | Gap::InvalidOffset | Gap::OtherIdentity => {}
+        }
+    }
+}
+
+/// The earlier holder of a session, and its rooms.
+struct Superseded {
+    membership: Arc<Membership>,
+    rooms: Vec<Arc<str>>,
+    push: Option<Push>,
+}
+
+impl Superseded {
+    fn new(hub: &Hub, membership: Arc<Membership>, farewell: Option<&Arc<Encoded>>) -> Self {
+        Self {
+            rooms: hub.remove(&membership).unwrap_or_default(),
+            push: membership.begin_superseded(farewell),
+            membership,
+        }
+    }
+}
