@@ -41,6 +41,16 @@ pub fn python(server: &str, arguments: &[&str]) -> String {
     )
 }
 
+/// Runs `js/recovery.mjs` with so many official clients for so many seconds; panics with its output if
+/// one of them missed something.
+pub fn recovery(server: &str, clients: u32, seconds: u32) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("js/recovery.mjs");
+    let mut command = Command::new("node");
+    command.arg(script).env("RECOVERY_SERVER", server);
+    command.args([clients, seconds].map(|number| number.to_string()));
+    run(&mut command, server)
+}
+
 fn run(command: &mut Command, server: &str) -> String {
     if std::env::var_os(SERVER).is_none() {
         command.env(SERVER, server);
