@@ -120,7 +120,8 @@ function deferred() {
   return { promise, resolve, reject };
 }
 
-const TRANSPORTS = {
+// What each name of a transport means to a client; the last one is where it must end up.
+export const TRANSPORTS = {
   polling: ["polling"],
   websocket: ["websocket"],
   upgrade: ["polling", "websocket"],

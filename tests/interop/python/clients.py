@@ -20,15 +20,25 @@ class Server:
     """The program named by INTEROP_SERVER, or else the reference, on a port of its choice."""
 
     async def __aenter__(self):
+        await self._start("0")
+        return self
+
+    async def _start(self, port):
         ours = os.environ.get("INTEROP_SERVER")
         command = [ours] if ours else ["node", str(REFERENCE)]
         self._process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, env={**os.environ, "PORT": "0"}
+            *command, stdout=asyncio.subprocess.PIPE, env={**os.environ, "PORT": port}
         )
         line = await self._process.stdout.readline()
         word, self.url = line.decode().split()
         assert word == "READY", line
-        return self
+
+    async def restart(self):
+        """Kills the process, and starts another one on the same port. This client stays away when
+        it polls and the server closes its session, as it does when it is asked to end."""
+        self._process.kill()
+        await self._process.wait()
+        await self._start(self.url.rpartition(":")[2])
 
     async def __aexit__(self, *_):
         self._process.kill()
@@ -46,20 +56,21 @@ class Server:
 class AsyncClient:
     """The client for asyncio."""
 
-    def __init__(self, transport):
+    def __init__(self, transport, **options):
         self.transport = transport
-        self._client = socketio.AsyncClient(reconnection=False)
+        self._client = self._create(**{"reconnection": False, **options})
         self._received = {}
         self._ended = False
 
     async def connect(self, url, namespaces=("/",), auth=None):
         loop = asyncio.get_running_loop()
-        events = {"echo": "/", "news": "/", "disconnect": "/", "connect_error": "/private"}
-        for event, namespace in events.items():
+        events = {"echo": "/", "news": "/", "connect": "/", "disconnect": "/"}
+        for event, namespace in {**events, "connect_error": "/private"}.items():
             queue = self._received[event] = asyncio.Queue()
 
             def receive(*args, event=event, queue=queue):
-                self._ended |= event == "disconnect"
+                if event in ("connect", "disconnect"):
+                    self._ended = event == "disconnect"
                 # The synchronous client calls from a thread of its own.
                 loop.call_soon_threadsafe(queue.put_nowait, args)
 
@@ -74,6 +85,10 @@ class AsyncClient:
             namespaces=list(namespaces),
             wait_timeout=TIMEOUT,
         )
+        self.check_transport()
+
+    def check_transport(self):
+        """Whoever has connected has arrived at the transport."""
         assert self._client.transport() == TRANSPORTS[self.transport][-1], self._client.transport()
 
     def id(self, namespace="/"):
@@ -110,6 +125,9 @@ class AsyncClient:
         if self._client.connected and not self._ended:
             await self.disconnect()
 
+    def _create(self, **options):
+        return socketio.AsyncClient(**options)
+
     async def _call(self, function, *args, **named):
         return await function(*args, **named)
 
@@ -117,9 +135,8 @@ class AsyncClient:
 class SyncClient(AsyncClient):
     """The client for threads."""
 
-    def __init__(self, transport):
-        super().__init__(transport)
-        self._client = socketio.Client(reconnection=False)
+    def _create(self, **options):
+        return socketio.Client(**options)
 
     async def _call(self, function, *args, **named):
         return await asyncio.to_thread(function, *args, **named)

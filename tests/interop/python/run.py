@@ -3,11 +3,13 @@ against the official server:
 
     run.py                              everything
     run.py list                         the names of the scenarios
+    run.py matrix                       the steps of the client matrix, see MATRIX
     run.py SCENARIO [FORM [TRANSPORT]]  FORM: asynchronous or synchronous
 """
 
 import asyncio
 import sys
+import traceback
 
 import socketio
 
@@ -116,6 +118,18 @@ async def uses_rooms(server, client):
     ]
 
 
+async def comes_back_after_a_restart(server, client):
+    socket = client(reconnection=True, reconnection_delay=0.05, randomization_factor=0)
+    await socket.connect(server.url)
+    await socket.next("connect")
+    identifier = socket.id()
+    await server.restart()
+    await socket.next("connect")
+    assert socket.id() != identifier
+    assert await socket.call("answer", "again") == "again"
+    socket.check_transport()
+
+
 SCENARIOS = [
     connects_and_leaves,
     is_thrown_out,
@@ -125,14 +139,28 @@ SCENARIOS = [
     joins_namespaces,
     is_refused,
     uses_rooms,
+    comes_back_after_a_restart,
 ]
+
+# The steps of js/matrix/steps.mjs. This client does not know recovery.
+MATRIX = {
+    "connect": connects_and_leaves,
+    "refuse": is_refused,
+    "echo": echoes_text,
+    "binary": echoes_binary,
+    "acks": acknowledges_both_ways,
+    "rooms": uses_rooms,
+    "namespaces": joins_namespaces,
+    "reconnect": comes_back_after_a_restart,
+    "recover": None,
+}
 
 
 async def run(scenario, form, transport):
     clients = []
 
-    def client():
-        clients.append(FORMS[form](transport))
+    def client(**options):
+        clients.append(FORMS[form](transport, **options))
         return clients[-1]
 
     async with Server() as server:
@@ -143,11 +171,32 @@ async def run(scenario, form, transport):
                 await each.close()
 
 
+def matrix():
+    """Prints each cell as one line, as js/matrix.mjs does: client, transport, step, result."""
+    failed = False
+    for form in FORMS:
+        for transport in TRANSPORTS:
+            for step, scenario in MATRIX.items():
+                result = "unknown"
+                if scenario:
+                    try:
+                        asyncio.run(run(scenario, form, transport))
+                        result = "ok"
+                    except Exception:
+                        traceback.print_exc()
+                        result = "FAILED"
+                        failed = True
+                print(f"python-{form}", transport, step, result, flush=True)
+    sys.exit(failed)
+
+
 def main(wanted_scenario=None, wanted_form=None, wanted_transport=None):
     names = [scenario.__name__ for scenario in SCENARIOS]
     if wanted_scenario == "list":
         print(*names, sep="\n")
         return
+    if wanted_scenario == "matrix":
+        matrix()
     if wanted_scenario not in (None, *names):
         sys.exit(f"no scenario {wanted_scenario}; there are: {' '.join(names)}")
     for scenario in SCENARIOS:

@@ -33,6 +33,7 @@ scenarios! {
     joins_namespaces,
     is_refused,
     uses_rooms,
+    comes_back_after_a_restart,
 }
 
 #[test]

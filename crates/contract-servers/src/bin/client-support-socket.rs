@@ -7,8 +7,8 @@ use std::time::Duration;
 use contract_servers::{Date, GRACE, Outcome, codec, eio3, limits, ready, run};
 use ferriwire::engine::Request;
 use ferriwire::{
-    Args, Bytes, Config, ConnectError, EmitError, Event, Handshake, Namespace, Server, Socket,
-    Value,
+    Args, Bytes, Config, ConnectError, EmitError, Event, Handshake, Namespace, Recovery, Server,
+    Socket, Value,
 };
 use tokio::time::sleep;
 
@@ -41,6 +41,7 @@ fn main() -> ExitCode {
                     .connect_timeout(Duration::from_secs(45)),
             )
             .allow_eio3(eio3())
+            .recovery(Recovery::new())
             .allow_request_async(async |_| {
                 sleep(HANDSHAKE).await;
                 Ok(())

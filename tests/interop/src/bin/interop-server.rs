@@ -1,8 +1,8 @@
 //! The server under test: the events that the scenarios need, the same as `js/reference-server.mjs`.
 //!
 //! Environment: `PORT`, for TLS the files `TLS_CERT` and `TLS_KEY`, in milliseconds `PING_INTERVAL`,
-//! `PING_TIMEOUT`, `UPGRADE_TIMEOUT`; `CODEC=msgpack`. It
-//! prints `READY <url>`, then `DISCONNECT <namespace> <socket id> <reason>` for each socket that ends,
+//! `PING_TIMEOUT`, `UPGRADE_TIMEOUT`; `CODEC=msgpack`, `EIO3=1`, `RECOVERY=1`.
+//! It prints `READY <url>`, then `DISCONNECT <namespace> <socket id> <reason>` for each socket that ends,
 //! and shuts down at SIGTERM.
 #![expect(clippy::print_stdout, reason = "the scripts read what is printed")]
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use ferriwire::{
     Args, Codec, Config, ConnectError, DisconnectReason, Event, Handshake, Limits, Listener,
-    Namespace, Server, Socket, SocketId, Target, Tls, Value,
+    Namespace, Recovery, Server, Socket, SocketId, Target, Tls, Value,
 };
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
@@ -109,8 +109,12 @@ fn config() -> Result<Config, std::num::ParseIntError> {
         .handshakes_per_address(None)
         .handshakes_per_core(None)
         .unknown_sessions_per_address(None);
-    let mut config = Config::new();
-    if std::env::var("CODEC").is_ok_and(|codec| codec == "msgpack") {
+    let is = |name, value: &str| std::env::var(name).is_ok_and(|set| set == value);
+    let mut config = Config::new().allow_eio3(is("EIO3", "1"));
+    if is("RECOVERY", "1") {
+        config = config.recovery(Recovery::new());
+    }
+    if is("CODEC", "msgpack") {
         config = config.codec(Codec::MessagePack);
     }
     if let Some(interval) = milliseconds("PING_INTERVAL")? {
