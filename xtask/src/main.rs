@@ -15,6 +15,7 @@ mod check;
 mod demo;
 mod documents;
 mod recovery;
+mod reference;
 mod rules;
 mod setup;
 mod source;

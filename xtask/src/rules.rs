@@ -12,6 +12,7 @@ use crate::Result;
 use crate::documents::{
     CASES, LIMITS, SETTINGS, incomplete_cases, missing_settings, missing_tests,
 };
+use crate::reference::{self, ENTRIES, Items, incomplete_rows};
 use crate::source::{without_comments, without_tests};
 
 /// Longer files hold more than one concept.
@@ -32,6 +33,16 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
             .map(|file| &*file.text)
     };
     let may_spawn = files_that_may_spawn(text_of(ARCHITECTURE).unwrap_or_default());
+
+    let mut items = Items::default();
+    for file in &files {
+        if reference::SOURCES
+            .iter()
+            .any(|folder| file.path.starts_with(folder))
+        {
+            items.add(&file.text);
+        }
+    }
 
     let mut complaints = Vec::new();
     let mut spawning = BTreeSet::new();
@@ -56,6 +67,10 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
                 text,
                 text_of(SETTINGS).unwrap_or_default(),
             ));
+        }
+        if path == reference::PAGE {
+            let entries = text_of(ENTRIES).unwrap_or_default();
+            complain(incomplete_rows(text, entries, &items));
         }
         if path.ends_with("Cargo.toml") {
             complain(lints_of_the_workspace(text));

@@ -80,6 +80,8 @@ impl<T> Deref for Handshake<T> {
 /// let refusal = ConnectError::new("not authorized").data(401);
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[doc(alias = "connect_error")]
+#[doc(alias = "ExtendedError")]
 pub struct ConnectError {
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -66,3 +66,8 @@ pub use socket_id::{InvalidSocketId, SocketId};
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// So does the one of the page on mounting.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/mounting.md")]
+struct Mounting;

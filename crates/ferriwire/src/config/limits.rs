@@ -240,6 +240,7 @@ impl Limits {
     /// client may send. Default 1,000,000. Mirrors `maxHttpBufferSize`. One connection may hold
     /// that much while a message is incomplete.
     #[must_use]
+    #[doc(alias = "maxHttpBufferSize")]
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.max_payload = bytes;
         self
@@ -308,6 +309,7 @@ impl Limits {
     /// How long an upgrade may take before its WebSocket is dropped and polling goes on.
     /// Default 10 s. Mirrors `upgradeTimeout`.
     #[must_use]
+    #[doc(alias = "upgradeTimeout")]
     pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
         self.upgrade_timeout = timeout;
         self
@@ -316,6 +318,7 @@ impl Limits {
     /// How long a client may take to join its first namespace. Default 20 s (reference: 45 s).
     /// Mirrors `connectTimeout`.
     #[must_use]
+    #[doc(alias = "connectTimeout")]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
@@ -340,6 +343,7 @@ impl Limits {
     /// How long an `emit_with_ack` waits when it names no timeout. Default 10 s (reference: for
     /// ever).
     #[must_use]
+    #[doc(alias = "ackTimeout")]
     pub fn ack_timeout(mut self, timeout: Duration) -> Self {
         self.ack_timeout = timeout;
         self

@@ -137,6 +137,7 @@ impl Config {
     /// Whether a polling session may change to a WebSocket. Default `true`. Mirrors
     /// `allowUpgrades`.
     #[must_use]
+    #[doc(alias = "allowUpgrades")]
     pub fn allow_upgrades(mut self, allow: bool) -> Self {
         self.allow_upgrades = allow;
         self
@@ -169,6 +170,7 @@ impl Config {
     /// How long after the handshake, and after each pong, the next ping is sent. Default 25 s.
     /// Mirrors `pingInterval`. Shorter notices dead peers earlier and costs two packets each time.
     #[must_use]
+    #[doc(alias = "pingInterval")]
     pub fn ping_interval(mut self, interval: Duration) -> Self {
         self.ping_interval = interval;
         self
@@ -177,6 +179,7 @@ impl Config {
     /// How long a pong may take before the session is closed with `ping timeout`. Default 20 s.
     /// Mirrors `pingTimeout`.
     #[must_use]
+    #[doc(alias = "pingTimeout")]
     pub fn ping_timeout(mut self, timeout: Duration) -> Self {
         self.ping_timeout = timeout;
         self
@@ -186,6 +189,7 @@ impl Config {
     /// `true` (reference: `false`). Mirrors `cleanupEmptyChildNamespaces`. Without it every name that
     /// a client may choose stays in memory.
     #[must_use]
+    #[doc(alias = "cleanupEmptyChildNamespaces")]
     pub fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
         self.cleanup_empty_child_namespaces = cleanup;
         self
@@ -251,6 +255,7 @@ impl Config {
     /// From which web pages clients may come. Default: only from the host that serves the page
     /// (reference: anywhere by WebSocket). Mirrors `cors.origin`, and guards every transport.
     #[must_use]
+    #[doc(alias = "origin")]
     pub fn origins(mut self, origins: Origins) -> Self {
         self.origins = origins;
         self
@@ -275,6 +280,7 @@ impl Config {
     /// How the answers of long-polling are compressed. Default: from 1 KiB on. Mirrors
     /// `httpCompression`.
     #[must_use]
+    #[doc(alias = "httpCompression")]
     pub fn http_compression(mut self, compression: HttpCompression) -> Self {
         self.http_compression = compression;
         self
@@ -285,6 +291,7 @@ impl Config {
     /// are read once, when the server starts, and compressed once, when they are first asked for.
     /// Mirrors `serveClient`.
     #[must_use]
+    #[doc(alias = "serveClient")]
     pub fn client_bundle(mut self, folder: impl Into<PathBuf>) -> Self {
         self.client_bundle = Some(folder.into());
         self

@@ -152,6 +152,7 @@ pub struct Stats {
 impl Stats {
     /// Sessions that are open now.
     #[must_use]
+    #[doc(alias = "clientsCount")]
     pub fn sessions(&self) -> u64 {
         self.sessions_opened.saturating_sub(self.sessions_closed)
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use ferriwire_proto::engine::{Dialect, Revision, Transport};
+use http::header::ORIGIN;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 /// The first request of a session: headers, query, address and extensions.
@@ -44,6 +45,7 @@ impl Request {
 
     /// The path and query (`handshake.url`), whatever the version of HTTP.
     #[must_use]
+    #[doc(alias = "url")]
     pub fn uri(&self) -> &Uri {
         &self.uri
     }
@@ -68,6 +70,7 @@ impl Request {
     /// [trusted proxies](crate::Config::trusted_proxies) it is what they say, with the port 0 if
     /// they do not say one.
     #[must_use]
+    #[doc(alias = "remoteAddress")]
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
     }
@@ -79,8 +82,19 @@ impl Request {
         self.secure
     }
 
-    /// When the session was opened (`handshake.issued`).
+    /// Whether there is an `Origin` header (`handshake.xdomain`), as there is when a page of another
+    /// origin asks; browsers send it with each WebSocket handshake, and with each POST, of their own
+    /// origin too. Whether the origin may come is decided before, by
+    /// [`Config::origins`](crate::Config::origins).
     #[must_use]
+    #[doc(alias = "xdomain")]
+    pub fn has_origin(&self) -> bool {
+        self.headers.contains_key(ORIGIN)
+    }
+
+    /// When the session was opened (`handshake.issued` and `handshake.time`).
+    #[must_use]
+    #[doc(alias = "time")]
     pub fn issued(&self) -> SystemTime {
         self.issued
     }
@@ -105,6 +119,7 @@ impl Request {
 
     /// The revision of Engine.IO that the client speaks.
     #[must_use]
+    #[doc(alias = "protocol")]
     pub fn revision(&self) -> Revision {
         self.dialect.revision
     }

@@ -57,6 +57,7 @@ impl Server {
 
     /// Is called when a session is open. Messages wait until it has finished.
     #[must_use]
+    #[doc(alias = "connection")]
     pub fn on_connect<F, Fut>(mut self, handler: F) -> Self
     where
         F: FnOnce(Session) -> Fut + Clone + Send + Sync + 'static,
@@ -71,6 +72,8 @@ impl Server {
 
     /// Is called for each message, in the order of their arrival; calls interleave at `.await`.
     #[must_use]
+    #[doc(alias = "message")]
+    #[doc(alias = "data")]
     pub fn on_message<F, Fut>(mut self, handler: F) -> Self
     where
         F: FnOnce(Session, Message) -> Fut + Clone + Send + Sync + 'static,
@@ -85,6 +88,7 @@ impl Server {
 
     /// Is called when a session has ended, once.
     #[must_use]
+    #[doc(alias = "close")]
     pub fn on_close<F, Fut>(mut self, handler: F) -> Self
     where
         F: FnOnce(Session, CloseReason) -> Fut + Clone + Send + Sync + 'static,
@@ -195,6 +199,7 @@ impl RunningServer {
 
     /// Stops accepting, writes what waits, closes all sessions, and returns when that is done or
     /// `grace` has passed.
+    #[doc(alias = "close")]
     pub async fn shutdown(&self, grace: Duration) {
         self.listening.shut_down(grace).await;
     }

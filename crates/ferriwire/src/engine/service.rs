@@ -23,7 +23,14 @@ use super::http::{Route, respond, route};
 /// It works with any body and any server that supports HTTP upgrades, such as `axum::serve` or
 /// hyper's `serve_connection(..).with_upgrades()`. Cloning it is cheap: a clone that is kept is the
 /// handle to the mounted server.
+///
+/// A tower layer in front of it is what `io.engine.use(..)` is in the reference: it sees every request
+/// of a session, may refuse it, may add headers to its answer, and what it puts into the extensions of
+/// the first request is read with [`Request::extension`](super::Request::extension). See
+/// `docs/mounting.md`.
 #[derive(Clone, Debug)]
+#[doc(alias = "handleRequest")]
+#[doc(alias = "handleUpgrade")]
 pub struct Service {
     core: Arc<Core>,
 }
@@ -86,6 +93,7 @@ impl Service {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "close")]
     pub async fn shutdown(&self, grace: Duration) {
         self.core.shut_down(grace).await;
     }
@@ -109,6 +117,7 @@ impl Layer {
     }
 
     /// As [`Service::shutdown`].
+    #[doc(alias = "close")]
     pub async fn shutdown(&self, grace: Duration) {
         self.core.shut_down(grace).await;
     }

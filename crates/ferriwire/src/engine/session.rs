@@ -123,6 +123,7 @@ impl Session {
     ///     session.send("hello")
     /// }
     /// ```
+    #[doc(alias = "write")]
     pub fn send(&self, message: impl Into<Message>) -> Result<(), EmitError> {
         self.push(&Arc::new(message.into().encode()), false)
     }
@@ -161,12 +162,14 @@ impl Session {
     /// # Errors
     ///
     /// [`EmitError::Disconnected`] when the session has ended before.
+    #[doc(alias = "drain")]
     pub async fn drained(&self) -> Result<(), EmitError> {
         poll_fn(|cx| self.shared.outbox.poll_room(0, cx)).await
     }
 
     /// How many bytes wait to be written to the client.
     #[must_use]
+    #[doc(alias = "writeBuffer")]
     pub fn buffered_bytes(&self) -> usize {
         self.shared.outbox.buffered_bytes()
     }

@@ -36,6 +36,7 @@ use crate::socket_id::SocketId;
 /// ```
 #[derive(Clone)]
 #[must_use = "a broadcast does nothing until `emit`"]
+#[doc(alias = "BroadcastOperator")]
 pub struct Broadcast {
     namespace: Addressed,
     to: Vec<Target>,
@@ -159,6 +160,8 @@ impl Broadcast {
     /// # Errors
     ///
     /// The name is reserved, the payload cannot be written, or there is no such namespace.
+    #[doc(alias = "send")]
+    #[doc(alias = "write")]
     pub fn emit<E, P>(&self, event: E, payload: P) -> Result<(), EmitError>
     where
         E: Accepts<P>,

@@ -229,6 +229,8 @@ impl Server {
     /// # }
     /// # run().unwrap();
     /// ```
+    #[doc(alias = "attach")]
+    #[doc(alias = "attachApp")]
     pub fn into_service(self) -> Result<Service, Error> {
         Ok(Service::new(self.into_core()?))
     }
@@ -238,6 +240,7 @@ impl Server {
     /// # Errors
     ///
     /// As [`into_service`](Self::into_service).
+    #[doc(alias = "attach")]
     pub fn into_layer(self) -> Result<Layer, Error> {
         Ok(Layer::new(self.into_core()?))
     }

@@ -81,6 +81,7 @@ impl<D> NamespaceHandle<D> {
     }
 
     /// All sockets of the namespace.
+    #[doc(alias = "sockets")]
     pub fn all(&self) -> Broadcast {
         Broadcast::new(self.namespace.clone(), self.ack_timeout)
     }
@@ -101,6 +102,8 @@ impl<D> NamespaceHandle<D> {
     /// # Errors
     ///
     /// As [`Broadcast::emit`].
+    #[doc(alias = "send")]
+    #[doc(alias = "write")]
     pub fn emit<E, P>(&self, event: E, payload: P) -> Result<(), EmitError>
     where
         E: Accepts<P>,
@@ -157,6 +160,7 @@ impl<D> NamespaceHandle<D> {
 
     /// How many sockets are in the namespace on this node; none if there is no such namespace.
     #[must_use]
+    #[doc(alias = "size")]
     pub fn socket_count(&self) -> usize {
         let mut count = 0;
         // Where there is no namespace there is no socket.
@@ -187,6 +191,7 @@ impl<D: Send + Sync + 'static> NamespaceHandle<D> {
     /// assert!(names.is_empty());
     /// ```
     #[must_use]
+    #[doc(alias = "sockets")]
     pub fn sockets_in(&self, target: impl Into<Target>) -> Vec<Socket<D>> {
         let (target, mut selected) = ([target.into()], Vec::new());
         // Where there is no namespace there is no socket.

@@ -265,6 +265,7 @@ impl<D: Send + Sync + 'static, S> Namespace<D, S> {
     /// Is called when a client has joined. Its events wait until this has finished.
     #[must_use]
     #[doc(alias = "connection")]
+    #[doc(alias = "connect")]
     pub fn on_connect<F, Fut>(mut self, handler: F) -> Namespace<D, Declared>
     where
         F: FnOnce(Socket<D>) -> Fut + Clone + Send + Sync + 'static,
@@ -293,6 +294,7 @@ impl<D: Send + Sync + 'static, S> Namespace<D, S> {
 
     /// Is called once when a client has left, whatever the reason. It is in no room any more.
     #[must_use]
+    #[doc(alias = "disconnect")]
     pub fn on_disconnect<F, Fut>(mut self, handler: F) -> Namespace<D, Declared>
     where
         F: FnOnce(Socket<D>, DisconnectReason) -> Fut + Clone + Send + Sync + 'static,

@@ -115,12 +115,15 @@ impl<D> Socket<D> {
 
     /// Whether it is in its namespace now.
     #[must_use]
+    #[doc(alias = "connected")]
+    #[doc(alias = "disconnected")]
     pub fn is_connected(&self) -> bool {
         self.membership.is_connected()
     }
 
     /// How many bytes wait to be written to its client, those of its other namespaces included.
     #[must_use]
+    #[doc(alias = "writeBuffer")]
     pub fn buffered_bytes(&self) -> usize {
         self.membership.session().buffered_bytes()
     }
@@ -145,6 +148,8 @@ impl<D> Socket<D> {
     ///     socket.emit("any-name", 42)
     /// }
     /// ```
+    #[doc(alias = "send")]
+    #[doc(alias = "write")]
     pub fn emit<E, P>(&self, event: E, payload: P) -> Result<(), EmitError>
     where
         E: Accepts<P>,
@@ -295,6 +300,7 @@ impl<D> Socket<D> {
     /// # Errors
     ///
     /// As [`join`](Self::join). The rooms in front of that one have been joined.
+    #[doc(alias = "join")]
     pub fn join_all<R: AsRef<str>>(
         &self,
         rooms: impl IntoIterator<Item = R>,
@@ -341,6 +347,7 @@ impl<D> Socket<D> {
 
     /// Takes the client out of all its namespaces and closes its connection
     /// (`socket.disconnect(true)`).
+    #[doc(alias = "disconnect")]
     pub fn disconnect_connection(&self) {
         self.membership.disconnect(true);
     }
@@ -426,6 +433,8 @@ impl<'a> Modified<'a> {
     /// # Errors
     ///
     /// As [`Socket::emit`].
+    #[doc(alias = "send")]
+    #[doc(alias = "write")]
     pub fn emit<E, P>(self, event: E, payload: P) -> Result<(), EmitError>
     where
         E: Accepts<P>,
@@ -447,6 +456,7 @@ impl<'a> Modified<'a> {
     /// # Errors
     ///
     /// As [`Socket::emit_with_ack`].
+    #[doc(alias = "emitWithAck")]
     pub fn emit_with_ack<E, P>(self, event: E, payload: P) -> Acknowledgement<E::Answer>
     where
         E: Accepts<P>,

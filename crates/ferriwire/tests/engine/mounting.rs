@@ -5,13 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use ferriwire::engine::{CloseReason, Message, Service};
+use ferriwire::{ConnectError, Handshake, Namespace};
 use ferriwire_proto::websocket::frame::OpCode;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc::unbounded_channel;
 
 use crate::support::Endpoint;
 use crate::support::http::Http;
@@ -143,7 +149,7 @@ async fn a_kept_clone_reads_the_counters_and_shuts_down() {
 
 #[tokio::test]
 async fn a_kept_layer_is_a_handle_with_the_counters_of_socket_io() {
-    let namespace = ferriwire::Namespace::new("/").on("panic", async |_, why: String| {
+    let namespace = Namespace::new("/").on("panic", async |_, why: String| {
         assert!(why.is_empty(), "{why}");
     });
     let layer = ferriwire::Server::new().namespace(namespace);
@@ -162,6 +168,103 @@ async fn a_kept_layer_is_a_handle_with_the_counters_of_socket_io() {
     within("the shutdown", shutdown).await;
     assert!(!layer.is_ready());
     assert_eq!(layer.stats().sessions(), 0);
+}
+
+/// What the program's own layer found out about who asks.
+#[derive(Clone)]
+struct User(String);
+
+/// Greets whom the program's layer knows, and is asked for what that layer said.
+fn greeting() -> Service {
+    let namespace = Namespace::new("/")
+        .auth(async |handshake: Handshake| {
+            let user = handshake.extension::<User>().cloned();
+            user.ok_or_else(|| ConnectError::new("nobody knows you"))
+        })
+        .on("who", async |socket, _: ()| socket.data().0.clone());
+    let server = ferriwire::Server::new().namespace(namespace);
+    server.into_service().expect("it works")
+}
+
+#[tokio::test]
+async fn a_layer_in_front_sees_every_request_and_may_refuse_and_add() {
+    let (seen, mut requests) = unbounded_channel();
+    let layer = from_fn(move |mut request: Request, next: Next| {
+        let query = request.uri().query().unwrap_or_default();
+        let is_first = !query.contains("&sid=");
+        let is_websocket = query.contains("transport=websocket");
+        drop(seen.send((request.method().to_string(), is_websocket, is_first)));
+        async move {
+            let Some(user) = request.headers().get("x-user") else {
+                return (StatusCode::UNAUTHORIZED, "who are you?").into_response();
+            };
+            let user = User(user.to_str().unwrap_or_default().to_owned());
+            request.extensions_mut().insert(user);
+            let mut response = next.run(request).await;
+            let seen = HeaderValue::from_static("yes");
+            response.headers_mut().insert("x-seen", seen);
+            response
+        }
+    });
+    let app = Router::new().fallback_service(greeting()).layer(layer);
+    let address = serve_axum(app).await;
+    let mut http = Http::connect(address).await;
+    let ada: &[_] = &[("X-User", "ada")];
+    let polling = "/socket.io/?EIO=4&transport=polling";
+
+    let refused = http.request("GET", polling, &[], "").await;
+    assert_eq!((refused.status, refused.text()), (401, "who are you?"));
+    let opened = http.request("GET", polling, ada, "").await;
+    assert_eq!(
+        (opened.status, opened.header("x-seen")),
+        (200, Some("yes")),
+        "{opened:?}"
+    );
+    let open: serde_json::Value = serde_json::from_str(&opened.text()[1..]).unwrap();
+    let sid = open["sid"].as_str().unwrap();
+    let polling = format!("{polling}&sid={sid}");
+    for (method, headers, body, status, answer) in [
+        ("POST", ada, "40", 200, "ok"),
+        ("GET", ada, "", 200, r#"40{"sid":"#),
+        // Refused in front: the session never learns of them.
+        ("POST", &[], "42", 401, "who are you?"),
+        ("GET", &[], "", 401, "who are you?"),
+        ("POST", ada, r#"420["who"]"#, 200, "ok"),
+        ("GET", ada, "", 200, r#"430["ada"]"#),
+    ] {
+        let response = http.request(method, &polling, headers, body).await;
+        assert_eq!(response.status, status, "{method} {body}");
+        assert!(response.text().starts_with(answer), "{method} {body}");
+        assert_eq!(response.header("x-seen").is_some(), status == 200);
+    }
+
+    let upgrade = format!("/socket.io/?EIO=4&transport=websocket&sid={sid}");
+    let refused = WebSocket::connect(address, &upgrade, &[]).await;
+    assert_eq!(refused.err().map(|response| response.status), Some(401));
+    let mut websocket = WebSocket::connect(address, &upgrade, ada).await.unwrap();
+    assert_eq!(websocket.response.header("x-seen"), Some("yes"));
+    websocket.send_text("2probe").await;
+    assert_eq!(websocket.text().await, "3probe");
+    websocket.send_text("5").await;
+    websocket.send_text(r#"421["who"]"#).await;
+    assert_eq!(websocket.text().await, r#"431["ada"]"#);
+
+    for (method, is_websocket, is_first, times) in [
+        ("GET", false, true, 2),
+        ("POST", false, false, 1),
+        ("GET", false, false, 1),
+        ("POST", false, false, 1),
+        ("GET", false, false, 1),
+        ("POST", false, false, 1),
+        ("GET", false, false, 1),
+        ("GET", true, false, 2),
+    ] {
+        for _ in 0..times {
+            let seen = within("a request", requests.recv()).await;
+            assert_eq!(seen, Some((method.to_owned(), is_websocket, is_first)));
+        }
+    }
+    assert!(requests.try_recv().is_err(), "there were no others");
 }
 
 #[tokio::test]

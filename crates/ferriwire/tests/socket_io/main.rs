@@ -17,6 +17,7 @@ mod dynamic_namespaces;
 mod event_middleware;
 mod events;
 mod fetch;
+mod handshake;
 mod leaving;
 mod lifecycle;
 mod limits;
