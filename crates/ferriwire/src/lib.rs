@@ -36,7 +36,9 @@ mod config;
 mod error;
 mod event;
 mod handshake;
+mod hints;
 mod server;
+mod shown;
 mod socket_id;
 
 pub use bytes::Bytes;

@@ -10,6 +10,7 @@ use http::HeaderMap;
 use super::Config;
 use crate::engine::running::{BoxFuture, panic_message};
 use crate::engine::{ConnectionError, Message, Request, Session};
+use crate::shown::shown;
 
 /// The code that a program has given us. Nothing is paid for what is not there.
 #[derive(Clone, Default)]
@@ -216,7 +217,7 @@ pub(crate) fn guarded<T>(name: &str, hook: impl FnOnce() -> T) -> Option<T> {
         Ok(value) => Some(value),
         Err(panic) => {
             let panic = panic_message(&*panic);
-            tracing::error!(panic, "{name} panicked");
+            tracing::error!(panic = %shown(panic), "{name} panicked");
             None
         }
     }

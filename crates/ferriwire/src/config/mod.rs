@@ -11,6 +11,7 @@ mod recovery;
 mod tls;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferriwire_proto::codec::Codec;
@@ -34,6 +35,7 @@ pub use self::tls::{ClientCertificates, Tls};
 #[cfg(feature = "tls")]
 pub(crate) use self::tls::{Identity, Pem};
 use crate::engine::{Message, Origins};
+use crate::hints::{Hints, Mistake};
 
 /// How a server behaves. Defaults suit a public server; where they differ from the reference, the
 /// method says so.
@@ -74,6 +76,8 @@ pub struct Config {
     pub(crate) codec: Codec,
     pub(crate) http2_websocket: bool,
     pub(crate) recovery: Option<Recovery>,
+    /// In development mode, what was said so far.
+    pub(crate) hints: Option<Arc<Hints>>,
 }
 
 impl Default for Config {
@@ -102,6 +106,7 @@ impl Default for Config {
             codec: Codec::Json,
             http2_websocket: false,
             recovery: None,
+            hints: None,
         }
     }
 }
@@ -315,6 +320,26 @@ impl Config {
     pub fn http2_websocket(mut self, allow: bool) -> Self {
         self.http2_websocket = allow;
         self
+    }
+
+    /// Development mode: says once per mistake what is wrong and what to do about it, such as "no
+    /// handler for `mesage` on `/`; did you mean `message`?". Default `false` (reference: it is silent;
+    /// `DEBUG=socket.io*` comes nearest).
+    ///
+    /// Hints are `tracing` events of the level WARN with the target `ferriwire::hint`. They name events,
+    /// namespaces and origins, cut at 256 bytes, and never show payloads. At most 1,024 of them are
+    /// given, and 20 in ten seconds. `docs/observability.md` lists them.
+    #[must_use]
+    pub fn development(mut self, on: bool) -> Self {
+        self.hints = on.then(|| Arc::new(Hints::new()));
+        self
+    }
+
+    /// Says what to do about a mistake, in development mode. `names` are looked up only then.
+    pub(crate) fn hint<N: AsRef<str>>(&self, mistake: Mistake<'_>, names: impl FnOnce() -> Vec<N>) {
+        if let Some(hints) = &self.hints {
+            hints.say(mistake, &names());
+        }
     }
 
     /// The revisions that are served.

@@ -14,6 +14,7 @@ use super::session::Input;
 use super::task::SessionHandler;
 use super::{Message, Session};
 use crate::config::Config;
+use crate::shown::shown;
 
 type Hook<A> = Arc<dyn Fn(Session, A) -> BoxFuture<()> + Send + Sync>;
 
@@ -76,7 +77,7 @@ impl HandledSession {
             Ok(()) if which == Handler::Connect => self.connecting = false,
             Ok(()) => {}
             Err(panic) => {
-                tracing::error!(session = ?self.session.id(), panic, "a handler panicked");
+                tracing::error!(session = ?self.session.id(), panic = %shown(panic), "a handler panicked");
                 self.session.tell(Input::Abort(CloseReason::ServerError));
             }
         }

@@ -75,6 +75,7 @@ where
     let target = request.uri().path_and_query();
     let max_target = core.config().limits.max_target;
     if target.is_some_and(|target| target.as_str().len() > max_target) {
+        tracing::debug!("request refused: its target is too long");
         return empty(StatusCode::URI_TOO_LONG);
     }
     let verdict = core.config().origins.judge(&request);
@@ -127,13 +128,19 @@ where
         Admission::Open(id, request, upgrade, pass) => {
             open(core, id, request, upgrade, pass, asked)
         }
-        Admission::Unavailable => later(StatusCode::SERVICE_UNAVAILABLE),
+        Admission::Unavailable => {
+            tracing::debug!("request refused: the server is shutting down");
+            later(StatusCode::SERVICE_UNAVAILABLE)
+        }
         Admission::Poll(session) => {
             let coding = negotiate(request.headers(), Coding::FOR_POLLING);
             poll(core, session, coding).await
         }
         Admission::Post(session) => post(core, request, session).await,
-        Admission::WrongMethod => empty(StatusCode::INTERNAL_SERVER_ERROR),
+        Admission::WrongMethod => {
+            tracing::debug!("request refused: its method is none that a session knows");
+            empty(StatusCode::INTERNAL_SERVER_ERROR)
+        }
         Admission::Upgrade(session, dialect) => upgrade(request, &session, dialect),
     }
 }

@@ -206,7 +206,7 @@ impl Session {
 
     /// Queues a message and sees to it that it is written.
     pub(crate) fn push(&self, message: &Arc<Encoded>, volatile: bool) -> Result<(), EmitError> {
-        let push = self.shared.outbox.push(message, volatile);
+        let push = self.push_quietly(message, volatile);
         self.complete_push(push)
     }
 
@@ -214,7 +214,11 @@ impl Session {
     /// [`complete_push`](Self::complete_push) when it has let it go; before that only with a push
     /// that does not need to be flushed now.
     pub(crate) fn push_quietly(&self, message: &Arc<Encoded>, volatile: bool) -> Push {
-        self.shared.outbox.push(message, volatile)
+        let push = self.shared.outbox.push(message, volatile);
+        if push == Push::Dropped {
+            tracing::trace!(session = ?self.id(), "volatile event dropped: something waits already");
+        }
+        push
     }
 
     /// Writes at once what has to be, and leaves the rest to the turn.
@@ -254,7 +258,10 @@ impl Session {
             Flushed::Done => {}
             Flushed::More => self.shared.shard.enlist(self.clone()),
             Flushed::WakeTask => self.wake(),
-            Flushed::Relieved(dropped) => self.shared.shard.count_dropped(dropped),
+            Flushed::Relieved(dropped) => {
+                tracing::debug!(session = ?self.id(), dropped, "events dropped: the client reads too slowly");
+                self.shared.shard.count_dropped(dropped);
+            }
             Flushed::Overflow => {
                 self.wake();
                 return Err(EmitError::Full);

@@ -33,6 +33,7 @@ use super::session::{Input, Session};
 use super::transport::websocket::WebSocketIo;
 use super::turn::Turn;
 use crate::config::guarded;
+use crate::shown::shown;
 
 /// How long a WebSocket that we closed may take to end its side, before its socket is dropped.
 const LINGER: Duration = Duration::from_secs(5);
@@ -271,6 +272,7 @@ impl SessionTask {
                     self.candidate_dialect = dialect;
                     self.candidate = Some(Candidate::Arriving(upgrade));
                 } else {
+                    tracing::debug!(session = ?self.session.id(), "upgrade refused: there was one, or the session ends");
                     self.refuse(Candidate::Arriving(upgrade), close_frame(&[]), cx);
                 }
             }
@@ -302,6 +304,7 @@ impl SessionTask {
             // A second GET beside a waiting one ends the session; dropping its end of the channel
             // answers it with 400.
             if self.machine.transport() == Transport::Polling {
+                tracing::debug!(session = ?self.session.id(), "GET refused: another one waits");
                 self.machine.handle_transport_lost(Lost::Error);
             }
             return;
@@ -342,7 +345,7 @@ impl SessionTask {
             match packet {
                 Ok(packet) => self.handle_packet(packet, now, cx),
                 Err(error) => {
-                    tracing::debug!(session = ?self.session.id(), %error, "unreadable payload");
+                    tracing::debug!(session = ?self.session.id(), error = %shown(error), "unreadable payload");
                     self.machine.handle_parse_error();
                 }
             }
@@ -401,6 +404,7 @@ impl SessionTask {
                 Output::Switch => self.switch(),
                 Output::DropCandidate => {
                     if let Some(candidate) = self.candidate.take() {
+                        tracing::debug!(session = ?self.session.id(), "upgrade failed");
                         self.refuse(candidate, close_frame(&[]), cx);
                     }
                 }

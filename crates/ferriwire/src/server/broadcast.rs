@@ -250,7 +250,7 @@ impl Broadcast {
         for room in rooms {
             for (socket, _) in &selected {
                 if let Err(error) = socket.join(room.as_ref()) {
-                    tracing::warn!(socket = %socket.id(), %error, "a socket cannot join a room");
+                    tracing::warn!(socket = %socket.shown_id(), %error, "a socket cannot join a room");
                 }
             }
         }

@@ -79,7 +79,7 @@ impl Connection {
                     return;
                 }
                 Output::Close(cause) => {
-                    tracing::debug!(session = ?self.session.id(), %cause, "connection closed");
+                    tracing::debug!(session = ?self.session.id(), %cause, "connection closed: the client broke the protocol");
                     self.sockets.close(CloseReason::ForcedServerClose, cx);
                 }
             }

@@ -15,6 +15,8 @@ use super::socket::Socket;
 use crate::engine::running::BoxFuture;
 use crate::error::EmitError;
 use crate::event::{ErrorAnswer, HandlerError, Listens, Payload};
+use crate::hints::Mistake;
+use crate::shown::shown;
 
 /// A handler of one event, without the types of its payload and answer.
 pub(crate) type EventHandler<D> = Box<
@@ -55,7 +57,7 @@ where
 }
 
 /// Makes a handler that answers when, and if, it likes.
-pub(crate) fn with_ack<D, T, A, F, Fut>(handler: F) -> EventHandler<D>
+pub(crate) fn with_ack<D, T, A, F, Fut>(event: &'static str, handler: F) -> EventHandler<D>
 where
     D: Send + Sync + 'static,
     T: DeserializeOwned + Send + 'static,
@@ -69,6 +71,7 @@ where
         let socket = socket.clone();
         let ack = Ack {
             membership: Arc::clone(socket.membership()),
+            event,
             id: ack,
             answer: PhantomData,
         };
@@ -99,7 +102,7 @@ fn answer_with<A: Serialize>(membership: &Membership, name: &str, ack: Option<Ac
         // A client that has gone does not wait for its answer.
         Ok(message) => drop(membership.push(message, false)),
         Err(error) => {
-            tracing::error!(event = name, %error, "an acknowledgement cannot be written");
+            tracing::error!(event = %shown(name), %error, "an acknowledgement cannot be written");
             answer_error(membership, id, &ErrorAnswer::new("internal error"));
         }
     }
@@ -114,7 +117,8 @@ pub(crate) fn answer_failure(
 ) {
     let answer = error.to_answer();
     if let Some(error) = error.internal() {
-        tracing::error!(event = name, socket = %membership.id(), %error, "a handler failed");
+        let socket = membership.shown_id();
+        tracing::error!(event = %shown(name), %socket, error = %shown(error), "a handler failed");
     }
     if let Some(id) = ack {
         answer_error(membership, id, &answer);
@@ -130,14 +134,35 @@ pub(crate) fn answer_mismatch(
     message: &str,
 ) {
     membership.hub().counters().payload_did_not_fit();
-    tracing::warn!(
-        event = name,
-        path,
-        message,
+    let expected = expectation(message);
+    tracing::debug!(
+        socket = %membership.shown_id(),
+        event = %shown(name),
+        path = %shown(&path),
+        expected = %shown(expected),
         "payload does not fit the handler"
     );
+    let mistake = Mistake::Mismatch {
+        namespace: membership.hub().name(),
+        event: name,
+        path: &path,
+        expected,
+    };
+    membership.config().hint(mistake, Vec::<&str>::new);
     if let Some(id) = ack {
         answer_error(membership, id, &ErrorAnswer::mismatch(path));
+    }
+}
+
+/// What serde's message says about the program's type. The rest quotes what the client sent.
+fn expectation(message: &str) -> &str {
+    // Shortened: the words of the client may have been longer than what is kept.
+    let is_whole = !message.ends_with("..");
+    match message.rsplit_once(", expected ") {
+        Some((_, _)) if !is_whole => "another type is expected",
+        Some((before, _)) => message.get(before.len() + 2..).unwrap_or_default(),
+        None if message.starts_with("missing field `") => message,
+        None => "another type is expected",
     }
 }
 
@@ -152,6 +177,7 @@ fn answer_error(membership: &Membership, id: AckId, answer: &ErrorAnswer) {
 #[derive(Debug)]
 pub struct Ack<A = ()> {
     membership: Arc<Membership>,
+    event: &'static str,
     id: Option<AckId>,
     answer: PhantomData<fn(A)>,
 }
@@ -168,9 +194,59 @@ impl<A> Ack<A> {
     /// # Errors
     ///
     /// The client has gone, or the answer cannot be written.
-    pub fn send<P: Payload<A>>(self, answer: P) -> Result<(), EmitError> {
-        let Some(id) = self.id else { return Ok(()) };
+    pub fn send<P: Payload<A>>(mut self, answer: P) -> Result<(), EmitError> {
+        let Some(id) = self.id.take() else {
+            return Ok(());
+        };
         let message = self.membership.hub().encode_ack(id, &answer)?;
         self.membership.push(message, false)
+    }
+}
+
+impl<A> Drop for Ack<A> {
+    /// The client waits for the answer, and will not get one.
+    fn drop(&mut self) {
+        if self.id.is_none() || !self.membership.is_connected() {
+            return;
+        }
+        let socket = self.membership.shown_id();
+        tracing::debug!(%socket, event = %shown(self.event), "an acknowledgement is never given");
+        let mistake = Mistake::Unanswered {
+            namespace: self.membership.hub().name(),
+            event: self.event,
+        };
+        self.membership.config().hint(mistake, Vec::<&str>::new);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_mismatch_only_what_is_expected_is_kept() {
+        for (message, expected) in [
+            (
+                "invalid type: string \"pin 1234\", expected u64",
+                "expected u64",
+            ),
+            (
+                "invalid value: string \"x, expected y\", expected a name",
+                "expected a name",
+            ),
+            (
+                "unknown field `pin`, expected `a` or `b`",
+                "expected `a` or `b`",
+            ),
+            ("missing field `name`", "missing field `name`"),
+            ("missing argument, expected a string", "expected a string"),
+            (
+                "invalid type: string \"x, expected secr..",
+                "another type is expected",
+            ),
+            ("bad pin 1234", "another type is expected"),
+        ] {
+            assert_eq!(expectation(message), expected, "{message}");
+        }
     }
 }

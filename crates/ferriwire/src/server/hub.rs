@@ -26,6 +26,7 @@ use crate::config::Limits;
 use crate::engine::Session;
 use crate::engine::outbox::Push;
 use crate::error::JoinError;
+use crate::shown::shown;
 
 pub(crate) struct Hub {
     name: Arc<str>,
@@ -152,7 +153,7 @@ impl Hub {
         match self.codec().encode_disconnect(&self.name) {
             Ok(farewell) => Some(Arc::new(farewell)),
             Err(error) => {
-                tracing::error!(namespace = %self.name, %error, "a DISCONNECT packet cannot be written");
+                tracing::error!(namespace = %shown(&self.name), %error, "a DISCONNECT packet cannot be written");
                 None
             }
         }
@@ -199,7 +200,7 @@ impl Hub {
     ) {
         let Ok(args) = to_args(payload) else {
             // Only a payload that serialises differently each time.
-            return tracing::error!(event = name, "the event cannot be shown");
+            return tracing::error!(event = %shown(name), "the event cannot be shown");
         };
         let hooks = self.hooks().filter(|_| self.watched);
         for receiver in receivers {

@@ -19,6 +19,7 @@ use super::reason::DisconnectReason;
 use super::socket::Socket;
 use crate::engine::running::BoxFuture;
 use crate::event::{HandlerError, Listens};
+use crate::shown::shown;
 
 /// Names one listener of one socket, to be removed with [`Socket::off`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -284,7 +285,7 @@ impl<D: Send + Sync + 'static> Socket<D> {
 
     fn add_handler(&self, name: &'static str, once: bool, handler: EventHandler<D>) -> ListenerId {
         if is_reserved(name) {
-            tracing::error!(event = name, "no client can send an event of this name");
+            tracing::error!(event = %shown(name), "no client can send an event of this name");
         }
         let data = self.shared_data();
         let late: LateHandler = Arc::new(move |membership, arguments, ack| {

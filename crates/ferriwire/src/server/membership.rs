@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use ferriwire_proto::codec::args::{Arguments, OwnedArguments};
 use ferriwire_proto::encoded::Encoded;
+use ferriwire_proto::engine::Revision;
 use ferriwire_proto::packet::AckId;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -20,6 +21,7 @@ use crate::config::{Config, Limits};
 use crate::engine::Session;
 use crate::engine::outbox::Push;
 use crate::error::{AckError, EmitError, JoinError};
+use crate::shown::shown;
 use crate::socket_id::SocketId;
 
 #[derive(Debug)]
@@ -134,6 +136,15 @@ impl Membership {
 
     pub(crate) fn id(&self) -> &SocketId {
         &self.id
+    }
+
+    /// Its id as logs may show it. One that a client of revision 3 derives from that of its session is
+    /// as secret as that.
+    pub(crate) fn shown_id(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| match self.session.request().revision() {
+            Revision::V3 => write!(f, "{}#{:?}", shown(self.hub.name()), self.session.id()),
+            Revision::V4 => write!(f, "{}", shown(&self.id)),
+        })
     }
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {

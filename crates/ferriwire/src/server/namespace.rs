@@ -247,7 +247,7 @@ impl<D: Send + Sync + 'static, S> Namespace<D, S> {
         F: FnOnce(Socket<D>, T, Ack<A>) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.add(event.name(), handler::with_ack(handler))
+        self.add(event.name(), handler::with_ack(event.name(), handler))
     }
 
     /// Sees every event, in front of its own handlers, with its name and arguments.
@@ -395,6 +395,9 @@ pub(crate) trait Joined: Send + Sync {
         start: &mut dyn FnMut(BoxFuture<()>),
     ) -> Result<Option<Screening>, Violation>;
 
+    /// The names of the events that are listened to; `None` when somebody listens to all of them.
+    fn declared_events(&self) -> Option<Vec<&'static str>>;
+
     /// The event was refused: tells the client if it asked, and returns the hook for that.
     fn refused(&self, name: &str, ack: Option<AckId>, error: HandlerError)
     -> Option<BoxFuture<()>>;
@@ -526,6 +529,15 @@ impl<D: Send + Sync + 'static> Joined for JoinedSocket<D> {
             }
             Ok(())
         })))
+    }
+
+    fn declared_events(&self) -> Option<Vec<&'static str>> {
+        let late = self.membership().listeners();
+        let hears_all = late.is_some_and(|late| !late.any().is_empty());
+        if hears_all || !self.declaration.any.is_empty() {
+            return None;
+        }
+        Some(self.declaration.events.keys().copied().collect())
     }
 
     fn refused(

@@ -22,6 +22,7 @@ use crate::engine::Stats;
 use crate::engine::running::panic_message;
 use crate::error::Error;
 use crate::handshake::ConnectError;
+use crate::shown::shown;
 
 /// Looked at when a client joins or leaves and when the program asks for a handle; for an event
 /// only by a handle to a name of which there was no static namespace.
@@ -52,6 +53,9 @@ struct Entry {
 }
 
 pub(crate) type NewNamespaceHook = Arc<dyn Fn(NamespaceHandle) + Send + Sync>;
+
+/// How many names are looked through for one that was meant. Children may be many.
+const MAX_NAMES: usize = 1_000;
 
 /// What happened in the handlers of all namespaces.
 #[derive(Debug, Default)]
@@ -302,6 +306,17 @@ impl Namespaces {
         })
     }
 
+    /// Names, for whoever was looking for another one.
+    pub(crate) fn names(&self) -> Vec<Arc<str>> {
+        self.by_name
+            .read()
+            .entries
+            .keys()
+            .take(MAX_NAMES)
+            .cloned()
+            .collect()
+    }
+
     pub(crate) fn counters(&self) -> &Counters {
         &self.counters
     }
@@ -313,7 +328,7 @@ impl Namespaces {
             let handle = NamespaceHandle::new(addressed, ack_timeout);
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| hook(handle))) {
                 let panic = panic_message(&*panic);
-                tracing::error!(namespace = %name, panic, "a hook for new namespaces panicked");
+                tracing::error!(namespace = %shown(name), panic = %shown(panic), "a hook for new namespaces panicked");
                 self.counters.handler_panicked();
             }
         }

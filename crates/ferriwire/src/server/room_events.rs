@@ -12,6 +12,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::hooks::Hooks;
+use crate::shown::shown;
 use crate::socket_id::SocketId;
 
 /// Something happened to a room on this node.
@@ -103,7 +104,7 @@ impl Census {
             };
             // It may be called on behalf of somebody else, who is not to suffer from it.
             if catch_unwind(AssertUnwindSafe(|| hooks.room_changed(&event))).is_err() {
-                tracing::error!(%namespace, "a hook for room events panicked");
+                tracing::error!(namespace = %shown(namespace), "a hook for room events panicked");
             }
         }
     }

@@ -27,6 +27,8 @@ use crate::engine::running::{BoxFuture, Ended, Running, panic_message};
 use crate::engine::session::Input;
 use crate::event::HandlerError;
 use crate::handshake::ConnectError;
+use crate::hints::Mistake;
+use crate::shown::shown;
 
 /// How many bytes of events, with what it takes to keep them, may wait for `on_connect`, or for other handlers, before the
 /// connection is not read from any more. Acknowledgements are still taken up to then.
@@ -162,7 +164,7 @@ impl Sockets {
     ) {
         // Handlers of events wait when there are too many, but the hooks of a socket do not.
         if self.running.len() >= self.config.limits.max_running_handlers {
-            tracing::debug!(namespace, "refused while too many handlers are running");
+            tracing::debug!(session = ?self.session.id(), namespace = %shown(namespace), "refused while too many handlers are running");
             self.verdicts.push(Verdict::Refused(key));
             let refusal = ConnectError::new("too many handlers are running");
             return self.refuse(namespace, &refusal);
@@ -174,7 +176,6 @@ impl Sockets {
         let decision = match decision {
             Ok(Some(decision)) => decision,
             Ok(None) => {
-                tracing::debug!(namespace, "unknown namespace refused");
                 self.verdicts.push(Verdict::Refused(key));
                 return self.refuse_unknown(namespace);
             }
@@ -253,6 +254,10 @@ impl Sockets {
 
     /// An unknown namespace is refused with an object, whatever the client speaks.
     fn refuse_unknown(&self, namespace: &str) {
+        let session = self.session.id();
+        tracing::debug!(?session, namespace = %shown(namespace), "unknown namespace refused");
+        let mistake = Mistake::UnknownNamespace(namespace);
+        self.config.hint(mistake, || self.namespaces.names());
         let error = joining::invalid_namespace();
         let codec = &self.config.codec;
         self.push_refusal(codec.encode_connect_error(namespace, &error));
@@ -377,13 +382,26 @@ impl Sockets {
         };
         // The program's own decoding runs in there, and a panic of that is one of its handler.
         let result = catch_unwind(AssertUnwindSafe(|| begin(&*occupant.socket, &mut start)));
+        // Looked up before handlers that have ended could take the socket out.
+        let declared = match (&result, &self.config.hints) {
+            (Ok(Ok(false)), Some(_)) => occupant.socket.declared_events(),
+            _ => None,
+        };
         for handler in ended {
             self.finish(handler, cx);
         }
         match result {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => {
-                tracing::debug!(event = name, namespace = %membership.hub().name(), "no handler");
+                let namespace = membership.hub().name();
+                tracing::debug!(socket = %membership.shown_id(), event = %shown(name), namespace = %shown(namespace), "no handler");
+                if let Some(declared) = declared {
+                    let mistake = Mistake::NoHandler {
+                        namespace,
+                        event: name,
+                    };
+                    self.config.hint(mistake, || declared);
+                }
                 if let Err(violation) = arguments.validate() {
                     self.violate(&violation, false, cx);
                 }
@@ -431,7 +449,8 @@ impl Sockets {
                 self.admit(key, admission, cx);
             }
             (Job::Authorize(key, namespace), Ok(Outcome::Decided(Err(refusal)))) => {
-                tracing::debug!(%namespace, %refusal, "client refused");
+                let session = self.session.id();
+                tracing::debug!(?session, namespace = %shown(&namespace), refusal = %shown(&refusal), "client refused");
                 self.end_joining(key);
                 if refusal == joining::invalid_namespace() {
                     self.refuse_unknown(&namespace);
@@ -464,14 +483,14 @@ impl Sockets {
                 self.panicked(key, &membership, &panic, cx);
             }
             (Job::Disconnect, Err(panic)) => {
-                tracing::error!(panic, "a disconnect handler panicked");
+                tracing::error!(session = ?self.session.id(), panic = %shown(panic), "a disconnect handler panicked");
                 self.namespaces.counters().handler_panicked();
             }
         }
     }
 
     fn auth_panicked(&mut self, key: Key, namespace: &str, panic: &str) {
-        tracing::error!(namespace, panic, "auth or middleware panicked");
+        tracing::error!(session = ?self.session.id(), namespace = %shown(namespace), panic = %shown(panic), "auth or middleware panicked");
         self.namespaces.counters().handler_panicked();
         self.end_joining(key);
         self.refuse(namespace, &ConnectError::new("internal error"));
@@ -485,7 +504,7 @@ impl Sockets {
         panic: &str,
         cx: &mut Context<'_>,
     ) {
-        tracing::error!(socket = %membership.id(), panic, "a handler panicked");
+        tracing::error!(socket = %membership.shown_id(), panic = %shown(panic), "a handler panicked");
         self.namespaces.counters().handler_panicked();
         self.expel(key, membership, DisconnectReason::ServerError, cx);
     }
@@ -586,7 +605,7 @@ impl Sockets {
         of_state: bool,
         cx: &mut Context<'_>,
     ) {
-        tracing::debug!(session = ?self.session.id(), %violation, "connection closed");
+        tracing::debug!(session = ?self.session.id(), violation = %shown(violation), "connection closed: the client broke the protocol");
         // As the reference has it: a polling client without a waiting GET cannot be told at once.
         let silent = self.session.transport() == Transport::Polling
             && !self.session.outbox().has_waiting_poll();
@@ -611,7 +630,7 @@ impl Sockets {
         };
         let membership = occupant.socket.membership();
         if !membership.handle_ack(id, arguments) {
-            tracing::debug!(socket = %membership.id(), ?id, "nobody waits for this answer");
+            tracing::debug!(socket = %membership.shown_id(), ?id, "nobody waits for this answer");
             self.namespaces.counters().unexpected_ack();
         }
     }
@@ -625,6 +644,7 @@ impl Sockets {
         self.dispatch_held(cx);
         if self.grace_ends.is_some_and(|ends| now >= ends) && !self.running.is_empty() {
             tracing::warn!(
+                session = ?self.session.id(),
                 handlers = self.running.len(),
                 "handlers ended after their grace"
             );

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 use ferriwire_proto::admission::{self, Source};
 use ferriwire_proto::engine::handshake::{self, BadRequest, Query, Refusal};
 use ferriwire_proto::engine::{Dialect, SessionId, Transport};
-use http::header::HOST;
+use http::header::{HOST, ORIGIN};
 use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
@@ -20,6 +20,9 @@ use super::super::request::{PeerAddress, Request, Secure, detached};
 use super::super::session::Session;
 use super::answers::{close_connection, later, with_body};
 use super::decisions;
+use crate::config::Config;
+use crate::hints::Mistake;
+use crate::shown::shown;
 
 /// What a request may do.
 pub(super) enum Admission {
@@ -75,6 +78,7 @@ pub(super) async fn admit<B>(
         Verdict::Plain | Verdict::Foreign(_) | Verdict::Anyone => {}
         Verdict::Invalid => return Err(Refusal::BadRequest(BadRequest::Origin).into()),
         Verdict::Refused => {
+            hint_at_origin(config, request);
             return Err(Refused::Protocol {
                 refusal: Refusal::Forbidden { message: None },
                 status: StatusCode::FORBIDDEN,
@@ -123,9 +127,18 @@ pub(super) async fn admit<B>(
         (query.transport == Transport::WebSocket).then(|| hyper::upgrade::on(&mut *request));
     let request = Arc::new(remember(request, &query, jsonp, origin));
     decisions::allow(config, &request).await?;
-    query.check_revision(config.revisions())?;
+    query.check_revision(config.revisions()).inspect_err(|_| {
+        config.hint(Mistake::Revision3, Vec::<&str>::new);
+    })?;
     let id = decisions::new_id(config, &request).await?;
     Ok(Admission::Open(id, request, upgrade, pass))
+}
+
+fn hint_at_origin<B>(config: &Config, request: &http::Request<B>) {
+    let origin = request.headers().get(ORIGIN);
+    let origin = origin.map_or(Ok("of another site"), HeaderValue::to_str);
+    let mistake = Mistake::ForeignOrigin(origin.unwrap_or_default());
+    config.hint(mistake, Vec::<&str>::new);
 }
 
 /// Whoever asks for sessions that do not exist is told so, but not any number of times.
@@ -201,7 +214,7 @@ impl Refused {
     pub(super) fn count(&self, core: &Core) {
         match self {
             Self::Protocol { refusal, .. } => {
-                tracing::debug!(%refusal, "request refused");
+                tracing::debug!(refusal = %shown(refusal), "request refused");
                 core.counters().refused(refusal);
             }
             Self::Limit { refusal, origin } => {

@@ -11,6 +11,7 @@ use futures_util::FutureExt as _;
 use super::super::request::Request;
 use super::super::running::panic_message;
 use crate::config::{AllowRequest, Config, guarded};
+use crate::shown::shown;
 
 /// Whether the program lets this client in. When it does not come to say so, it does not.
 pub(super) async fn allow(config: &Config, request: &Arc<Request>) -> Result<(), Refusal> {
@@ -52,7 +53,7 @@ pub(super) async fn new_id(config: &Config, request: &Arc<Request>) -> Result<Se
             refusal
         }),
         Some(Err(error)) => {
-            tracing::warn!(error, "generate_id failed");
+            tracing::warn!(error = %shown(error), "generate_id failed");
             Err(refusal)
         }
         None => Err(refusal),
@@ -66,7 +67,7 @@ async fn in_time<T>(config: &Config, name: &str, decision: impl Future<Output = 
         Ok(Ok(decision)) => Some(decision),
         Ok(Err(panic)) => {
             let panic = panic_message(&*panic);
-            tracing::error!(panic, "{name} panicked");
+            tracing::error!(panic = %shown(panic), "{name} panicked");
             None
         }
         Err(_) => {

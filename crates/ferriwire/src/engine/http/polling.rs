@@ -85,7 +85,9 @@ pub(super) async fn post<B>(
 where
     B: HttpBody<Data: Buf, Error: Display>,
 {
+    let refused = |why| tracing::debug!(session = ?session.id(), "POST refused: {why}");
     if !session.begin_post() {
+        refused("another one is not answered yet");
         session.tell(Input::PostFailed);
         return empty(StatusCode::BAD_REQUEST);
     }
@@ -94,9 +96,11 @@ where
     let kind = parts.headers.get(CONTENT_TYPE);
     let is_binary = kind.is_some_and(|kind| kind.as_bytes() == b"application/octet-stream");
     if is_binary && session.request().revision() == Revision::V4 {
+        refused("binary data is for revision 3");
         return empty(StatusCode::BAD_REQUEST);
     }
     if is_encoded(&parts.headers) {
+        refused("it is compressed");
         unfinished.finish();
         session.end_post();
         return close_connection(empty(StatusCode::UNSUPPORTED_MEDIA_TYPE));
@@ -120,11 +124,13 @@ where
             }
         }
         Err(ReadError::TooLarge) => {
+            refused("it is larger than max_payload");
             core.counters().oversized_body();
             close_connection(empty(StatusCode::PAYLOAD_TOO_LARGE))
         }
         Err(ReadError::TimedOut) => {
             session.limited(LimitKind::BodyTime);
+            refused("it took too long");
             close_connection(empty(StatusCode::REQUEST_TIMEOUT))
         }
         Err(ReadError::Broken) => return empty(StatusCode::BAD_REQUEST),

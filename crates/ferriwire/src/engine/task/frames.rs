@@ -14,6 +14,7 @@ use ferriwire_proto::websocket::{Item, frame::OpCode};
 use super::{Candidate, SessionTask, Wire, close_frame};
 use crate::engine::counters::LimitKind;
 use crate::engine::transport::websocket::{WebSocketIo, with_read_buffer};
+use crate::shown::shown;
 
 /// After this many reads of a full buffer the task lets others run.
 const READS_PER_TURN: usize = 4;
@@ -87,7 +88,7 @@ impl SessionTask {
                     (consumed, more)
                 }
                 Err(violation) => {
-                    tracing::debug!(session = ?self.session.id(), %violation, "bad frame");
+                    tracing::debug!(session = ?self.session.id(), violation = %shown(&violation), "bad frame");
                     self.violate(origin, violation.close_code(), cx);
                     self.drain_machine(now, cx);
                     return false;
@@ -151,6 +152,7 @@ impl SessionTask {
 
     /// The upgrade has failed; long-polling goes on.
     fn part_from_candidate(&mut self, farewell: Encoded, cx: &mut Context<'_>) {
+        tracing::debug!(session = ?self.session.id(), "upgrade failed");
         if let Some(candidate) = self.candidate.take() {
             self.refuse(candidate, farewell, cx);
         }
@@ -257,7 +259,7 @@ impl SessionTask {
             (Origin::Current, Ok(packet)) => self.handle_packet(packet, now, cx),
             (Origin::Candidate, Ok(packet)) => self.machine.handle_candidate_packet(&packet, now),
             (origin, Err(error)) => {
-                tracing::debug!(session = ?self.session.id(), %error, "unreadable packet");
+                tracing::debug!(session = ?self.session.id(), error = %shown(error), "unreadable packet");
                 match origin {
                     Origin::Current => self.machine.handle_parse_error(),
                     Origin::Candidate => self.part_from_candidate(close_frame(&[]), cx),
