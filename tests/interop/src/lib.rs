@@ -50,6 +50,12 @@ pub fn recovery(server: &str, clients: u32, seconds: u32) -> String {
     succeed(&mut command, server)
 }
 
+/// Runs `js/support.mjs`: the official client of that name against the server for its own suite; panics
+/// with its output if it does not get what it expects.
+pub fn support(server: &str, suite: &str) -> String {
+    succeed(node("support.mjs").arg(suite), server)
+}
+
 fn node(script: &str) -> Command {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let packages = folder.join("node_modules");

@@ -86,7 +86,8 @@ fn main_namespace() -> Namespace<Visitor> {
         .on(Plain::new("hi"), async |socket, _| {
             Ok(socket.emit("hi", ())?)
         })
-        .on("echo", async |_, value: Value| value)
+        // A bare `null` would be no argument at all.
+        .on("echo", async |_, value: Value| Args(vec![value]))
         .on(Plain::new("ack"), async |socket, _| {
             let Args(answer) = socket.emit_with_ack("ack", ()).await?;
             if let [five, object] = answer.as_slice()

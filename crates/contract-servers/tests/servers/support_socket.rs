@@ -24,6 +24,7 @@ fn each_question_has_its_answer() {
                 r#"42["takeUtf8","utf8 — string"]"#,
             ],
         ),
+        (r#"424["echo",null]"#, &["434[null]"]),
         (r#"42["false"]"#, &[r#"42["false",false]"#]),
         // Never answered.
         (r#"422["unknown"]"#, &[]),
