@@ -8,6 +8,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::Config;
+use crate::engine::machine::memory;
 use crate::engine::running::{BoxFuture, panic_message};
 use crate::engine::{ConnectionError, Message, Request, Session};
 use crate::shown::shown;
@@ -21,6 +22,7 @@ pub(crate) struct Hooks {
     pub(crate) headers: Option<Arc<AddHeaders>>,
     pub(crate) connection_error: Option<Arc<TellError>>,
     pub(crate) upgrade: Option<Arc<TellSession>>,
+    pub(crate) memory_usage: Option<Arc<MeasureMemory>>,
 }
 
 /// The program's own say on a handshake: `Err` is the reason for the refusal.
@@ -33,6 +35,7 @@ pub(crate) enum AllowRequest {
 type Decide = dyn Fn(&Request) -> Result<(), String> + Send + Sync;
 type DecideLater = dyn Fn(Arc<Request>) -> BoxFuture<Result<(), String>> + Send + Sync;
 type TellError = dyn Fn(&ConnectionError<'_>) + Send + Sync;
+type MeasureMemory = dyn Fn() -> Option<usize> + Send + Sync;
 type TellSession = dyn Fn(&Session) + Send + Sync;
 
 /// Makes the id of a session, or says why it cannot.
@@ -201,6 +204,39 @@ impl Config {
     {
         self.hooks.upgrade = Some(Arc::new(tell));
         self
+    }
+
+    /// How many bytes of memory the process uses, for [`Limits::memory`](crate::Limits::memory).
+    /// Default: its resident set, where the system is Linux; elsewhere it is not known, and that
+    /// limit does not hold. For programs that know better, by the statistics of their allocator for
+    /// instance. It is asked once a second, `None` stands for "not known", and it must not block.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    /// use ferriwire::{Config, Limits};
+    ///
+    /// static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
+    /// let config = Config::new()
+    ///     .limits(Limits::new().memory(512 * 1024 * 1024))
+    ///     .memory_usage(|| Some(ALLOCATED.load(Ordering::Relaxed)));
+    /// ```
+    #[must_use]
+    pub fn memory_usage<F>(mut self, measure: F) -> Self
+    where
+        F: Fn() -> Option<usize> + Send + Sync + 'static,
+    {
+        self.hooks.memory_usage = Some(Arc::new(measure));
+        self
+    }
+
+    /// How much memory is used, if that is known.
+    pub(crate) fn memory_used(&self) -> Option<usize> {
+        match &self.hooks.memory_usage {
+            Some(measure) => guarded("memory_usage", || measure())?,
+            None => memory::used(),
+        }
     }
 }
 

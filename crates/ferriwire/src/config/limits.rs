@@ -6,6 +6,7 @@ use ferriwire_proto::admission;
 pub use ferriwire_proto::rate::Rate;
 
 use crate::engine::machine;
+use crate::engine::watch::Memory;
 
 /// The limits of a server. Defaults suit a public server; where they differ from the reference, the
 /// method says so. Each is enforced before memory is spent.
@@ -24,6 +25,8 @@ use crate::engine::machine;
 #[derive(Clone, Debug)]
 pub struct Limits {
     pub(crate) max_connections: Option<usize>,
+    pub(crate) memory: Option<usize>,
+    pub(crate) max_buffered_total: Option<usize>,
     pub(crate) max_unauthenticated: Option<usize>,
     pub(crate) max_connections_per_address: usize,
     pub(crate) handshakes_per_address: Option<Rate>,
@@ -74,6 +77,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: None,
+            memory: None,
+            max_buffered_total: None,
             max_unauthenticated: None,
             max_connections_per_address: 1_000,
             handshakes_per_address: Some(Rate::per_second(50).burst(200)),
@@ -136,6 +141,31 @@ impl Limits {
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = Some(connections);
+        self
+    }
+
+    /// How much memory the process may use, in bytes. Default: that of the machine or, when it is
+    /// less, what the control group (cgroup 1 or 2) of the process allows when the server starts;
+    /// no limit where that is not known (reference: no limit). `usize::MAX` for no limit.
+    ///
+    /// Once a second what is used is compared with it, see
+    /// [`Config::memory_usage`](crate::Config::memory_usage). From 70 % on, volatile messages are
+    /// dropped. From 80 % on, the clients that take nothing while most waits for them are closed with
+    /// `slow consumer`, but nobody for whom less than 16 KiB wait. From 85 % on, new clients are told
+    /// 503 with `Retry-After`. Below each mark it is as before, within a second.
+    #[must_use]
+    pub fn memory(mut self, bytes: usize) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// How many bytes may wait for all clients together that take nothing more. Default: a quarter
+    /// of [`memory`](Self::memory) (reference: no limit). Beyond it those for whom most waits are
+    /// closed with `slow consumer`, within a second. A message that waits for many counts for each
+    /// of them, but nobody is closed while the whole process uses less than this.
+    #[must_use]
+    pub fn max_buffered_total(mut self, bytes: usize) -> Self {
+        self.max_buffered_total = Some(bytes);
         self
     }
 
@@ -520,6 +550,12 @@ impl Limits {
     pub fn event_flood_timeout(mut self, timeout: Duration) -> Self {
         self.event_flood_timeout = timeout;
         self
+    }
+
+    /// What may be used, if that is known.
+    pub(crate) fn memory_bounds(&self) -> Option<Memory> {
+        let limit = self.memory.or_else(machine::memory::limit)?;
+        Some(Memory::new(limit, self.max_buffered_total))
     }
 
     /// What guards the door of a server with so many worker threads.

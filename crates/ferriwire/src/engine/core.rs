@@ -24,6 +24,7 @@ use super::session::{Input, Session};
 use super::sessions::Sessions;
 use super::shard::{Shard, Sweeper};
 use super::task::{SessionHandler, SessionTask};
+use super::watch::watch;
 use crate::config::{Config, SetCookie};
 use crate::error::Error;
 
@@ -109,6 +110,10 @@ impl Core {
         &self.config
     }
 
+    pub(crate) fn shards(&self) -> &[Arc<Shard>] {
+        &self.shards
+    }
+
     pub(crate) fn sessions(&self) -> &Sessions {
         &self.sessions
     }
@@ -176,8 +181,21 @@ impl Core {
     ) -> Option<Payload> {
         self.shards_started.call_once(|| {
             let mut sweeper = self.application.sweeper();
+            let mut watch = Some(watch(
+                Arc::downgrade(self),
+                self.config.limits.memory_bounds(),
+            ));
             for shard in &self.shards {
-                tokio::spawn(Arc::clone(shard).run(sweeper.take()));
+                let running = Arc::clone(shard).run(sweeper.take());
+                match watch.take() {
+                    None => drop(tokio::spawn(running)),
+                    Some(watching) => drop(tokio::spawn(async {
+                        tokio::select! {
+                            () = running => {}
+                            () = watching => {}
+                        }
+                    })),
+                }
             }
         });
         let dialect = request.dialect;

@@ -21,6 +21,11 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 pub enum LimitKind {
     /// [`Limits::max_connections`](crate::Limits::max_connections).
     Connections,
+    /// [`Limits::memory`](crate::Limits::memory): somebody was refused, or closed because a lot waited
+    /// for him.
+    Memory,
+    /// [`Limits::max_buffered_total`](crate::Limits::max_buffered_total).
+    BufferedTotal,
     /// [`Limits::max_unauthenticated`](crate::Limits::max_unauthenticated).
     Unauthenticated,
     /// [`Limits::max_connections_per_address`](crate::Limits::max_connections_per_address).
@@ -46,8 +51,10 @@ pub enum LimitKind {
 
 impl LimitKind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Connections,
+        Self::Memory,
+        Self::BufferedTotal,
         Self::Unauthenticated,
         Self::ConnectionsPerAddress,
         Self::HandshakesPerAddress,
@@ -65,6 +72,8 @@ impl LimitKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Connections => "max_connections",
+            Self::Memory => "memory",
+            Self::BufferedTotal => "max_buffered_total",
             Self::Unauthenticated => "max_unauthenticated",
             Self::ConnectionsPerAddress => "max_connections_per_address",
             Self::HandshakesPerAddress => "handshakes_per_address",
@@ -89,7 +98,8 @@ impl From<admission::Refusal> for LimitKind {
     fn from(refusal: admission::Refusal) -> Self {
         use admission::Refusal;
         match refusal {
-            Refusal::Memory | Refusal::Connections => Self::Connections,
+            Refusal::Memory => Self::Memory,
+            Refusal::Connections => Self::Connections,
             Refusal::Unauthenticated => Self::Unauthenticated,
             Refusal::Handshakes => Self::Handshakes,
             Refusal::ConnectionsOfSource => Self::ConnectionsPerAddress,

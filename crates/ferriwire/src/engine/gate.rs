@@ -1,7 +1,7 @@
 //! The door of a server: how many sessions there may be, and how fast they may come.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ferriwire_proto::admission::{Admission, Limits, Refusal, Source};
 use parking_lot::Mutex;
@@ -46,6 +46,15 @@ impl Gate {
         now: Instant,
     ) -> Result<(), Refusal> {
         self.admission.lock().handle_unknown_session(source, now)
+    }
+
+    /// How late timers are.
+    pub(crate) fn handle_lag(&self, lag: Duration) {
+        self.admission.lock().handle_lag(lag);
+    }
+
+    pub(crate) fn set_memory_is_short(&self, is_short: bool) {
+        self.admission.lock().set_memory_is_short(is_short);
     }
 }
 

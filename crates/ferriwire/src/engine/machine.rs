@@ -1,5 +1,7 @@
 //! What the machine allows this process: descriptors and memory, as Linux tells.
 
+pub(crate) mod memory;
+
 use std::fs;
 
 /// Kept for what is no session: listeners, files, connections to databases.

@@ -11,6 +11,7 @@
 //! | `forwarded` | where a client is, when proxies stand in front |
 //! | `gate`, `machine` | how many sessions there may be, and how fast they may come |
 //! | `core`, `sessions` | what all sessions share |
+//! | `watch` | once a second: late timers, short memory |
 //! | `task` | the connection task: one loop over a closed set of inputs |
 //! | `session` | the handle that others hold, and the mailbox |
 //! | `outbox`, `write`, `turn`, `shard` | the write path |
@@ -43,6 +44,7 @@ mod sessions;
 pub(crate) mod shard;
 mod turn;
 mod waiters;
+pub(crate) mod watch;
 mod write;
 
 pub use body::Body;

@@ -72,6 +72,8 @@ struct State {
     torn: bool,
     /// What becomes of events without a policy of their own when too much waits.
     overflow: Overflow,
+    /// What the connection task has taken out to write, in bytes.
+    in_hand: u32,
     /// How many events were dropped since the last report.
     dropped: usize,
     /// Who waits for room.
@@ -181,6 +183,7 @@ impl Outbox {
                 trouble: None,
                 torn: false,
                 overflow,
+                in_hand: 0,
                 dropped: 0,
                 waiters: Waiters::new(),
             }),
@@ -471,7 +474,9 @@ impl Outbox {
             return None;
         }
         state.writing = true;
-        Some(state.queue.take(BATCH))
+        let batch = state.queue.take(BATCH);
+        state.in_hand = u32::try_from(batch.bytes()).unwrap_or(u32::MAX);
+        Some(batch)
     }
 
     /// Gives back what was not written of a batch.
@@ -481,6 +486,7 @@ impl Outbox {
         _waiters = state.waiters.take();
         state.writing = false;
         state.blocked = false;
+        state.in_hand = 0;
         if state.phase != Phase::Closed {
             state.queue.restore(batch);
         }
@@ -547,6 +553,22 @@ impl Outbox {
         self.state.lock().queue.bytes()
     }
 
+    /// The same with what is in hand to be written, if the client takes nothing more: nothing for who is just being written to.
+    pub(crate) fn slow_bytes(&self) -> usize {
+        self.state.lock().slow_bytes()
+    }
+
+    /// Gives up a client that takes nothing more, and says how many bytes waited for it. The
+    /// connection task has to be woken, it will close.
+    pub(crate) fn shed(&self) -> usize {
+        let mut state = self.state.lock();
+        let bytes = state.slow_bytes();
+        if bytes > 0 {
+            state.close(Some(Trouble::SlowConsumer));
+        }
+        bytes
+    }
+
     pub(crate) fn max_buffered(&self) -> usize {
         self.max_buffered
     }
@@ -560,6 +582,18 @@ impl Outbox {
 impl State {
     fn count_written(&mut self, bytes: usize) {
         self.written = self.written.wrapping_add(bytes as u64);
+    }
+
+    fn slow_bytes(&self) -> usize {
+        let takes_nothing = match &self.half {
+            WriteHalf::Polling(waiter) => waiter.is_none(),
+            WriteHalf::Held | WriteHalf::Socket(_) | WriteHalf::Task => self.blocked,
+        };
+        if takes_nothing && self.phase == Phase::Open {
+            self.queue.bytes().saturating_add(self.in_hand as usize)
+        } else {
+            0
+        }
     }
 
     /// Drops what the policies allow when more than `limit` waits. Closes, and says so by `false`,

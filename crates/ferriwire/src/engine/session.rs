@@ -196,6 +196,17 @@ impl Session {
         }
     }
 
+    /// Closes the session with `slow consumer`, if its client is still slow, and says how many bytes
+    /// waited for it.
+    pub(crate) fn shed(&self, limit: LimitKind) -> usize {
+        let freed = self.shared.outbox.shed();
+        if freed > 0 {
+            self.limited(limit);
+            self.wake();
+        }
+        freed
+    }
+
     pub(crate) fn shard(&self) -> &Arc<Shard> {
         &self.shared.shard
     }
@@ -214,6 +225,10 @@ impl Session {
     /// [`complete_push`](Self::complete_push) when it has let it go; before that only with a push
     /// that does not need to be flushed now.
     pub(crate) fn push_quietly(&self, message: &Arc<Encoded>, volatile: bool) -> Push {
+        if volatile && self.shared.shard.stops_volatile() {
+            tracing::trace!(session = ?self.id(), "volatile event dropped: memory is short");
+            return Push::Dropped;
+        }
         let push = self.shared.outbox.push(message, volatile);
         if push == Push::Dropped {
             tracing::trace!(session = ?self.id(), "volatile event dropped: something waits already");

@@ -47,10 +47,13 @@ impl Sessions {
     }
 
     pub(crate) fn all(&self) -> Vec<Session> {
+        self.parts().flatten().collect()
+    }
+
+    /// All of them, a part at a time, so that nobody waits long for a lock.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Vec<Session>> {
         let shards = self.shards.iter();
-        shards
-            .flat_map(|shard| shard.lock().values().cloned().collect::<Vec<_>>())
-            .collect()
+        shards.map(|shard| shard.lock().values().cloned().collect())
     }
 
     fn shard(&self, id: &SessionId) -> &Mutex<HashMap<SessionId, Session>> {

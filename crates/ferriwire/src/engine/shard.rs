@@ -28,6 +28,8 @@ pub(crate) struct Shard {
     counters: Arc<Counters>,
     /// Events that were dropped because their client read too slowly.
     dropped: AtomicU64,
+    /// Memory is short: volatile messages are dropped.
+    stops_volatile: AtomicBool,
 }
 
 impl Shard {
@@ -47,6 +49,7 @@ impl Shard {
             stopped: AtomicBool::new(false),
             counters,
             dropped: AtomicU64::new(0),
+            stops_volatile: AtomicBool::new(false),
         }
     }
 
@@ -64,6 +67,14 @@ impl Shard {
 
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn stops_volatile(&self) -> bool {
+        self.stops_volatile.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_stops_volatile(&self, stops: bool) {
+        self.stops_volatile.store(stops, Ordering::Relaxed);
     }
 
     /// The session's outbox is flushed soon.

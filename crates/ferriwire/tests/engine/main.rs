@@ -20,6 +20,7 @@ mod hostile;
 mod http2;
 mod limits;
 mod listeners;
+mod memory;
 mod mounting;
 mod payloads;
 mod restart;

@@ -81,7 +81,7 @@ fn serve_hyper(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, service
 }
 
 /// A server on pipes that hold little, as a TLS stream would be to us.
-fn pipes(service: Service) -> Endpoint {
+pub(crate) fn pipes(service: Service) -> Endpoint {
     Endpoint::Pipe(Arc::new(move || {
         let (client, server) = tokio::io::duplex(1_000);
         serve_hyper(server, service.clone());
