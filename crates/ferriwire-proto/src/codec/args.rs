@@ -1,6 +1,7 @@
 //! Typed values to and from argument lists and attachments, in one pass and without a value tree.
 
 mod elements;
+mod finite;
 mod path;
 mod restore;
 mod serialize;
@@ -13,7 +14,7 @@ use std::error::Error;
 use std::fmt;
 
 use bytes::Bytes;
-use serde::de::{Deserialize, IgnoredAny, SeqAccess};
+use serde::de::{Deserialize, DeserializeOwned, IgnoredAny, SeqAccess};
 
 use self::elements::{Elements, List};
 use self::text::Text;
@@ -65,13 +66,29 @@ impl<'a> Arguments<'a> {
 
     /// Decodes them into a payload, by the rules of [the codec](super).
     ///
+    /// A number in JSON that is beyond `f64`, such as `1e400`, is nothing: `null` to a
+    /// [`Value`](crate::value::Value), `None` to an `Option`, and a mismatch to a number.
+    ///
     /// # Errors
     ///
     /// [`ArgumentsError::Syntax`] when they break the protocol, also behind what `T` needs;
     /// [`ArgumentsError::Mismatch`] when they are correct but do not fit `T`.
-    pub fn decode<T: Deserialize<'a>>(&self) -> Result<T, ArgumentsError> {
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ArgumentsError> {
         match &self.form {
             Form::Json(text) => text.decode(self.limit),
+            Form::MessagePack(list) => list.decode(self.limit),
+        }
+    }
+
+    /// The same for types that borrow from the message, to whom a number beyond `f64` is a mismatch
+    /// wherever it stands.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`](Self::decode).
+    pub fn decode_borrowed<T: Deserialize<'a>>(&self) -> Result<T, ArgumentsError> {
+        match &self.form {
+            Form::Json(text) => text.decode_borrowed(self.limit),
             Form::MessagePack(list) => list.decode(self.limit),
         }
     }

@@ -366,3 +366,27 @@ async fn what_cannot_be_encoded_is_an_error_and_sends_nothing() {
     assert!(entries.next().await);
     client.expect_nothing().await;
 }
+
+#[tokio::test]
+async fn a19_an_event_with_a_number_beyond_f64_reaches_untyped_handlers() {
+    let namespace = Namespace::new("/")
+        .on("echo", async |_, args: Args| args)
+        .on("half", async |_, number: f64| number / 2.0);
+    let server = serve(namespace).await;
+    let digits = "9".repeat(900_000);
+    for transport in TRANSPORTS {
+        let mut client = Client::connect_over(&server, transport).await;
+        client
+            .send(r#"21["echo",1e400,{"a":[-1e999]},9007199254740993]"#)
+            .await;
+        client
+            .expect(r#"31[null,{"a":[null]},9007199254740993]"#)
+            .await;
+        client.send(&format!(r#"22["echo",{digits}]"#)).await;
+        client.expect("32[null]").await;
+        // It does not fit, so that its handler does not run; the connection goes on.
+        client.send(r#"2["half",1e400]"#).await;
+        client.send(r#"23["half",3]"#).await;
+        client.expect("33[1.5]").await;
+    }
+}

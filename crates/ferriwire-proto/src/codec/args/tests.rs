@@ -194,7 +194,8 @@ fn attachments_fit_sequences_and_borrow() {
         decode::<([u8; 3], [u8; 2])>(list, &attachments),
         Ok(expected)
     );
-    let (data, _, text): (&[u8], Vec<u8>, &str) = arguments(list, &attachments).decode().unwrap();
+    let borrowed = arguments(list, &attachments).decode_borrowed();
+    let (data, _, text): (&[u8], Vec<u8>, &str) = borrowed.unwrap();
     assert_eq!((data.as_ptr(), text), (attachments[0].as_ptr(), "text"));
     let data: (Bytes, Bytes) = decode(list, &attachments).unwrap();
     assert_eq!(
@@ -355,7 +356,7 @@ fn syntax_outweighs_a_mismatch_and_what_is_satisfied_early() {
 }
 
 #[test]
-fn numbers_that_no_type_holds_are_not_the_peers_fault() {
+fn a19_numbers_that_no_type_holds_are_not_the_peers_fault() {
     for number in [
         "1e999999999",
         "-0",
@@ -365,14 +366,63 @@ fn numbers_that_no_type_holds_are_not_the_peers_fault() {
         let list = format!("[{number}]");
         assert_eq!(arguments(&list, NONE).validate(), Ok(()), "{number}");
         assert_eq!(decode::<()>(&list, NONE), Ok(()));
-        let outcome = decode::<Args>(&list, NONE);
-        assert!(
-            !matches!(outcome, Err(ArgumentsError::Syntax(_))),
-            "{outcome:?}"
-        );
+        assert!(decode::<Args>(&list, NONE).is_ok(), "{number}");
     }
     let integer = decode::<u64>("[9007199254740993]", NONE);
     assert_eq!(integer, Ok(9_007_199_254_740_993), "64 bits are kept");
+    let value = decode::<Value>("[9007199254740993]", NONE);
+    assert_eq!(value, Ok(Value::from(9_007_199_254_740_993_u64)));
+    let value = decode::<Value>("[-9223372036854775808]", NONE);
+    assert_eq!(value, Ok(Value::from(i64::MIN)));
+    let value = decode::<Value>("[18446744073709551616]", NONE);
+    let rounded = value.unwrap().as_f64();
+    assert_eq!(rounded, Some(18_446_744_073_709_551_616.0));
+}
+
+#[test]
+fn a19_a_number_beyond_f64_is_null_without_a_type() {
+    let digits = "9".repeat(900_000);
+    for number in [
+        "1e400",
+        "-1e400",
+        "1E+999999999",
+        &digits,
+        &format!("-{digits}.5"),
+    ] {
+        let list = format!(r#"["x",{{"a":[1,{number}]}},{number},"1e400"]"#);
+        let Args(values) = decode::<Args>(&list, NONE).unwrap();
+        let inner = Value::Array(vec![Value::from(1), Value::Null]);
+        assert_eq!(values[1].get("a"), Some(&inner));
+        assert_eq!(values[2], Value::Null);
+        assert_eq!(values[3], Value::from("1e400"), "strings stay");
+    }
+    assert_eq!(decode::<f64>(&format!("[0.{digits}]"), NONE), Ok(1.0));
+    assert_eq!(decode::<f64>("[1e-400]", NONE), Ok(0.0));
+    let marker = r#"{"_placeholder":true,"num":0}"#;
+    let with_binary = decode::<(Bytes, Value)>(&format!("[{marker},1e400]"), &[bytes(&[7])]);
+    assert_eq!(with_binary, Ok((bytes(&[7]), Value::Null)));
+}
+
+#[test]
+fn a19_a_number_beyond_f64_fits_no_number() {
+    let path = |outcome: Result<(), ArgumentsError>| match outcome {
+        Err(ArgumentsError::Mismatch { path, message }) => (path, message),
+        other => panic!("{other:?}"),
+    };
+    let beyond = |path: &str| (path.to_owned(), "number out of range".to_owned());
+    let float = decode::<(u8, f64)>("[1,1e400]", NONE);
+    assert_eq!(path(float.map(drop)), beyond("[1]"));
+    let map = decode::<(BTreeMap<String, Vec<f64>>,)>(r#"[{"a":[0,1e400]}]"#, NONE);
+    assert_eq!(path(map.map(drop)), beyond("[0].a[1]"));
+    assert_eq!(decode::<Option<f64>>("[1e400]", NONE), Ok(None));
+    // The first is nothing, and the second has a wrong type.
+    let second = decode::<(Value, u8)>(r#"[1e400,"x"]"#, NONE);
+    assert_eq!(path(second.map(drop)).0, "[1]");
+    let syntax = decode::<(Value, u8)>("[1e400,x]", NONE);
+    assert!(matches!(syntax, Err(ArgumentsError::Syntax(_))));
+    // An escape that is no character is the other mistake that only a string's reader finds.
+    let lone = decode::<(Value, String)>(r#"[1e400,"\ud800"]"#, NONE);
+    assert_eq!(path(lone.map(drop)).0, "[1]");
 }
 
 /// A payload of that many arrays around a value.

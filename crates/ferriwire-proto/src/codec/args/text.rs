@@ -5,8 +5,9 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use bytes::Bytes;
-use serde::de::{Deserialize, Deserializer as _, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer as _, IgnoredAny, SeqAccess, Visitor};
 
+use super::finite::without_infinite;
 use super::restore::{Attachments, Restore};
 use super::{ArgumentsError, clip, decode_elements, path};
 use crate::codec::Violation;
@@ -21,7 +22,39 @@ pub(super) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    pub(super) fn decode<T: Deserialize<'a>>(&self, limit: usize) -> Result<T, ArgumentsError> {
+    pub(super) fn decode<T: DeserializeOwned>(&self, limit: usize) -> Result<T, ArgumentsError> {
+        let outcome = self.decode_borrowed(limit);
+        outcome.or_else(|error| self.decode_finite(limit, error))
+    }
+
+    /// Decodes again without numbers beyond `f64`, if there are any, for the parser takes offence at
+    /// them whatever is asked for. If it fails again in the same place, the first error says why.
+    #[cold]
+    fn decode_finite<T: DeserializeOwned>(
+        &self,
+        limit: usize,
+        first: ArgumentsError,
+    ) -> Result<T, ArgumentsError> {
+        let ArgumentsError::Mismatch { path, .. } = &first else {
+            return Err(first);
+        };
+        let Some(list) = without_infinite(self.list) else {
+            return Err(first);
+        };
+        let finite = Text {
+            list: &list,
+            ..*self
+        };
+        match finite.decode_borrowed(limit) {
+            Err(ArgumentsError::Mismatch { path: again, .. }) if again == *path => Err(first),
+            outcome => outcome,
+        }
+    }
+
+    pub(super) fn decode_borrowed<T: Deserialize<'a>>(
+        &self,
+        limit: usize,
+    ) -> Result<T, ArgumentsError> {
         self.check_depth().map_err(ArgumentsError::Syntax)?;
         let progress = Cell::new(0);
         let attachments = Attachments::new(self.attachments);
