@@ -247,6 +247,11 @@ impl Connection {
                 self.namespaces.joined(namespace).map(|_| None)
             }
             Ok(Decoded::Attachment) => Ok(None),
+            Ok(Decoded::Incomplete) => {
+                let deadline = now.checked_add(self.config.attachments_timeout);
+                self.attachments_deadline = self.attachments_deadline.or(deadline);
+                Ok(None)
+            }
             Err(violation) => Err(Violation::Packet(violation)),
         };
         if outcome.is_err() {

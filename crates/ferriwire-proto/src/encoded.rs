@@ -77,11 +77,17 @@ impl Encoded {
     /// A packet of the layer above Engine.IO that is one binary message.
     #[must_use]
     pub fn binary_packet(data: Bytes, kind: Kind) -> Self {
+        Self::binary_packets(vec![data], kind)
+    }
+
+    /// A packet of the layer above Engine.IO that is several binary messages, at least one.
+    #[must_use]
+    pub fn binary_packets(data: Vec<Bytes>, kind: Kind) -> Self {
         Self {
             buffer: Vec::new(),
             frame_start: 0,
             text_start: 0,
-            attachments: vec![Attachment::new(data)],
+            attachments: data.into_iter().map(Attachment::new).collect(),
             kind,
             waiting: Waiting::default(),
             slot: None,

@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::codec::{Arguments, Payload};
 
 /// One packet as it was decoded.
@@ -100,7 +102,7 @@ impl PacketKind {
 }
 
 /// The number by which an acknowledgement finds its event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AckId(pub u64);
 
 impl AckId {

@@ -29,6 +29,9 @@ pub enum Error {
     DuplicateNamespace(String),
     /// The pattern or regular expression of a dynamic namespace cannot be read.
     InvalidNamespacePattern(String),
+    /// Clients shall be able to come back, but the program's own codec has no place for the offsets
+    /// by which they would say what they have seen.
+    RecoveryWithCustomCodec,
 }
 
 /// A message could not be sent.
@@ -95,6 +98,9 @@ impl fmt::Display for Error {
                     "names of a dynamic namespace cannot be read: {why}"
                 )
             }
+            Self::RecoveryWithCustomCodec => {
+                formatter.write_str("recovery does not work with a codec of the program's own")
+            }
         }
     }
 }
@@ -109,7 +115,8 @@ impl std::error::Error for Error {
             | Self::InvalidCookie(_)
             | Self::ReservedEvent(_)
             | Self::DuplicateNamespace(_)
-            | Self::InvalidNamespacePattern(_) => None,
+            | Self::InvalidNamespacePattern(_)
+            | Self::RecoveryWithCustomCodec => None,
         }
     }
 }

@@ -29,6 +29,7 @@
 //! Socket.IO there are two more floors to stand on: [`engine`] for bare Engine.IO sessions, and
 //! [`websocket`] for a bare WebSocket.
 
+pub mod codec;
 pub mod engine;
 pub mod websocket;
 

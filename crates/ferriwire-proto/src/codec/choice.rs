@@ -1,8 +1,10 @@
 //! Which encoding a server speaks, chosen when the program runs.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
-use super::{EncodeError, Limits, Violation, json, msgpack};
+use super::{CustomCodec, EncodeError, Limits, Violation, custom, json, msgpack};
 use crate::encoded::Encoded;
 use crate::engine::Message;
 use crate::packet::{AckId, Packet};
@@ -19,15 +21,34 @@ pub enum Codec {
     Json,
     /// MessagePack: one binary message for each packet, as `socket.io-msgpack-parser` 3 has it.
     MessagePack,
+    /// A program's own encoding. Payloads lose their types on the way, so it costs more than the others.
+    Custom(Arc<dyn CustomCodec>),
 }
 
 impl Codec {
+    /// A program's own encoding.
+    #[must_use]
+    pub fn custom(codec: impl CustomCodec) -> Self {
+        Self::Custom(Arc::new(codec))
+    }
+
+    /// Whether events can be [stamped](Self::encode_stamped_event), as connection state recovery
+    /// needs. A program's own codec has no place for an offset that could be filled in later.
+    #[must_use]
+    pub fn has_offsets(&self) -> bool {
+        match self {
+            Self::Json | Self::MessagePack => true,
+            Self::Custom(_) => false,
+        }
+    }
+
     /// Reads packets of one connection.
     #[must_use]
     pub fn decoder(&self) -> Decoder {
         match self {
             Self::Json => Decoder::Json(json::Decoder::new()),
             Self::MessagePack => Decoder::MessagePack(Box::default()),
+            Self::Custom(codec) => Decoder::Custom(Box::new(custom::Decoder::new(&**codec))),
         }
     }
 
@@ -36,6 +57,7 @@ impl Codec {
     /// # Errors
     ///
     /// When `name` is reserved, or `payload` cannot be sent.
+    #[inline]
     pub fn encode_event<P: Serialize + ?Sized>(
         &self,
         namespace: &str,
@@ -46,6 +68,7 @@ impl Codec {
         match self {
             Self::Json => json::encode_event(namespace, id, name, payload),
             Self::MessagePack => msgpack::encode_event(namespace, id, name, payload),
+            Self::Custom(codec) => custom::encode_event(&**codec, namespace, id, name, payload),
         }
     }
 
@@ -54,7 +77,7 @@ impl Codec {
     ///
     /// # Errors
     ///
-    /// As [`encode_event`](Self::encode_event).
+    /// As [`encode_event`](Self::encode_event), and always when it [cannot](Self::has_offsets).
     pub fn encode_stamped_event<P: Serialize + ?Sized>(
         &self,
         namespace: &str,
@@ -64,6 +87,7 @@ impl Codec {
         match self {
             Self::Json => json::encode_stamped_event(namespace, name, payload),
             Self::MessagePack => msgpack::encode_stamped_event(namespace, name, payload),
+            Self::Custom(_) => Err(EncodeError::Codec(NO_OFFSETS.to_owned())),
         }
     }
 
@@ -81,6 +105,7 @@ impl Codec {
         match self {
             Self::Json => json::encode_ack(namespace, id, payload),
             Self::MessagePack => msgpack::encode_ack(namespace, id, payload),
+            Self::Custom(codec) => custom::encode_ack(&**codec, namespace, id, payload),
         }
     }
 
@@ -98,6 +123,7 @@ impl Codec {
         match self {
             Self::Json => json::encode_connect(namespace, payload),
             Self::MessagePack => msgpack::encode_connect(namespace, payload),
+            Self::Custom(codec) => custom::encode_connect(&**codec, namespace, payload),
         }
     }
 
@@ -110,6 +136,7 @@ impl Codec {
         match self {
             Self::Json => Ok(json::encode_disconnect(namespace)),
             Self::MessagePack => Ok(msgpack::encode_disconnect(namespace)),
+            Self::Custom(codec) => custom::encode_disconnect(&**codec, namespace),
         }
     }
 
@@ -126,6 +153,7 @@ impl Codec {
         match self {
             Self::Json => json::encode_connect_error(namespace, payload),
             Self::MessagePack => msgpack::encode_connect_error(namespace, payload),
+            Self::Custom(codec) => custom::encode_connect_error(&**codec, namespace, payload),
         }
     }
 
@@ -142,9 +170,12 @@ impl Codec {
         match self {
             Self::Json => json::encode_error(namespace, payload),
             Self::MessagePack => msgpack::encode_error(namespace, payload),
+            Self::Custom(codec) => custom::encode_error(&**codec, namespace, payload),
         }
     }
 }
+
+const NO_OFFSETS: &str = "it has no place for an offset";
 
 /// Puts the packets of one connection together from its messages.
 ///
@@ -156,6 +187,8 @@ pub enum Decoder {
     Json(json::Decoder),
     /// Reads [`Codec::MessagePack`].
     MessagePack(Box<msgpack::Decoder>),
+    /// Reads [`Codec::Custom`].
+    Custom(Box<custom::Decoder>),
 }
 
 impl Decoder {
@@ -172,6 +205,7 @@ impl Decoder {
         match self {
             Self::Json(decoder) => decoder.decode(message, limits),
             Self::MessagePack(decoder) => decoder.decode(message, limits),
+            Self::Custom(decoder) => decoder.decode(message, limits),
         }
     }
 
@@ -180,6 +214,7 @@ impl Decoder {
         match self {
             Self::Json(decoder) => decoder.release(),
             Self::MessagePack(decoder) => decoder.release(),
+            Self::Custom(decoder) => decoder.release(),
         }
     }
 }
@@ -196,4 +231,6 @@ pub enum Decoded<'a> {
     },
     /// An attachment that is not the last one.
     Attachment,
+    /// A part of a packet that does not say yet what it is.
+    Incomplete,
 }

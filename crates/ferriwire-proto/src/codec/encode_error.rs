@@ -24,6 +24,8 @@ pub enum EncodeError {
     Shape(PacketKind),
     /// The payload's type refused to be serialised, or has no form in JSON.
     Serialize(String),
+    /// What a program's own codec said of the packet, shortened.
+    Codec(String),
 }
 
 impl From<SerializeError> for EncodeError {
@@ -48,6 +50,7 @@ impl fmt::Display for EncodeError {
             Self::Binary => f.write_str("only events and acknowledgements carry binary data"),
             Self::Shape(kind) => write!(f, "payload does not suit a packet of kind {kind:?}"),
             Self::Serialize(message) => write!(f, "payload cannot be serialised: {message}"),
+            Self::Codec(what) => write!(f, "the codec refuses the packet: {what}"),
         }
     }
 }

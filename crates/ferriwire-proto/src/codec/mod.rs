@@ -25,6 +25,7 @@
 //! bytes, for anything, or for a sequence. In a packet without attachments it is plain data.
 
 pub mod args;
+pub mod custom;
 pub mod json;
 pub mod msgpack;
 
@@ -38,6 +39,7 @@ mod violation;
 
 pub use args::{Arguments, ArgumentsError, OwnedArguments};
 pub use choice::{Codec, Decoded, Decoder};
+pub use custom::{CustomCodec, CustomDecoder, Parts, UntypedBody, UntypedPacket};
 pub use depth::MAX_DEPTH;
 pub use encode_error::EncodeError;
 pub use limits::{Limits, MAX_ATTACHMENTS};

@@ -23,6 +23,7 @@ mod reader;
 mod serialize;
 #[cfg(test)]
 mod tests;
+mod untyped;
 mod write;
 
 pub use decode::Decoder;
@@ -31,3 +32,4 @@ pub use encode::{
     encode_event, encode_stamped_event,
 };
 pub(crate) use list::List;
+pub(super) use untyped::{to_args, to_value};

@@ -32,6 +32,8 @@ pub enum Violation {
     Json(String),
     /// A message that is not MessagePack, or no packet.
     MessagePack(String),
+    /// What a program's own codec said of a message, shortened.
+    Codec(String),
     /// A payload that this kind of packet cannot carry.
     Shape(PacketKind),
     /// Arrays and objects are nested deeper than [`MAX_DEPTH`].
@@ -78,6 +80,7 @@ impl fmt::Display for Violation {
             }
             Self::Json(message) => write!(f, "payload is not valid JSON: {message}"),
             Self::MessagePack(what) => write!(f, "malformed MessagePack: {what}"),
+            Self::Codec(what) => write!(f, "the codec refuses a message: {what}"),
             Self::Shape(kind) => write!(f, "payload does not suit a packet of kind {kind:?}"),
             Self::TooDeep => write!(f, "payload is nested deeper than {MAX_DEPTH} levels"),
             Self::ReservedName(name) => write!(f, "{name:?} is a reserved event name"),

@@ -477,3 +477,46 @@ proptest! {
         }
     }
 }
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the base of virtual time")]
+fn the_parts_of_a_packet_in_a_custom_codec_have_a_deadline() {
+    struct Unfinished;
+
+    impl codec::CustomCodec for Unfinished {
+        fn encode(
+            &self,
+            _packet: &codec::UntypedPacket,
+        ) -> Result<codec::Parts, Box<dyn std::error::Error + Send + Sync>> {
+            Err("it only reads".into())
+        }
+
+        fn decoder(&self) -> Box<dyn codec::CustomDecoder> {
+            Box::new(Self)
+        }
+    }
+
+    impl codec::CustomDecoder for Unfinished {
+        fn decode(
+            &mut self,
+            _message: Message<'_>,
+        ) -> Result<Option<codec::UntypedPacket>, Box<dyn std::error::Error + Send + Sync>>
+        {
+            Ok(None)
+        }
+    }
+
+    let now = Instant::now();
+    let mut peer = Peer {
+        connection: Connection::new(Config::default(), &Codec::custom(Unfinished), now),
+        now,
+    };
+    assert_eq!(peer.send("first"), "nothing");
+    let due = now + Duration::from_secs(10);
+    let still = Output::Timeout(Some(due));
+    assert_eq!(peer.wait(Duration::from_secs(9)), still);
+    assert_eq!(peer.send("second"), "nothing");
+    assert_eq!(peer.connection.poll_output(), still, "the first one counts");
+    let close = Output::Close(ConnectionTimeout::Attachments);
+    assert_eq!(peer.wait(Duration::from_secs(1)), close);
+}

@@ -303,7 +303,8 @@ impl Config {
     }
 
     /// What packets are encoded in. Default JSON with attachments. Mirrors `parser`. Clients must
-    /// be set to the same: nothing on the wire says which it is.
+    /// be set to the same: nothing on the wire says which it is. A program can bring its own (see
+    /// [`codec`](crate::codec)), but not together with [`recovery`](Self::recovery).
     #[must_use]
     #[doc(alias = "parser")]
     pub fn codec(mut self, codec: Codec) -> Self {

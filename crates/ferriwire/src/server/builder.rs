@@ -251,6 +251,9 @@ impl Server {
         }
         self.namespaces.set_codec(&self.config.codec);
         if let Some(recovery) = self.config.recovery {
+            if !self.config.codec.has_offsets() {
+                return Err(Error::RecoveryWithCustomCodec);
+            }
             self.namespaces.set_recovery(recovery);
         }
         let application = SocketIo {

@@ -13,6 +13,7 @@ mod auth;
 mod backpressure;
 mod client;
 mod codecs;
+mod custom_codec;
 mod dynamic_namespaces;
 mod event_middleware;
 mod events;

@@ -19,6 +19,7 @@ const USUAL_PAYLOAD: usize = 128;
 /// # Errors
 ///
 /// When `name` is reserved, or `payload` cannot be sent.
+#[inline]
 pub fn encode_event<P: Serialize + ?Sized>(
     namespace: &str,
     id: Option<AckId>,
@@ -46,6 +47,7 @@ pub fn encode_stamped_event<P: Serialize + ?Sized>(
 /// One more argument, to be overwritten, and the end of the list.
 const OFFSET_AND_END: &[u8; Offset::LEN + 4] = b",\"----------------\"]";
 
+#[inline]
 fn encode_event_ending<P: Serialize + ?Sized>(
     namespace: &str,
     id: Option<AckId>,

@@ -93,7 +93,10 @@ fn check(text: &str) -> Result<(), Violation> {
             body: Body::Event { arguments, .. } | Body::Ack { arguments, .. },
             ..
         }) => arguments.validate(),
-        Decoded::Packet(_) | Decoded::Announced { .. } | Decoded::Attachment => Ok(()),
+        Decoded::Packet(_)
+        | Decoded::Announced { .. }
+        | Decoded::Attachment
+        | Decoded::Incomplete => Ok(()),
     }
 }
 

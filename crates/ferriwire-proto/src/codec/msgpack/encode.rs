@@ -214,7 +214,7 @@ impl Packet {
     }
 }
 
-fn serialize_value<P: Serialize + ?Sized>(payload: &P) -> Result<Vec<u8>, EncodeError> {
+pub(super) fn serialize_value<P: Serialize + ?Sized>(payload: &P) -> Result<Vec<u8>, EncodeError> {
     let mut data = Vec::new();
     payload.serialize(ValueWriter {
         out: &mut data,

@@ -21,6 +21,7 @@ fn run(messages: Vec<Message<'_>>, limits: &Limits) -> Result<Vec<&'static str>,
                 Decoded::Packet(_) => "packet",
                 Decoded::Announced { .. } => "announced",
                 Decoded::Attachment => "attachment",
+                Decoded::Incomplete => "incomplete",
             });
         match outcome {
             Ok(kind) => kinds.push(kind),
