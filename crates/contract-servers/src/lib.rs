@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ferriwire::{Codec, Limits};
+use ferriwire::{Codec, Config, Deflate, Limits};
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use self::date::Date;
@@ -22,11 +22,24 @@ pub use self::date::Date;
 /// second.
 pub const GRACE: Duration = Duration::from_millis(500);
 
-/// Variations of the contracts that `ferriwire` does not offer yet.
-const UNSUPPORTED: [(&str, &str); 1] = [("DEFLATE", "1")];
-
 /// What a server returns: an error ends the program with status 1.
 pub type Outcome = Result<(), Box<dyn Error>>;
+
+/// The defaults, with what the environment asks for: permessage-deflate if `DEFLATE` is `1`.
+#[must_use]
+pub fn config() -> Config {
+    match deflate() {
+        Some(deflate) => Config::new().websocket_compression(deflate),
+        None => Config::new(),
+    }
+}
+
+/// How WebSockets are compressed, if the environment asks for it.
+#[must_use]
+pub fn deflate() -> Option<Deflate> {
+    let asked = std::env::var("DEFLATE").is_ok_and(|value| value == "1");
+    asked.then(Deflate::new)
+}
 
 /// The defaults for clients that all come from loopback: whatever is counted for each address, and
 /// the rate of all handshakes, is not limited.
@@ -85,10 +98,6 @@ pub async fn ready(url: impl Display) -> io::Result<()> {
 }
 
 fn address(default_port: u16) -> Result<SocketAddr, String> {
-    let is_set = |(name, value): &&(&str, &str)| std::env::var(name).is_ok_and(|set| set == *value);
-    if let Some((name, value)) = UNSUPPORTED.iter().find(is_set) {
-        return Err(format!("{name}={value} is not supported yet"));
-    }
     let port = match std::env::var("PORT") {
         Ok(port) => port
             .parse()

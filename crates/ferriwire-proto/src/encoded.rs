@@ -5,15 +5,18 @@
 //! frames carry no mask, so every receiver of a broadcast shares that buffer.
 
 mod attachment;
+mod deflated;
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
 use self::attachment::Attachment;
+use self::deflated::DeflatedFrame;
 use crate::engine::Dialect;
 use crate::engine::queue::Overflow;
 use crate::log::Offset;
+use crate::websocket::Deflater;
 use crate::websocket::frame::{Header, OpCode};
 
 /// The Engine.IO packet type of a message, its first character.
@@ -39,6 +42,8 @@ pub struct Encoded {
     waiting: Waiting,
     /// Whether a transport that compresses may compress this one.
     compress: bool,
+    /// The frame of the text, compressed.
+    deflated: DeflatedFrame,
 }
 
 /// How an event waits in a queue, if not like any other.
@@ -92,6 +97,7 @@ impl Encoded {
             waiting: Waiting::default(),
             slot: None,
             compress: true,
+            deflated: DeflatedFrame::default(),
         }
     }
 
@@ -125,6 +131,7 @@ impl Encoded {
             waiting: Waiting::default(),
             slot: None,
             compress: false,
+            deflated: DeflatedFrame::default(),
         }
     }
 
@@ -233,6 +240,43 @@ impl Encoded {
         self.attachments.iter().map(Attachment::base64)
     }
 
+    /// Makes the compressed forms of its WebSocket frames, those that are not made, and says whether
+    /// there is any: for that a frame has to be long enough, and to become smaller. Base64, and binary
+    /// frames of revision 3, are not compressed.
+    pub fn deflate(&self, deflater: Deflater, dialect: Dialect) -> bool {
+        if !self.compress {
+            return false;
+        }
+        let text = self.text();
+        let text = !text.is_empty() && self.deflated.make(deflater, OpCode::Text, text);
+        let attachments = self.attachments.iter();
+        attachments.fold(text, |any, attachment| {
+            attachment.deflate(deflater, dialect) || any
+        })
+    }
+
+    /// How many bytes its WebSocket frames take where those that have a compressed form are in it.
+    #[must_use]
+    pub fn deflated_len_in(&self, dialect: Dialect) -> usize {
+        let pieces = self.deflated_pieces_in(dialect);
+        pieces.fold(0, |sum, piece| sum.saturating_add(piece.len()))
+    }
+
+    /// The contiguous pieces of its WebSocket form, in order, none of them empty, each frame compressed
+    /// that has a compressed form.
+    pub fn deflated_pieces_in(&self, dialect: Dialect) -> impl Iterator<Item = &[u8]> {
+        let text = || self.buffer.get(self.frame_start..).unwrap_or_default();
+        let attachments = self.attachments.iter().flat_map(move |attachment| {
+            match attachment.deflated(dialect) {
+                Some(frame) => [frame, &[]],
+                None => attachment.pieces(dialect),
+            }
+        });
+        std::iter::once(self.deflated.get().unwrap_or_else(text))
+            .chain(attachments)
+            .filter(|piece| !piece.is_empty())
+    }
+
     /// How many bytes all its WebSocket frames take in revision 4.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -314,6 +358,7 @@ impl Builder {
             waiting: Waiting::default(),
             slot: None,
             compress: true,
+            deflated: DeflatedFrame::default(),
         }
     }
 }

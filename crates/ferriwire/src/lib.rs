@@ -46,8 +46,8 @@ pub use bytes::Bytes;
 #[cfg(feature = "tls")]
 pub use config::{ClientCertificates, Tls};
 pub use config::{
-    Config, Cookie, Cors, HttpCompression, InvalidNetwork, Limits, Network, Rate, Recovery,
-    SameSite,
+    Config, Cookie, Cors, Deflate, HttpCompression, InvalidNetwork, Limits, Network, Rate,
+    Recovery, SameSite,
 };
 pub use engine::{Layer, LimitKind, Listener, Origins, Request, Service, Stats, Transport};
 pub use error::{AckError, EmitError, EncodeError, Error, JoinError, Result};

@@ -8,18 +8,18 @@ use std::task::Poll;
 use bytes::Bytes;
 use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::engine::queue::Overflow;
-use ferriwire_proto::websocket::{Decoder, Item, Limits, Role, frame::OpCode};
+use ferriwire_proto::websocket::{Item, Limits, frame::OpCode};
 use http::header::ALLOW;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use hyper::upgrade::OnUpgrade;
 
+use crate::config::Deflate;
 use crate::engine::Body;
 use crate::engine::http::{
     empty, is_extended_connect, is_upgrade, switching_protocols, upgrade_required,
 };
 use crate::engine::origins::Verdict;
 use crate::engine::outbox::{Outbox, Push};
-use crate::engine::transport::websocket::{WebSocketIo, with_read_buffer};
+use crate::engine::transport::websocket::{Arriving, WebSocketIo, with_read_buffer};
 
 pub use crate::engine::{Message, Origins};
 
@@ -75,8 +75,14 @@ pub fn accept<B>(
     if !connects && !is_upgrade(request.method(), request.headers()) {
         return Err(Box::new(upgrade_required()));
     }
-    let response = switching_protocols(request.method(), request.headers())?;
-    let upgrade = hyper::upgrade::on(request);
+    let compression = config.compression.as_ref();
+    let (response, deflate) =
+        switching_protocols(request.method(), request.headers(), compression)?;
+    let limits = Limits {
+        max_message: config.max_message,
+        max_fragments: config.max_fragments,
+    };
+    let upgrade = Arriving::new(hyper::upgrade::on(request), limits, deflate);
     Ok((response, Accepted { upgrade, config }))
 }
 
@@ -92,6 +98,10 @@ pub struct Config {
     /// From which web pages clients may come: browsers let any page open a WebSocket anywhere, with
     /// the user's cookies. Default [`Origins::same_host`].
     pub origins: Origins,
+    /// How messages are compressed, for clients that offer it. Default: not at all. Give clones of one
+    /// [`Deflate`] to all WebSockets, so that they share its budget.
+    #[doc(alias = "perMessageDeflate")]
+    pub compression: Option<Deflate>,
 }
 
 impl Default for Config {
@@ -101,6 +111,7 @@ impl Default for Config {
             max_fragments: 1_024,
             max_buffered: 64 * 1024,
             origins: Origins::same_host(),
+            compression: None,
         }
     }
 }
@@ -108,7 +119,7 @@ impl Default for Config {
 /// A WebSocket whose handshake was answered.
 #[derive(Debug)]
 pub struct Accepted {
-    upgrade: OnUpgrade,
+    upgrade: Arriving,
     config: Config,
 }
 
@@ -119,19 +130,13 @@ impl Accepted {
     ///
     /// The connection broke.
     pub async fn open(self) -> io::Result<WebSocket> {
-        let upgraded = self.upgrade.await.map_err(io::Error::other)?;
-        let limits = Limits {
-            max_message: self.config.max_message,
-            max_fragments: self.config.max_fragments,
-        };
-        let mut io = WebSocketIo::new(upgraded, limits);
+        let mut io = self.upgrade.await.map_err(io::Error::other)?;
         // The bound is kept by `send` waiting, so that nothing is ever refused.
         let outbox = Outbox::new(usize::MAX, Overflow::Close);
         io.attach(&outbox);
         Ok(WebSocket {
             io,
             outbox,
-            decoder: Decoder::new(Role::Server, limits),
             unread: Vec::new(),
             position: 0,
             max_buffered: self.config.max_buffered,
@@ -146,7 +151,6 @@ impl Accepted {
 pub struct WebSocket {
     io: WebSocketIo,
     outbox: Outbox,
-    decoder: Decoder,
     /// What was read, and how much of it is decoded.
     unread: Vec<u8>,
     position: usize,
@@ -225,8 +229,9 @@ impl WebSocket {
     async fn take_message(&mut self) -> io::Result<Option<Message>> {
         while let Some(rest) = self.unread.get_mut(self.position..)
             && !rest.is_empty()
+            && let Some(decoder) = &mut self.io.decoder
         {
-            let step = match self.decoder.decode(rest) {
+            let step = match decoder.decode(rest) {
                 Ok(decoded) => {
                     self.position += decoded.consumed;
                     Ok(Step::of(decoded.item))

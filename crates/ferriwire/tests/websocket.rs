@@ -4,6 +4,7 @@ mod support;
 
 use std::net::SocketAddr;
 
+use ferriwire::Deflate;
 use ferriwire::websocket::{Config, Origins, WebSocket, accept};
 use http::Request;
 use hyper::body::Incoming;
@@ -128,5 +129,31 @@ async fn only_pages_of_the_own_host_and_listed_ones_may_connect() {
         let mut http = Http::connect(address).await;
         http.send(&handshake("/", &[("Origin", origin)])).await;
         assert_eq!(http.response().await.status, status, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn messages_are_compressed_for_clients_that_offer_it() {
+    let config = Config {
+        compression: Some(Deflate::new()),
+        ..Config::default()
+    };
+    let (address, _results) = serve(config, async |mut socket| {
+        while let Some(message) = socket.receive().await? {
+            socket.send(message).await?;
+        }
+        Ok(())
+    })
+    .await;
+    let offer = ("Sec-WebSocket-Extensions", "permessage-deflate");
+    let long = "long ".repeat(1000);
+    for (headers, compresses) in [(&[offer][..], true), (&[], false)] {
+        let websocket = websocket::WebSocket::connect(address, "/", headers).await;
+        let mut websocket = websocket.unwrap();
+        websocket.send_text(&long).await;
+        assert_eq!(websocket.text().await, long);
+        assert_eq!(websocket.decoded_bytes < 100, compresses);
+        websocket.send_text("short").await;
+        assert_eq!(websocket.text().await, "short");
     }
 }

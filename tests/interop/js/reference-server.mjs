@@ -1,7 +1,7 @@
 // The official server with the same events as src/bin/interop-server.rs: the oracle that says
 // whether a scenario asks for the right thing. Environment: PORT, for TLS the files TLS_CERT and
-// TLS_KEY, in milliseconds PING_INTERVAL, PING_TIMEOUT, UPGRADE_TIMEOUT; CODEC=msgpack, EIO3=1 and
-// RECOVERY=1.
+// TLS_KEY, in milliseconds PING_INTERVAL, PING_TIMEOUT, UPGRADE_TIMEOUT; CODEC=msgpack, EIO3=1,
+// RECOVERY=1 and DEFLATE=1.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createServer as createSecureServer } from "node:https";
@@ -21,6 +21,7 @@ const io = new Server(http, {
   allowEIO3: process.env.EIO3 === "1",
   ...(process.env.RECOVERY === "1" ? { connectionStateRecovery: {} } : {}),
   ...(process.env.CODEC === "msgpack" ? { parser } : {}),
+  ...(process.env.DEFLATE === "1" ? { perMessageDeflate: { serverNoContextTakeover: true } } : {}),
 });
 
 function reportDisconnects(namespace) {

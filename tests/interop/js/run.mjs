@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { client, connected, Server, upgraded, waiting } from "./harness.mjs";
 import * as acknowledgements from "./scenarios/acknowledgements.mjs";
 import * as browser from "./scenarios/browser.mjs";
+import * as deflate from "./scenarios/deflate.mjs";
 import * as disconnects from "./scenarios/disconnects.mjs";
 import * as encryption from "./scenarios/encryption.mjs";
 import * as headers from "./scenarios/headers.mjs";
@@ -31,6 +32,7 @@ const SCENARIOS = {
   ...order.scenarios,
   ...upgrades.scenarios,
   ...msgpack.scenarios,
+  ...deflate.scenarios,
 };
 
 const RUNS = Object.entries(SCENARIOS).flatMap(([name, scenario]) => {

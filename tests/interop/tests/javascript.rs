@@ -52,6 +52,8 @@ scenarios! {
     msgpack_acknowledgements: polling websocket upgrade,
     msgpack_refusals: polling websocket upgrade,
     msgpack_rooms: polling websocket upgrade,
+    deflated_payloads: websocket upgrade,
+    deflated_broadcasts: websocket upgrade,
 }
 
 #[test]

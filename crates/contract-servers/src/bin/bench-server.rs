@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use contract_servers::{GRACE, Outcome, codec, limits, ready, run};
-use ferriwire::{Args, Config, Event, Namespace, Server, Value};
+use contract_servers::{GRACE, Outcome, codec, config, limits, ready, run};
+use ferriwire::{Args, Event, Namespace, Server, Value};
 
 const JOIN: Event<String> = Event::new("join");
 const LEAVE: Event<String> = Event::new("leave");
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     run(3000, async |address| {
         let server = Server::new()
             .config(
-                Config::new()
+                config()
                     .codec(codec())
                     .limits(limits().max_payload(4 * 1024 * 1024)),
             )

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use contract_servers::{Date, GRACE, Outcome, eio3, limits, ready, run};
-use ferriwire::Config;
+use contract_servers::{Date, GRACE, Outcome, config, eio3, limits, ready, run};
+
 use ferriwire::engine::{Message, Server, Session};
 use hyper::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use hyper::{Method, Request};
@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 fn main() -> ExitCode {
     run(3000, async |address| {
         let posts = Arc::new(Posts::default());
-        let config = Config::new()
+        let config = config()
             .path("/engine.io/")
             .ping_interval(Duration::from_millis(500))
             .limits(limits().max_payload(100))

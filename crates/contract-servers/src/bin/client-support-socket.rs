@@ -4,11 +4,11 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use contract_servers::{Date, GRACE, Outcome, codec, eio3, limits, ready, run};
+use contract_servers::{Date, GRACE, Outcome, codec, config, eio3, limits, ready, run};
 use ferriwire::engine::Request;
 use ferriwire::{
-    Args, Bytes, Config, ConnectError, EmitError, Event, Handshake, Namespace, Recovery, Server,
-    Socket, Value,
+    Args, Bytes, ConnectError, EmitError, Event, Handshake, Namespace, Recovery, Server, Socket,
+    Value,
 };
 use tokio::time::sleep;
 
@@ -31,7 +31,7 @@ const HANDSHAKE: Duration = Duration::from_millis(10);
 
 fn main() -> ExitCode {
     run(3210, async |address| {
-        let config = Config::new()
+        let config = config()
             .codec(codec())
             .ping_interval(Duration::from_secs(2))
             .ping_timeout(Duration::from_secs(20))

@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use contract_servers::{GRACE, Outcome, eio3, limits, ready, run};
+use contract_servers::{GRACE, Outcome, config, eio3, limits, ready, run};
+use ferriwire::Origins;
 use ferriwire::engine::Server;
-use ferriwire::{Config, Origins};
 
 fn main() -> ExitCode {
     run(3000, async |address| {
-        let config = Config::new()
+        let config = config()
             .path("/engine.io/")
             .ping_interval(Duration::from_millis(300))
             .ping_timeout(Duration::from_millis(200))

@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use contract_servers::{GRACE, Outcome, codec, eio3, limits, ready, run};
-use ferriwire::{Args, Config, ConnectError, Event, Handshake, Namespace, Origins, Server, Value};
+use contract_servers::{GRACE, Outcome, codec, config, eio3, limits, ready, run};
+use ferriwire::{Args, ConnectError, Event, Handshake, Namespace, Origins, Server, Value};
 
 const MESSAGE: Event<Args> = Event::new("message");
 
 fn main() -> ExitCode {
     run(3000, async |address| {
-        let config = Config::new()
+        let config = config()
             .codec(codec())
             .ping_interval(Duration::from_millis(300))
             .ping_timeout(Duration::from_millis(200))

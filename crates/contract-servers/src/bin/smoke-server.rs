@@ -5,9 +5,9 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use contract_servers::{GRACE, Outcome, codec, limits, ready, run};
+use contract_servers::{GRACE, Outcome, codec, config, limits, ready, run};
 use ferriwire::{
-    Args, Config, ConnectError, Event, HandlerError, Handshake, Namespace, Origins, Server, Value,
+    Args, ConnectError, Event, HandlerError, Handshake, Namespace, Origins, Server, Value,
 };
 use serde_json::json;
 
@@ -18,7 +18,7 @@ const ROOM: Event<Args> = Event::new("room");
 
 fn main() -> ExitCode {
     run(3000, async |address| {
-        let config = Config::new()
+        let config = config()
             .codec(codec())
             .ping_interval(Duration::from_secs(2))
             .ping_timeout(Duration::from_millis(1500))

@@ -6,7 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
+use super::deflated::DeflatedFrame;
 use crate::engine::{Dialect, Revision};
+use crate::websocket::Deflater;
 use crate::websocket::frame::{Header, OpCode};
 
 /// In revision 3 a binary frame begins with the packet type as a number.
@@ -22,6 +24,7 @@ pub(super) struct Attachment {
     pub(super) data: Bytes,
     typed: OnceLock<Box<Head>>,
     base64: OnceLock<Box<Base64>>,
+    deflated: DeflatedFrame,
 }
 
 /// The data as text, and what stands in front of it in a WebSocket frame.
@@ -46,12 +49,26 @@ impl Attachment {
             data,
             typed: OnceLock::new(),
             base64: OnceLock::new(),
+            deflated: DeflatedFrame::default(),
         }
     }
 
     /// The data in base64.
     pub(super) fn base64(&self) -> &str {
         &self.encoded().text
+    }
+
+    /// Whether its frame is compressed for such a client: as it is for revision 4 with binary frames,
+    /// and otherwise not at all.
+    pub(super) fn deflate(&self, deflater: Deflater, dialect: Dialect) -> bool {
+        dialect == Dialect::default() && self.deflated.make(deflater, OpCode::Binary, &self.data)
+    }
+
+    /// Its frame in its compressed form, if it has one for such a client.
+    pub(super) fn deflated(&self, dialect: Dialect) -> Option<&[u8]> {
+        (dialect == Dialect::default())
+            .then(|| self.deflated.get())
+            .flatten()
     }
 
     /// How many bytes its WebSocket frame takes; nothing is encoded for that.

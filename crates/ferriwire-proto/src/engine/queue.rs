@@ -2,6 +2,7 @@
 //!
 //! Pure data. The server keeps one behind each connection's lock, the client one per connection.
 
+mod deflate;
 mod latest;
 mod overflow;
 
@@ -13,6 +14,7 @@ use self::latest::Latest;
 use super::body::{Body, Writer};
 use super::{Dialect, Revision};
 use crate::encoded::Encoded;
+use crate::websocket::Deflater;
 
 pub use self::overflow::Overflow;
 
@@ -21,6 +23,8 @@ pub use self::overflow::Overflow;
 pub enum Entry {
     /// A message, shared by all its receivers.
     Message(Arc<Encoded>),
+    /// A message whose compressed form is written: what [`Batch::deflate`] makes of one.
+    Deflated(Arc<Encoded>),
     /// A packet of Engine.IO itself.
     Control(Control),
 }
@@ -47,6 +51,8 @@ pub struct Queue {
     /// Bytes of the first entry that are on the wire already.
     written: usize,
     dialect: Dialect,
+    /// For a peer that takes compressed messages.
+    deflater: Option<Deflater>,
 }
 
 impl Queue {
@@ -65,6 +71,7 @@ impl Queue {
             bytes: 0,
             written: 0,
             dialect,
+            deflater: None,
         }
     }
 
@@ -82,6 +89,11 @@ impl Queue {
             let sizes = self.entries.iter().map(|entry| entry.len(dialect));
             self.bytes = sizes.fold(0, usize::saturating_add);
         }
+    }
+
+    /// The peer takes compressed messages from now on.
+    pub fn set_deflater(&mut self, deflater: Option<Deflater>) {
+        self.deflater = deflater;
     }
 
     /// Appends an entry. An event with a conflation key takes the place of the one that waits under
@@ -108,6 +120,7 @@ impl Queue {
                 bytes,
                 written,
                 dialect: self.dialect,
+                deflater: self.deflater,
             };
         }
         let mut batch = Batch {
@@ -115,6 +128,7 @@ impl Queue {
             bytes: 0,
             written,
             dialect: self.dialect,
+            deflater: self.deflater,
         };
         while let Some(entry) = self.take_within(limit, batch.bytes, written) {
             batch.bytes = batch.bytes.saturating_add(entry.len(self.dialect));
@@ -130,7 +144,7 @@ impl Queue {
             return;
         }
         self.written = batch.written;
-        self.bytes = self.bytes.saturating_add(batch.bytes);
+        self.bytes = self.bytes.saturating_add(batch.held_bytes());
         let has_keys = |entry: &Entry| entry.conflation_key().is_some();
         let recount = !self.latest.is_empty() || batch.entries.iter().any(has_keys);
         if self.entries.is_empty() {
@@ -147,10 +161,14 @@ impl Queue {
 
     /// Forgets everything that waits.
     pub fn clear(&mut self) {
-        *self = Self::in_dialect(self.dialect);
+        *self = Self {
+            deflater: self.deflater,
+            ..Self::in_dialect(self.dialect)
+        };
     }
 
-    /// How many bytes wait, measured in WebSocket frames.
+    /// How many bytes wait, measured in WebSocket frames, and as if none of them were compressed: who
+    /// reads slowly holds no more memory by that.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -203,6 +221,7 @@ pub struct Batch {
     bytes: usize,
     written: usize,
     dialect: Dialect,
+    deflater: Option<Deflater>,
 }
 
 impl Batch {
@@ -237,7 +256,7 @@ impl Batch {
         for entry in &self.entries {
             match entry {
                 Entry::Control(control) => writer.control(*control),
-                Entry::Message(message) => writer.message(message),
+                Entry::Message(message) | Entry::Deflated(message) => writer.message(message),
             }
         }
         (!writer.is_empty()).then(|| writer.into_body())
@@ -248,7 +267,7 @@ impl Batch {
         self.bytes = self.bytes.saturating_sub(count);
         self.written = self.written.saturating_add(count);
         while let Some(first) = self.entries.front() {
-            let len = first.len(self.dialect);
+            let len = first.len_on_wire(self.dialect);
             if self.written < len {
                 break;
             }
@@ -272,6 +291,11 @@ enum PieceIter<'a> {
     Empty,
     Control(&'a [u8]),
     Message {
+        encoded: &'a Encoded,
+        dialect: Dialect,
+        index: usize,
+    },
+    Deflated {
         encoded: &'a Encoded,
         dialect: Dialect,
         index: usize,
@@ -317,22 +341,31 @@ impl<'a> Iterator for PieceIter<'a> {
                 *index = index.saturating_add(1);
                 Some(piece)
             }
+            Self::Deflated {
+                encoded,
+                dialect,
+                index,
+            } => {
+                let piece = encoded.deflated_pieces_in(*dialect).nth(*index)?;
+                *index = index.saturating_add(1);
+                Some(piece)
+            }
         }
     }
 }
 
 impl Entry {
-    /// How many bytes its WebSocket form takes.
+    /// How many bytes its WebSocket form takes, uncompressed: what it holds in memory while it waits.
     fn len(&self, dialect: Dialect) -> usize {
         match self {
-            Self::Message(encoded) => encoded.len_in(dialect),
+            Self::Message(encoded) | Self::Deflated(encoded) => encoded.len_in(dialect),
             Self::Control(control) => control.frame().len(),
         }
     }
 
     fn has_binary(&self) -> bool {
         match self {
-            Self::Message(encoded) => encoded.attachments().len() > 0,
+            Self::Message(encoded) | Self::Deflated(encoded) => encoded.attachments().len() > 0,
             Self::Control(_) => false,
         }
     }
@@ -340,6 +373,11 @@ impl Entry {
     fn pieces(&self, dialect: Dialect) -> PieceIter<'_> {
         match self {
             Self::Message(encoded) => PieceIter::Message {
+                encoded,
+                dialect,
+                index: 0,
+            },
+            Self::Deflated(encoded) => PieceIter::Deflated {
                 encoded,
                 dialect,
                 index: 0,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::close::CloseFrame;
+use super::deflate::Inflater;
 use super::frame::{Header, OpCode};
 use super::mask::mask;
 use super::message::Message;
@@ -51,6 +52,8 @@ impl Default for Limits {
 pub struct Decoder {
     role: Role,
     limits: Limits,
+    /// With permessage-deflate.
+    inflater: Option<Inflater>,
     /// `None` once finished.
     stream: Option<Stream>,
     /// A control payload that arrives in pieces, kept while the last answer may borrow from it.
@@ -64,9 +67,20 @@ impl Decoder {
         Self {
             role,
             limits,
+            inflater: None,
             stream: Some(Stream::default()),
             control: None,
         }
+    }
+
+    /// The same decoder, for a connection on which permessage-deflate was negotiated.
+    ///
+    /// A compressed message is held as it came until its end is there, so that what arrives slowly
+    /// takes no more memory than it would without, and is then inflated at once.
+    #[must_use]
+    pub fn with_inflater(mut self, inflater: Option<Inflater>) -> Self {
+        self.inflater = inflater;
+        self
     }
 
     /// Consumes a prefix of `input`, unmasking it in place, and says what that completed.
@@ -87,13 +101,16 @@ impl Decoder {
         };
         let mut rest = input;
         let item = loop {
-            let Some(mut frame) = stream.next_frame(&mut rest, self.role, self.limits)? else {
+            let deflate = self.inflater.is_some();
+            let Some(mut frame) = stream.next_frame(&mut rest, self.role, self.limits, deflate)?
+            else {
                 break None;
             };
             let piece = frame.take_payload(&mut rest);
             match frame.opcode {
                 OpCode::Continuation | OpCode::Text | OpCode::Binary => {
-                    let item = stream.handle_data(frame, piece)?;
+                    let item =
+                        stream.handle_data(frame, piece, self.limits, self.inflater.as_ref())?;
                     if item.is_some() || rest.is_empty() {
                         break item;
                     }
@@ -177,6 +194,7 @@ impl Stream {
         rest: &mut &mut [u8],
         role: Role,
         limits: Limits,
+        deflate: bool,
     ) -> Result<Option<Frame>, Violation> {
         let header = match &mut self.position {
             Position::Payload(frame) => {
@@ -184,24 +202,27 @@ impl Stream {
                 self.position = Position::default();
                 return Ok(Some(frame));
             }
-            Position::Header(partial) => match partial.complete(rest, role)? {
+            Position::Header(partial) => match partial.complete(rest, role, deflate)? {
                 Some(header) => header,
                 None => return Ok(None),
             },
         };
-        if let Some(message) = self.message_of(header.opcode)? {
+        if let Some(message) = self.message_of(header)? {
             message.begin_fragment(header.payload_len, limits)?;
         }
         Frame::new(header, limits).map(Some)
     }
 
     /// The message that a data frame begins or continues.
-    fn message_of(&mut self, opcode: OpCode) -> Result<Option<&mut Message>, Violation> {
-        let begun = match opcode {
+    fn message_of(&mut self, header: ReceivedHeader) -> Result<Option<&mut Message>, Violation> {
+        let begun = match header.opcode {
             OpCode::Close | OpCode::Ping | OpCode::Pong => return Ok(None),
             OpCode::Continuation => {
                 let message = self.message.as_mut();
                 return message.ok_or(Violation::NothingToContinue).map(Some);
+            }
+            OpCode::Text | OpCode::Binary if header.compressed => {
+                Message::deflated(header.opcode == OpCode::Text)
             }
             OpCode::Text => Message::text(),
             OpCode::Binary => Message::binary(),
@@ -217,11 +238,13 @@ impl Stream {
         &mut self,
         frame: Frame,
         piece: &'a [u8],
+        limits: Limits,
+        inflater: Option<&Inflater>,
     ) -> Result<Option<Item<'a>>, Violation> {
         // The header of every data frame has left a message here.
         let mut message = self.message.take().ok_or(Violation::NothingToContinue)?;
         if frame.fin && frame.remaining == 0 {
-            return message.finish(piece).map(Some);
+            return message.finish(piece, limits, inflater).map(Some);
         }
         message.append(piece, frame.fin.then_some(frame.remaining))?;
         self.message = Some(message);

@@ -93,6 +93,14 @@ impl Header {
         }
     }
 
+    /// The header of a message whose payload is compressed (RFC 7692 section 6.1).
+    #[must_use]
+    pub(super) const fn compressed(mut self) -> Self {
+        let [first, ..] = &mut self.bytes;
+        *first |= RSV1;
+        self
+    }
+
     /// The bytes to send in front of the payload.
     #[inline]
     #[must_use]
@@ -105,6 +113,8 @@ impl Header {
 
 /// In the first byte: the last frame of a message.
 pub(super) const FIN: u8 = 0x80;
+/// In the first byte: the payload of the message is compressed.
+pub(super) const RSV1: u8 = 0x40;
 /// In the second byte: a masking key follows the length.
 pub(super) const MASKED: u8 = 0x80;
 /// In the second byte: the length follows in two bytes.

@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 
 use super::decoder::{Item, Limits};
+use super::deflate::Inflater;
 use super::text::PartialText;
 use super::violation::Violation;
 
 /// What has arrived of a data message: fragments before this one, and pieces of this one.
-///
-/// permessage-deflate would keep here whether the message is compressed, as its first frame says.
 #[derive(Debug)]
 pub(super) struct Message {
     content: Content,
@@ -19,6 +18,10 @@ pub(super) struct Message {
 enum Content {
     Text(PartialText),
     Binary(Vec<u8>),
+    /// Compressed, as it came.
+    DeflatedText(Vec<u8>),
+    /// The same.
+    DeflatedBinary(Vec<u8>),
 }
 
 impl Message {
@@ -36,11 +39,27 @@ impl Message {
         }
     }
 
+    pub(super) fn deflated(is_text: bool) -> Self {
+        let payload = Vec::new();
+        Self {
+            content: if is_text {
+                Content::DeflatedText(payload)
+            } else {
+                Content::DeflatedBinary(payload)
+            },
+            fragments: 0,
+        }
+    }
+
     /// Checks the next fragment, of which only the header has arrived, against the limits.
     pub(super) fn begin_fragment(&mut self, len: u64, limits: Limits) -> Result<(), Violation> {
         let declared = len.saturating_add(self.len() as u64);
-        if declared > limits.max_message as u64 {
-            let limit = limits.max_message;
+        let limit = limits.max_message;
+        let max_payload = match self.content {
+            Content::Text(_) | Content::Binary(_) => limit,
+            Content::DeflatedText(_) | Content::DeflatedBinary(_) => Inflater::max_input(limit),
+        };
+        if declared > max_payload as u64 {
             return Err(Violation::MessageTooLarge { declared, limit });
         }
         self.fragments = self.fragments.saturating_add(1);
@@ -67,7 +86,7 @@ impl Message {
         }
         match &mut self.content {
             Content::Text(text) => text.push(piece),
-            Content::Binary(data) => {
+            Content::Binary(data) | Content::DeflatedText(data) | Content::DeflatedBinary(data) => {
                 data.extend_from_slice(piece);
                 Ok(())
             }
@@ -76,12 +95,19 @@ impl Message {
 
     /// The whole message, now that its last piece is there: that piece itself if it is everything,
     /// otherwise what was put together, moved out.
-    pub(super) fn finish(mut self, last: &[u8]) -> Result<Item<'_>, Violation> {
+    pub(super) fn finish<'a>(
+        mut self,
+        last: &'a [u8],
+        limits: Limits,
+        inflater: Option<&Inflater>,
+    ) -> Result<Item<'a>, Violation> {
         if self.len() > 0 {
             self.append(last, Some(0))?;
             return match self.content {
                 Content::Text(text) => Ok(Item::Text(Cow::Owned(text.finish()?))),
                 Content::Binary(data) => Ok(Item::Binary(Cow::Owned(data))),
+                Content::DeflatedText(data) => inflate_text(&data, limits, inflater),
+                Content::DeflatedBinary(data) => inflate_binary(&data, limits, inflater),
             };
         }
         match self.content {
@@ -89,6 +115,8 @@ impl Message {
                 .map(|text| Item::Text(Cow::Borrowed(text)))
                 .map_err(|_| Violation::InvalidUtf8),
             Content::Binary(_) => Ok(Item::Binary(Cow::Borrowed(last))),
+            Content::DeflatedText(_) => inflate_text(last, limits, inflater),
+            Content::DeflatedBinary(_) => inflate_binary(last, limits, inflater),
         }
     }
 
@@ -100,21 +128,56 @@ impl Message {
     pub(super) fn len(&self) -> usize {
         match &self.content {
             Content::Text(text) => text.len(),
-            Content::Binary(data) => data.len(),
+            Content::Binary(data) | Content::DeflatedText(data) | Content::DeflatedBinary(data) => {
+                data.len()
+            }
         }
     }
 
     pub(super) fn capacity(&self) -> usize {
         match &self.content {
             Content::Text(text) => text.capacity(),
-            Content::Binary(data) => data.capacity(),
+            Content::Binary(data) | Content::DeflatedText(data) | Content::DeflatedBinary(data) => {
+                data.capacity()
+            }
         }
     }
 
     fn reserve_exact(&mut self, additional: usize) {
         match &mut self.content {
             Content::Text(text) => text.reserve_exact(additional),
-            Content::Binary(data) => data.reserve_exact(additional),
+            Content::Binary(data) | Content::DeflatedText(data) | Content::DeflatedBinary(data) => {
+                data.reserve_exact(additional);
+            }
         }
     }
+}
+
+fn inflate_text<'a>(
+    payload: &[u8],
+    limits: Limits,
+    inflater: Option<&Inflater>,
+) -> Result<Item<'a>, Violation> {
+    let data = inflate(payload, limits, inflater)?;
+    let text = String::from_utf8(data).map_err(|_| Violation::InvalidUtf8)?;
+    Ok(Item::Text(Cow::Owned(text)))
+}
+
+fn inflate_binary<'a>(
+    payload: &[u8],
+    limits: Limits,
+    inflater: Option<&Inflater>,
+) -> Result<Item<'a>, Violation> {
+    let data = inflate(payload, limits, inflater)?;
+    Ok(Item::Binary(Cow::Owned(data)))
+}
+
+fn inflate(
+    payload: &[u8],
+    limits: Limits,
+    inflater: Option<&Inflater>,
+) -> Result<Vec<u8>, Violation> {
+    // No compressed message has begun without it.
+    let inflater = inflater.ok_or(Violation::InvalidDeflate)?;
+    inflater.inflate(payload, limits.max_message)
 }

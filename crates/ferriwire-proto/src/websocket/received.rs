@@ -1,13 +1,15 @@
 //! The header of a received frame (RFC 6455 section 5.2).
 
 use super::decoder::Role;
-use super::frame::{FIN, Header, LENGTH_IN_16_BITS, LENGTH_IN_64_BITS, MASKED, OpCode};
+use super::frame::{FIN, Header, LENGTH_IN_16_BITS, LENGTH_IN_64_BITS, MASKED, OpCode, RSV1};
 use super::violation::Violation;
 
 /// What a received header says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReceivedHeader {
     pub(super) fin: bool,
+    /// The message that begins here is compressed.
+    pub(super) compressed: bool,
     pub(super) opcode: OpCode,
     pub(super) payload_len: u64,
     /// Zero, which changes nothing, when the frame carries no mask.
@@ -17,17 +19,27 @@ pub(super) struct ReceivedHeader {
 impl ReceivedHeader {
     /// Reads the header at the beginning of `bytes` and says how long it is; `None` when it goes on
     /// behind them. A violation is noticed with the first byte that shows it.
-    pub(super) fn parse(bytes: &[u8], role: Role) -> Result<Option<(Self, usize)>, Violation> {
+    ///
+    /// With `deflate` a message may be compressed, as the first reserved bit of its first frame says
+    /// (RFC 7692 section 6).
+    pub(super) fn parse(
+        bytes: &[u8],
+        role: Role,
+        deflate: bool,
+    ) -> Result<Option<(Self, usize)>, Violation> {
         let Some((&first, rest)) = bytes.split_first() else {
             return Ok(None);
         };
-        // An extension such as permessage-deflate would allow its bit here, on the first frame of
-        // a message only; `Message` would then remember it for the frames that follow.
-        if first & RESERVED_BITS != 0 {
-            return Err(Violation::ReservedBits(first & RESERVED_BITS));
+        let reserved = first & RESERVED_BITS;
+        let compressed = deflate && reserved == RSV1;
+        if reserved != 0 && !compressed {
+            return Err(Violation::ReservedBits(reserved));
         }
         let opcode =
             OpCode::from_bits(first & OPCODE).ok_or(Violation::ReservedOpcode(first & OPCODE))?;
+        if compressed && !matches!(opcode, OpCode::Text | OpCode::Binary) {
+            return Err(Violation::ReservedBits(reserved));
+        }
         let fin = first & FIN != 0;
         if opcode.is_control() && !fin {
             return Err(Violation::ControlFragmented);
@@ -58,6 +70,7 @@ impl ReceivedHeader {
         };
         let header = Self {
             fin,
+            compressed,
             opcode,
             payload_len,
             key,
@@ -105,16 +118,17 @@ impl PartialHeader {
         &mut self,
         rest: &mut &mut [u8],
         role: Role,
+        deflate: bool,
     ) -> Result<Option<ReceivedHeader>, Violation> {
         if self.is_empty()
-            && let Some((header, len)) = ReceivedHeader::parse(rest, role)?
+            && let Some((header, len)) = ReceivedHeader::parse(rest, role, deflate)?
         {
             *rest = std::mem::take(rest).get_mut(len..).unwrap_or_default();
             return Ok(Some(header));
         }
         while let Some(byte) = rest.split_off_first_mut() {
             self.push(*byte);
-            if let Some((header, _)) = ReceivedHeader::parse(self.as_bytes(), role)? {
+            if let Some((header, _)) = ReceivedHeader::parse(self.as_bytes(), role, deflate)? {
                 *self = Self::default();
                 return Ok(Some(header));
             }

@@ -7,7 +7,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
-    /// Reserved bits are set without an extension that gives them a meaning.
+    /// Reserved bits are set without an extension that gives them a meaning on this frame.
     ReservedBits(u8),
     /// The opcode has no meaning.
     ReservedOpcode(u8),
@@ -33,9 +33,10 @@ pub enum Violation {
     CloseCodeInvalid(u16),
     /// A text message or the reason of a close frame is not UTF-8.
     InvalidUtf8,
-    /// A message is larger than this side accepts, by the lengths that its frames declare.
+    /// A message is larger than this side accepts, by the lengths that its frames declare or by what
+    /// it inflates to.
     MessageTooLarge {
-        /// The declared length of the message so far.
+        /// The declared length of the message so far, or how much was inflated.
         declared: u64,
         /// The largest length accepted.
         limit: usize,
@@ -44,6 +45,13 @@ pub enum Violation {
     TooManyFragments {
         /// The largest number accepted.
         limit: u32,
+    },
+    /// The payload of a compressed message is not DEFLATE, or has no end.
+    InvalidDeflate,
+    /// All connections together inflate too much at a time.
+    InflateBudget {
+        /// How much they may.
+        limit: usize,
     },
 }
 
@@ -64,9 +72,9 @@ impl Violation {
             | Self::MessageInterrupted
             | Self::CloseCodeIncomplete
             | Self::CloseCodeInvalid(_) => 1002,
-            Self::InvalidUtf8 => 1007,
+            Self::InvalidUtf8 | Self::InvalidDeflate => 1007,
             Self::TooManyFragments { .. } => 1008,
-            Self::MessageTooLarge { .. } => 1009,
+            Self::MessageTooLarge { .. } | Self::InflateBudget { .. } => 1009,
         }
     }
 }
@@ -95,6 +103,10 @@ impl fmt::Display for Violation {
             }
             Self::TooManyFragments { limit } => {
                 write!(f, "message of more than {limit} fragments")
+            }
+            Self::InvalidDeflate => f.write_str("compressed payload that is not valid"),
+            Self::InflateBudget { limit } => {
+                write!(f, "more than {limit} bytes inflated at a time")
             }
         }
     }

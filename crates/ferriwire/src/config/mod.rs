@@ -3,6 +3,7 @@
 mod compression;
 mod cookie;
 mod cors;
+mod deflate;
 mod hooks;
 mod limits;
 mod network;
@@ -24,6 +25,7 @@ pub use self::compression::HttpCompression;
 pub(crate) use self::cookie::SetCookie;
 pub use self::cookie::{Cookie, SameSite};
 pub use self::cors::Cors;
+pub use self::deflate::Deflate;
 pub(crate) use self::hooks::{AllowRequest, Hooks, guarded};
 pub use self::limits::{Limits, Rate};
 pub use self::network::{InvalidNetwork, Network};
@@ -69,6 +71,7 @@ pub struct Config {
     pub(crate) origins: Origins,
     pub(crate) cors: Cors,
     pub(crate) http_compression: HttpCompression,
+    pub(crate) websocket_compression: Option<Deflate>,
     pub(crate) cookie: Option<Cookie>,
     pub(crate) hooks: Hooks,
     pub(crate) initial_packet: Option<Message>,
@@ -99,6 +102,7 @@ impl Default for Config {
             origins: Origins::same_host(),
             cors: Cors::new(),
             http_compression: HttpCompression::on(),
+            websocket_compression: None,
             cookie: None,
             hooks: Hooks::default(),
             initial_packet: None,
@@ -288,6 +292,16 @@ impl Config {
     #[doc(alias = "httpCompression")]
     pub fn http_compression(mut self, compression: HttpCompression) -> Self {
         self.http_compression = compression;
+        self
+    }
+
+    /// Compresses messages on WebSockets, for clients that offer it. Default: not at all. Mirrors
+    /// `perMessageDeflate`. Costs a compression for each message that is long enough, and tells who
+    /// sees lengths something about the content: see [`Deflate`].
+    #[must_use]
+    #[doc(alias = "perMessageDeflate")]
+    pub fn websocket_compression(mut self, compression: Deflate) -> Self {
+        self.websocket_compression = Some(compression);
         self
     }
 

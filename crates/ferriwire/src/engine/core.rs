@@ -12,7 +12,6 @@ use ferriwire_proto::engine::body::Body as Payload;
 use ferriwire_proto::engine::handshake::Open;
 use ferriwire_proto::engine::queue::{Entry, Queue};
 use ferriwire_proto::engine::{CloseReason, SessionId, Transport};
-use hyper::upgrade::OnUpgrade;
 use tokio::sync::{Notify, Semaphore};
 
 use super::bundle::Bundle;
@@ -24,6 +23,7 @@ use super::session::{Input, Session};
 use super::sessions::Sessions;
 use super::shard::{Shard, Sweeper};
 use super::task::{SessionHandler, SessionTask};
+use super::transport::websocket::Arriving;
 use super::watch::watch;
 use crate::config::{Config, SetCookie};
 use crate::error::Error;
@@ -176,7 +176,7 @@ impl Core {
         self: &Arc<Self>,
         id: SessionId,
         request: Arc<Request>,
-        upgrade: Option<OnUpgrade>,
+        upgrade: Option<Arriving>,
         pass: Pass,
     ) -> Option<Payload> {
         self.shards_started.call_once(|| {

@@ -38,6 +38,7 @@ use super::connection_error::ConnectionError;
 use super::core::Core;
 use super::gate::Pass;
 use super::request::Request;
+use super::transport::websocket::Arriving;
 use crate::config::{Hooks, guarded};
 
 /// What a path asks for.
@@ -141,7 +142,7 @@ where
             tracing::debug!("request refused: its method is none that a session knows");
             empty(StatusCode::INTERNAL_SERVER_ERROR)
         }
-        Admission::Upgrade(session, dialect) => upgrade(request, &session, dialect),
+        Admission::Upgrade(session, dialect) => upgrade(core, request, &session, dialect),
     }
 }
 
@@ -154,12 +155,19 @@ fn open(
     pass: Pass,
     asked: Option<&http::Request<()>>,
 ) -> Response<Body> {
-    let switching = match &upgrade {
-        Some(_) => match switching_protocols(&request.method, &request.headers) {
-            Ok(response) => Some(response),
-            Err(refusal) => return *refusal,
-        },
-        None => None,
+    let (switching, upgrade) = match upgrade {
+        Some(upgrade) => {
+            let compression = core.config().websocket_compression.as_ref();
+            match switching_protocols(&request.method, &request.headers, compression) {
+                Ok((response, deflate)) => {
+                    let limits = core.config().websocket_limits();
+                    let arriving = Arriving::new(upgrade, limits, deflate);
+                    (Some(response), Some(arriving))
+                }
+                Err(refusal) => return *refusal,
+            }
+        }
+        None => (None, None),
     };
     let opened = core.open_session(id, Arc::clone(&request), upgrade, pass);
     let Some(handshake) = opened else {

@@ -12,6 +12,7 @@ use ferriwire_proto::encoded::{Encoded, Kind};
 use ferriwire_proto::engine::Dialect;
 use ferriwire_proto::engine::body::Body;
 use ferriwire_proto::engine::queue::{Batch, Control, Entry, Overflow, Queue};
+use ferriwire_proto::websocket::Deflater;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -305,6 +306,7 @@ impl Outbox {
                     }
                 }
             };
+            batch.deflate();
             let taken = batch.bytes();
             let written = write::batch_to_socket(&stream, &mut batch, force);
             let _waiters;
@@ -451,6 +453,11 @@ impl Outbox {
         self.state.lock().queue.set_dialect(dialect);
     }
 
+    /// How messages are compressed from now on, for a client that takes them so.
+    pub(crate) fn set_deflater(&self, deflater: Option<Deflater>) {
+        self.state.lock().queue.set_deflater(deflater);
+    }
+
     /// The session uses long-polling.
     pub(crate) fn use_polling(&self) {
         self.state.lock().half = WriteHalf::Polling(None);
@@ -469,13 +476,17 @@ impl Outbox {
     /// Takes a batch out for the connection task to write. Every batch must be given back by
     /// [`finish_batch`](Self::finish_batch).
     pub(crate) fn take_batch(&self) -> Option<Batch> {
-        let mut state = self.state.lock();
-        if state.writing || state.queue.is_empty() {
-            return None;
-        }
-        state.writing = true;
-        let batch = state.queue.take(BATCH);
-        state.in_hand = u32::try_from(batch.bytes()).unwrap_or(u32::MAX);
+        let mut batch = {
+            let mut state = self.state.lock();
+            if state.writing || state.queue.is_empty() {
+                return None;
+            }
+            state.writing = true;
+            let batch = state.queue.take(BATCH);
+            state.in_hand = u32::try_from(batch.bytes()).unwrap_or(u32::MAX);
+            batch
+        };
+        batch.deflate();
         Some(batch)
     }
 

@@ -11,7 +11,6 @@ use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::engine::queue::{Control, Overflow};
 use ferriwire_proto::engine::{CloseReason, Dialect, SessionId, Transport};
 use futures_util::task::AtomicWaker;
-use hyper::upgrade::OnUpgrade;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -20,6 +19,7 @@ use super::counters::LimitKind;
 use super::outbox::{Flushed, Outbox, Poller, Push};
 use super::request::Request;
 use super::shard::Shard;
+use super::transport::websocket::Arriving;
 use super::turn;
 use crate::error::EmitError;
 
@@ -66,10 +66,7 @@ pub(crate) enum Input {
     /// A POST broke the rules, or its connection broke.
     PostFailed,
     /// A WebSocket wants to take the session over.
-    Candidate {
-        upgrade: OnUpgrade,
-        dialect: Dialect,
-    },
+    Candidate { upgrade: Arriving, dialect: Dialect },
     /// Write what waits, then close.
     Close(CloseReason),
     /// The same, and see to it that the client has handled what waits before it learns of the close.

@@ -21,7 +21,6 @@ use ferriwire_proto::engine::queue::Control;
 use ferriwire_proto::engine::session::{Incoming, Lost, Output, Session as Machine};
 use ferriwire_proto::engine::{CloseReason, Dialect, Message, Revision, Transport, revision3};
 use ferriwire_proto::websocket::frame::OpCode;
-use hyper::upgrade::OnUpgrade;
 use tokio::sync::oneshot;
 
 use self::frames::{Origin, poll_until_end};
@@ -30,7 +29,7 @@ use super::gate::Pass;
 use super::outbox::{Poller, Trouble};
 use super::running::{BoxFuture, Running};
 use super::session::{Input, Session};
-use super::transport::websocket::WebSocketIo;
+use super::transport::websocket::{Arriving, WebSocketIo};
 use super::turn::Turn;
 use crate::config::guarded;
 use crate::shown::shown;
@@ -100,7 +99,7 @@ pub(crate) struct SessionTask {
 enum Wire {
     Polling,
     /// The handshake was answered; the bare connection is on its way from hyper.
-    Arriving(OnUpgrade),
+    Arriving(Arriving),
     WebSocket(Box<WebSocketIo>),
     /// The session is over; the peer is given time to read our last frames.
     Lingering(Box<WebSocketIo>, Instant),
@@ -117,7 +116,7 @@ struct Stall {
 }
 
 enum Candidate {
-    Arriving(OnUpgrade),
+    Arriving(Arriving),
     WebSocket(Box<WebSocketIo>),
 }
 
@@ -126,7 +125,7 @@ impl SessionTask {
     pub(crate) fn new(
         core: Arc<Core>,
         session: Session,
-        upgrade: Option<OnUpgrade>,
+        upgrade: Option<Arriving>,
         pass: Pass,
         now: Instant,
     ) -> Self {
@@ -480,12 +479,11 @@ impl SessionTask {
 
     /// Closes a WebSocket that may not become the transport, without waiting for it here.
     fn refuse(&mut self, candidate: Candidate, farewell: Encoded, cx: &mut Context<'_>) {
-        let limits = self.core.config().websocket_limits();
         let goodbye: BoxFuture<()> = Box::pin(async move {
             let mut io = match candidate {
                 Candidate::WebSocket(io) => io,
                 Candidate::Arriving(upgrade) => match upgrade.await {
-                    Ok(upgraded) => Box::new(WebSocketIo::new(upgraded, limits)),
+                    Ok(io) => Box::new(io),
                     Err(_) => return,
                 },
             };
@@ -518,8 +516,7 @@ impl SessionTask {
         if let Some(Candidate::Arriving(upgrade)) = &mut self.candidate {
             match Pin::new(upgrade).poll(cx) {
                 Poll::Pending => return,
-                Poll::Ready(Ok(upgraded)) => {
-                    let io = WebSocketIo::new(upgraded, self.core.config().websocket_limits());
+                Poll::Ready(Ok(io)) => {
                     self.candidate = Some(Candidate::WebSocket(Box::new(io)));
                 }
                 Poll::Ready(Err(_)) => {
@@ -542,8 +539,7 @@ impl SessionTask {
         if let Wire::Arriving(upgrade) = &mut self.wire {
             match Pin::new(upgrade).poll(cx) {
                 Poll::Pending => return,
-                Poll::Ready(Ok(upgraded)) => {
-                    let mut io = WebSocketIo::new(upgraded, self.core.config().websocket_limits());
+                Poll::Ready(Ok(mut io)) => {
                     io.attach(self.session.outbox());
                     self.wire = Wire::WebSocket(Box::new(io));
                     self.session.flush();

@@ -9,6 +9,7 @@ mod closing;
 mod compression;
 mod cookies;
 mod cors;
+mod deflate;
 mod eio3;
 mod eio3_admission;
 mod eio3_jsonp;

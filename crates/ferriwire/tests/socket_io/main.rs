@@ -14,6 +14,7 @@ mod backpressure;
 mod client;
 mod codecs;
 mod custom_codec;
+mod deflate;
 mod dynamic_namespaces;
 mod event_middleware;
 mod events;

@@ -1,7 +1,9 @@
 //! One WebSocket, by hand: every frame is masked unless a test sends raw bytes.
 
 use ferriwire_proto::websocket::frame::{Header, OpCode};
-use ferriwire_proto::websocket::{Decoder, Item, Limits, Role, accept_key, mask};
+use ferriwire_proto::websocket::{
+    Decoder, Deflater, Inflater, Item, Limits, Role, accept_key, mask,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::http::{Http, Response, head};
@@ -17,6 +19,8 @@ pub(crate) struct WebSocket {
     decoder: Decoder,
     /// Read, and not decoded yet.
     received: Vec<u8>,
+    /// How many bytes the frames took that were decoded, headers included.
+    pub(crate) decoded_bytes: usize,
     /// The answer to the handshake.
     pub(crate) response: Response,
 }
@@ -71,10 +75,13 @@ impl WebSocket {
             max_message: usize::MAX,
             max_fragments: 0,
         };
+        let negotiated = response.header("sec-websocket-extensions").is_some();
+        let inflater = negotiated.then(|| Inflater::new(usize::MAX));
         Self {
             stream,
-            decoder: Decoder::new(Role::Client, limits),
+            decoder: Decoder::new(Role::Client, limits).with_inflater(inflater),
             received,
+            decoded_bytes: 0,
             response,
         }
     }
@@ -154,6 +161,7 @@ impl WebSocket {
             let consumed = decoded.consumed;
             let frame = decoded.item.map(Frame::from);
             self.received.drain(..consumed);
+            self.decoded_bytes += consumed;
             if let Some(frame) = frame {
                 return frame;
             }
@@ -199,6 +207,25 @@ pub(crate) fn handshake(target: &str, headers: &[(&str, &str)]) -> Vec<u8> {
 pub(crate) fn frame(opcode: OpCode, payload: impl AsRef<[u8]>) -> Vec<u8> {
     let payload = payload.as_ref();
     let mut frame = Header::new(opcode, payload.len()).as_bytes().to_vec();
+    frame[1] |= 0x80;
+    frame.extend_from_slice(&MASK);
+    let start = frame.len();
+    frame.extend_from_slice(payload);
+    mask(MASK, 0, &mut frame[start..]);
+    frame
+}
+
+/// The same, compressed.
+pub(crate) fn compressed(opcode: OpCode, payload: impl AsRef<[u8]>) -> Vec<u8> {
+    let plain = Deflater::new(0, 12, 6).frame(opcode, payload.as_ref());
+    let plain = plain.expect("it becomes smaller");
+    let header = match plain[1] {
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    };
+    let (header, payload) = plain.split_at(header);
+    let mut frame = header.to_vec();
     frame[1] |= 0x80;
     frame.extend_from_slice(&MASK);
     let start = frame.len();

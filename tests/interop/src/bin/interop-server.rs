@@ -1,7 +1,7 @@
 //! The server under test: the events that the scenarios need, the same as `js/reference-server.mjs`.
 //!
 //! Environment: `PORT`, for TLS the files `TLS_CERT` and `TLS_KEY`, in milliseconds `PING_INTERVAL`,
-//! `PING_TIMEOUT`, `UPGRADE_TIMEOUT`; `CODEC=msgpack`, `EIO3=1`, `RECOVERY=1`.
+//! `PING_TIMEOUT`, `UPGRADE_TIMEOUT`; `CODEC=msgpack`, `EIO3=1`, `RECOVERY=1`, `DEFLATE=1`.
 //! It prints `READY <url>`, then `DISCONNECT <namespace> <socket id> <reason>` for each socket that ends,
 //! and shuts down at SIGTERM.
 #![expect(clippy::print_stdout, reason = "the scripts read what is printed")]
@@ -11,8 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ferriwire::{
-    Args, Codec, Config, ConnectError, DisconnectReason, Event, Handshake, Limits, Listener,
-    Namespace, Recovery, Server, Socket, SocketId, Target, Tls, Value,
+    Args, Codec, Config, ConnectError, Deflate, DisconnectReason, Event, Handshake, Limits,
+    Listener, Namespace, Recovery, Server, Socket, SocketId, Target, Tls, Value,
 };
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
@@ -116,6 +116,9 @@ fn config() -> Result<Config, std::num::ParseIntError> {
     }
     if is("CODEC", "msgpack") {
         config = config.codec(Codec::MessagePack);
+    }
+    if is("DEFLATE", "1") {
+        config = config.websocket_compression(Deflate::new());
     }
     if let Some(interval) = milliseconds("PING_INTERVAL")? {
         config = config.ping_interval(interval);

@@ -101,7 +101,7 @@ impl Queue {
 impl Entry {
     pub(super) fn conflation_key(&self) -> Option<&Arc<str>> {
         match self {
-            Self::Message(encoded) => encoded.conflation_key(),
+            Self::Message(encoded) | Self::Deflated(encoded) => encoded.conflation_key(),
             Self::Control(_) => None,
         }
     }

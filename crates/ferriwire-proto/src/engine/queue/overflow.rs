@@ -46,10 +46,14 @@ impl Queue {
     /// What cannot be dropped closes the client.
     fn policy_at(&self, index: usize, default: Overflow) -> Overflow {
         match self.entries.get(index) {
-            Some(Entry::Message(encoded)) if encoded.kind() == Kind::Event => {
+            Some(Entry::Message(encoded) | Entry::Deflated(encoded))
+                if encoded.kind() == Kind::Event =>
+            {
                 encoded.overflow().unwrap_or(default)
             }
-            Some(Entry::Message(_) | Entry::Control(_)) | None => Overflow::Close,
+            Some(Entry::Message(_) | Entry::Deflated(_) | Entry::Control(_)) | None => {
+                Overflow::Close
+            }
         }
     }
 

@@ -1,29 +1,37 @@
-//! From a request to a WebSocket (1.1.6, RFC 6455 section 4.2; over HTTP/2 RFC 8441).
+//! From a request to a WebSocket (1.1.6, RFC 6455 section 4.2; over HTTP/2 RFC 8441; compressed RFC
+//! 7692).
 
 use ferriwire_proto::engine::handshake::{BadRequest, Refusal};
 use ferriwire_proto::engine::{Dialect, Transport};
-use ferriwire_proto::websocket::accept_key;
+use ferriwire_proto::websocket::{accept_deflate, accept_key};
 use http::header::{
-    CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::ext::Protocol;
 
 use super::super::body::Body;
+use super::super::core::Core;
 use super::super::session::{Input, Session};
+use super::super::transport::websocket::Arriving;
 use super::admission::Refused;
 use super::answers::empty;
+use crate::config::Deflate;
 
 /// A WebSocket for a session that began with long-polling. Whether it may take the session over is
 /// decided by the connection task, in order with everything else that happens to the session.
 pub(super) fn upgrade<B>(
+    core: &Core,
     mut request: Request<B>,
     session: &Session,
     dialect: Dialect,
 ) -> Response<Body> {
-    match switching_protocols(request.method(), request.headers()) {
-        Ok(response) => {
+    let compression = core.config().websocket_compression.as_ref();
+    match switching_protocols(request.method(), request.headers(), compression) {
+        Ok((response, deflate)) => {
             let upgrade = hyper::upgrade::on(&mut request);
+            let upgrade = Arriving::new(upgrade, core.config().websocket_limits(), deflate);
             session.tell(Input::Candidate { upgrade, dialect });
             response
         }
@@ -50,12 +58,16 @@ pub(crate) fn is_extended_connect<B>(request: &Request<B>) -> bool {
         && protocol.is_some_and(|protocol| protocol.as_str() == "websocket")
 }
 
+/// The answer that opens a WebSocket, and how its messages are compressed where that was negotiated.
+pub(crate) type Switching = (Response<Body>, Option<Deflate>);
+
 /// The 101 of RFC 6455 section 4.2.2, over HTTP/2 a 200, or the answer to a handshake that breaks
 /// 4.2.1.
 pub(crate) fn switching_protocols(
     method: &Method,
     headers: &HeaderMap,
-) -> Result<Response<Body>, Box<Response<Body>>> {
+    compression: Option<&Deflate>,
+) -> Result<Switching, Box<Response<Body>>> {
     if headers
         .get(SEC_WEBSOCKET_VERSION)
         .map(HeaderValue::as_bytes)
@@ -65,7 +77,9 @@ pub(crate) fn switching_protocols(
     }
     if *method == Method::CONNECT {
         // Such a stream has no key, because no other protocol could be mistaken for it.
-        return Ok(Response::new(Body::empty()));
+        let mut response = Response::new(Body::empty());
+        let deflate = negotiate(headers, response.headers_mut(), compression);
+        return Ok((response, deflate));
     }
     let key = headers.get(SEC_WEBSOCKET_KEY);
     let accept = key
@@ -79,11 +93,27 @@ pub(crate) fn switching_protocols(
     };
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let deflate = negotiate(headers, response.headers_mut(), compression);
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    Ok(response)
+    Ok((response, deflate))
+}
+
+/// Accepts compression, where it is on and the client offers it in a way that we can keep to.
+fn negotiate(
+    offered: &HeaderMap,
+    answer: &mut HeaderMap,
+    compression: Option<&Deflate>,
+) -> Option<Deflate> {
+    let compression = compression?;
+    let offers = offered.get_all(SEC_WEBSOCKET_EXTENSIONS).iter();
+    let offers = offers.filter_map(|value| value.to_str().ok());
+    let accepted = accept_deflate(offers, compression.deflater())?;
+    let accepted = HeaderValue::try_from(accepted).ok()?;
+    answer.insert(SEC_WEBSOCKET_EXTENSIONS, accepted);
+    Some(compression.clone())
 }
 
 /// Takes out what speaks about a connection, and has no place on one of many streams (RFC 9113,

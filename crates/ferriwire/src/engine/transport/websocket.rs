@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::future::Future;
 use std::io;
 use std::net::Shutdown;
 use std::pin::Pin;
@@ -17,14 +18,15 @@ use bytes::Bytes;
 use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::engine::queue::Batch;
 use ferriwire_proto::rate::Bucket;
-use ferriwire_proto::websocket::{Decoder, Limits, Role};
-use hyper::upgrade::Upgraded;
+use ferriwire_proto::websocket::{Decoder, Deflater, Limits, Role};
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::config::Deflate;
 use crate::engine::outbox::{Flushed, Outbox};
 
 /// Large enough for a burst of small messages, small enough to stay in the cache.
@@ -45,6 +47,35 @@ pub(crate) fn with_read_buffer<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
     result
 }
 
+/// A WebSocket whose handshake was answered: the connection is on its way from hyper.
+#[derive(Debug)]
+pub(crate) struct Arriving {
+    upgrade: OnUpgrade,
+    limits: Limits,
+    deflate: Option<Deflate>,
+}
+
+impl Arriving {
+    /// `deflate` is what was negotiated.
+    pub(crate) fn new(upgrade: OnUpgrade, limits: Limits, deflate: Option<Deflate>) -> Self {
+        Self {
+            upgrade,
+            limits,
+            deflate,
+        }
+    }
+}
+
+impl Future for Arriving {
+    type Output = hyper::Result<WebSocketIo>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let upgraded = ready!(Pin::new(&mut self.upgrade).poll(cx))?;
+        let io = WebSocketIo::new(upgraded, self.limits, self.deflate.as_ref());
+        Poll::Ready(Ok(io))
+    }
+}
+
 /// One WebSocket below the protocol.
 pub(crate) struct WebSocketIo {
     stream: Stream,
@@ -52,6 +83,8 @@ pub(crate) struct WebSocketIo {
     pub(crate) decoder: Option<Decoder>,
     /// What the client sent right behind its request.
     early: Bytes,
+    /// For what the outbox writes.
+    deflater: Option<Deflater>,
     /// Frames that do not go through the outbox: the answer to a probe, a farewell.
     pending: Vec<u8>,
     /// Pong frames that wait for the stream to take anything.
@@ -83,7 +116,7 @@ impl<T: AsyncRead + AsyncWrite + Send> ReadWrite for T {}
 
 impl WebSocketIo {
     /// Takes hyper's upgraded connection apart down to the bare socket where there is one.
-    pub(crate) fn new(upgraded: Upgraded, limits: Limits) -> Self {
+    fn new(upgraded: Upgraded, limits: Limits, deflate: Option<&Deflate>) -> Self {
         let (stream, early) = take_apart(upgraded);
         // Even an empty remainder keeps hyper's read buffer of 8 KiB in memory.
         let early = if early.is_empty() {
@@ -93,8 +126,11 @@ impl WebSocketIo {
         };
         Self {
             stream,
-            decoder: Some(Decoder::new(Role::Server, limits)),
+            decoder: Some(
+                Decoder::new(Role::Server, limits).with_inflater(deflate.map(Deflate::inflater)),
+            ),
             early,
+            deflater: deflate.map(Deflate::deflater),
             pending: Vec::new(),
             pongs: VecDeque::new(),
             pings: Bucket::default(),
@@ -107,6 +143,7 @@ impl WebSocketIo {
     /// Lets the outbox write to this WebSocket.
     pub(crate) fn attach(&mut self, outbox: &Outbox) {
         self.attached = true;
+        outbox.set_deflater(self.deflater);
         match &self.stream {
             Stream::Tcp(stream) => outbox.use_socket(Arc::clone(stream)),
             Stream::Other(_) => outbox.use_task(),
