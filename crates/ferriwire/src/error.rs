@@ -4,6 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cluster::NodeId;
+use crate::server::RemoteSocket;
+
 pub use ferriwire_proto::codec::EncodeError;
 
 /// The result of starting or running a server.
@@ -64,6 +67,23 @@ pub enum AckError {
     TooManyPending(usize),
     /// The answer does not fit the expected type.
     Mismatch(String),
+    /// Nobody on that server listens to the event.
+    NoListener,
+}
+
+/// The sockets that there are could not be told, or not all of them.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// There is no such namespace on this server.
+    NoSuchNamespace(String),
+    /// Some servers have not answered in time.
+    Incomplete {
+        /// The sockets of the others.
+        sockets: Vec<RemoteSocket>,
+        /// Who has not answered.
+        missing: Vec<NodeId>,
+    },
 }
 
 /// A room could not be joined.
@@ -161,6 +181,7 @@ impl fmt::Display for AckError {
                 write!(formatter, "client owes {limit} acknowledgements, the limit")
             }
             Self::Mismatch(message) => write!(formatter, "unexpected answer: {message}"),
+            Self::NoListener => formatter.write_str("nobody on that server listens to the event"),
         }
     }
 }
@@ -172,6 +193,23 @@ impl From<EmitError> for AckError {
         Self::Emit(error)
     }
 }
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchNamespace(name) => write!(formatter, "no namespace {name:?}"),
+            Self::Incomplete { missing, .. } => {
+                write!(
+                    formatter,
+                    "{} servers have not answered in time",
+                    missing.len()
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for FetchError {}
 
 impl fmt::Display for JoinError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -29,6 +29,7 @@
 //! Socket.IO there are two more floors to stand on: [`engine`] for bare Engine.IO sessions, and
 //! [`websocket`] for a bare WebSocket.
 
+pub mod cluster;
 pub mod codec;
 pub mod engine;
 pub mod websocket;
@@ -50,7 +51,7 @@ pub use config::{
     Recovery, SameSite,
 };
 pub use engine::{Layer, LimitKind, Listener, Origins, Request, Service, Stats, Transport};
-pub use error::{AckError, EmitError, EncodeError, Error, JoinError, Result};
+pub use error::{AckError, EmitError, EncodeError, Error, FetchError, JoinError, Result};
 pub use event::{Accepts, Event, HandlerError, Listens, Payload, Reply};
 pub use ferriwire_proto::codec::Codec;
 pub use ferriwire_proto::engine::queue::Overflow;
@@ -60,8 +61,9 @@ pub use handshake::{ConnectError, Handshake};
 pub use rustls;
 pub use server::{
     Ack, Acknowledgement, Answer, Answers, Broadcast, Declared, DisconnectReason, Fresh, Gap,
-    ListenerId, Missing, Modified, Namespace, NamespaceHandle, Params, RemoteSocket, Responses,
-    RoomChange, RoomEvent, RunningServer, Server, Socket, Target, Untyped,
+    ListenerId, Missing, MissingServer, Modified, Namespace, NamespaceHandle, Params, RemoteSocket,
+    Responses, RoomChange, RoomEvent, RunningServer, Server, ServerAnswers, ServerResponses,
+    Socket, Target, Untyped,
 };
 pub use socket_id::{InvalidSocketId, SocketId};
 

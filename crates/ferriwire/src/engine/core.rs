@@ -19,6 +19,7 @@ use super::counters::{Counters, Stats};
 use super::drain::Pace;
 use super::gate::{Gate, Pass};
 use super::request::Request;
+use super::running::BoxFuture;
 use super::session::{Input, Session};
 use super::sessions::Sessions;
 use super::shard::{Shard, Sweeper};
@@ -39,11 +40,19 @@ pub(crate) trait Application: Send + Sync {
 
     /// Adds what it has counted itself.
     fn count_into(&self, _: &mut Stats) {}
+
+    /// The sessions have ended: ends what else it runs.
+    fn close(&self) -> BoxFuture<()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// How many large answers are compressed at a time. Each takes a megabyte at most, and they only wait
 /// for each other.
 const COMPRESSING: usize = 16;
+
+/// How long what runs on top may take to end when all sessions have.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(crate) struct Core {
     config: Arc<Config>,
@@ -288,6 +297,8 @@ impl Core {
                 session.tell(Input::Abort(CloseReason::ServerShuttingDown));
             }
         }
+        let closed = tokio::time::timeout(CLOSE_TIMEOUT, self.application.close());
+        drop(closed.await);
     }
 
     /// Takes no new sessions, and closes those that there are, in batches.

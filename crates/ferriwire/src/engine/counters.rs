@@ -157,6 +157,8 @@ pub struct Stats {
     pub unfit_payloads: u64,
     /// How many bytes are kept now for clients that may come back. Socket.IO only.
     pub recovery_bytes: usize,
+    /// Messages to or from other servers of the cluster that were lost. Socket.IO only.
+    pub lost_messages: u64,
 }
 
 impl Stats {
@@ -248,6 +250,7 @@ impl Counters {
             unexpected_acks: 0,
             unfit_payloads: 0,
             recovery_bytes: 0,
+            lost_messages: 0,
         }
     }
 }

@@ -6,10 +6,12 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use ferriwire_proto::codec::args::OwnedArguments;
+use ferriwire_proto::codec::from_args;
 use ferriwire_proto::packet::AckId;
 use futures_util::Stream;
 use serde::de::DeserializeOwned;
@@ -17,6 +19,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 
 use super::membership::Membership;
+use crate::cluster::RequestId;
+use crate::cluster::node::{Asked, Node};
+use crate::cluster::requests::{Due, Reply, size_of_reply};
 use crate::error::AckError;
 use crate::socket_id::SocketId;
 
@@ -137,14 +142,19 @@ fn decode<A: DeserializeOwned>(arguments: &OwnedArguments) -> Result<A, AckError
 /// locks.
 pub(crate) type Collector = Arc<dyn Fn(&SocketId, Result<OwnedArguments, AckError>) + Send + Sync>;
 
-type RawAnswer = (SocketId, Result<OwnedArguments, AckError>);
+enum RawAnswer {
+    /// Of a client of this server.
+    Here(SocketId, Result<OwnedArguments, AckError>),
+    /// Of another server.
+    There(Reply),
+}
 
 /// One answer to a broadcast.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Answer<A> {
-    /// Whose it is.
-    pub socket: SocketId,
+    /// Whose it is; absent for a client of another server.
+    pub socket: Option<SocketId>,
     /// What it says, or why there is none.
     pub result: Result<A, AckError>,
 }
@@ -163,8 +173,8 @@ pub struct Responses<A> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Missing {
-    /// Who.
-    pub socket: SocketId,
+    /// Who; absent for a client of another server, and for a server that is silent.
+    pub socket: Option<SocketId>,
     /// Why.
     pub error: AckError,
 }
@@ -177,8 +187,9 @@ impl<A> Responses<A> {
     }
 }
 
-/// The answers to a broadcast, as they come in: one per receiver. Those that do not come within
-/// the timeout come as [`AckError::Timeout`] then. Dropping this forgets all that have not come.
+/// The answers to a broadcast, as they come in: one per receiver, on this server and on others. Those
+/// that do not come within the timeout come as [`AckError::Timeout`] then, with one for each server that
+/// has not said how many clients it asked. Dropping this forgets all that have not come.
 #[must_use = "the event is sent, but its answers are only seen by reading this"]
 pub struct Answers<A> {
     /// The numbers of the event, one for each namespace that it was sent to, and who was asked there
@@ -187,8 +198,14 @@ pub struct Answers<A> {
     /// As many answers as receivers, each once.
     incoming: mpsc::UnboundedReceiver<RawAnswer>,
     sender: mpsc::UnboundedSender<RawAnswer>,
-    /// How many receivers have not been accounted for.
+    /// How many receivers of this server have not been accounted for.
     missing: usize,
+    /// What other servers were asked, if there are any.
+    others: Vec<Asked>,
+    /// How many bytes of their answers have not been read.
+    unread: Arc<AtomicUsize>,
+    /// How many answers of others will not come, and why.
+    given_up: (u64, fn(Duration) -> AckError),
     timer: Timer,
     answer: PhantomData<fn() -> A>,
 }
@@ -202,9 +219,22 @@ impl<A: DeserializeOwned> Answers<A> {
             incoming,
             sender,
             missing: 0,
+            others: Vec::new(),
+            unread: Arc::default(),
+            given_up: (0, AckError::Timeout),
             timer: Timer::new(timeout),
             answer: PhantomData,
         }
+    }
+
+    /// Enters what other servers are about to be asked.
+    pub(crate) fn collect_from_others(&mut self, node: &Arc<Node>) -> RequestId {
+        let answered = self.sender.clone();
+        let sink = Box::new(move |reply| drop(answered.send(RawAnswer::There(reply))));
+        let asked = node.ask(Due::Announced, &self.unread, sink);
+        let request = asked.id().clone();
+        self.others.push(asked);
+        request
     }
 
     /// Has `send` send a broadcast in one namespace to those for whom it is told `true`: those who may
@@ -217,7 +247,7 @@ impl<A: DeserializeOwned> Answers<A> {
         let answered = self.sender.clone();
         let collector: Collector = Arc::new(move |socket, answer| {
             // Whoever does not read the answers any more has no use for this one.
-            let _ = answered.send((socket.clone(), answer));
+            let _ = answered.send(RawAnswer::Here(socket.clone(), answer));
         });
         let mut owing = BTreeMap::new();
         send(&mut |membership| {
@@ -228,7 +258,8 @@ impl<A: DeserializeOwned> Answers<A> {
                     true
                 }
                 Err(error) => {
-                    let _ = self.sender.send((membership.id().clone(), Err(error)));
+                    let refused = RawAnswer::Here(membership.id().clone(), Err(error));
+                    let _ = self.sender.send(refused);
                     false
                 }
             }
@@ -304,32 +335,86 @@ impl<A: DeserializeOwned> Stream for Answers<A> {
     type Item = Answer<A>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Answer<A>>> {
-        if self.missing == 0 {
-            return Poll::Ready(None);
-        }
-        let mut incoming = self.incoming.poll_recv(cx);
-        if incoming.is_pending() {
-            if self.timer.poll(cx).is_pending() {
-                return Poll::Pending;
+        loop {
+            let (owed, error) = self.given_up;
+            if let Some(left) = owed.checked_sub(1) {
+                self.given_up.0 = left;
+                let result = Err(error(self.timer.timeout));
+                return Poll::Ready(Some(Answer {
+                    socket: None,
+                    result,
+                }));
             }
-            if let Some(socket) = self.overdue() {
+            // Looked at before the answers: what closes a question stands behind its answers.
+            let closed = self.missing == 0 && !self.others.iter().any(Asked::is_open);
+            match self.incoming.poll_recv(cx) {
+                Poll::Ready(Some(answer)) => {
+                    if let Some(answer) = self.read(answer) {
+                        return Poll::Ready(Some(answer));
+                    }
+                }
+                // We hold a sender ourselves.
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending if closed => return Poll::Ready(None),
+                Poll::Pending => {
+                    ready!(self.timer.poll(cx));
+                    if let Some(socket) = self.overdue() {
+                        self.missing -= 1;
+                        let result = Err(AckError::Timeout(self.timer.timeout));
+                        let socket = Some(socket);
+                        return Poll::Ready(Some(Answer { socket, result }));
+                    }
+                    let silent = self.others.drain(..).flat_map(|asked| asked.give_up());
+                    let owed: u64 = silent.map(|(_, owed)| owed).sum();
+                    if owed > 0 {
+                        self.given_up = (owed, AckError::Timeout);
+                    } else if self.missing > 0 {
+                        // Nobody owes an answer, so those that are missing have arrived in this
+                        // instant, or are about to.
+                        let answer = ready!(self.incoming.poll_recv(cx));
+                        let answer = answer.and_then(|answer| self.read(answer));
+                        if answer.is_some() {
+                            return Poll::Ready(answer);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<A: DeserializeOwned> Answers<A> {
+    /// `None` when this is no answer.
+    fn read(&mut self, answer: RawAnswer) -> Option<Answer<A>> {
+        match answer {
+            RawAnswer::Here(socket, answer) => {
                 self.missing -= 1;
-                let result = Err(AckError::Timeout(self.timer.timeout));
-                return Poll::Ready(Some(Answer { socket, result }));
+                let mut owing = self.owing.iter_mut();
+                owing.find_map(|(_, owing)| owing.remove(&socket));
+                let result = answer.and_then(|arguments| decode(&arguments));
+                let socket = Some(socket);
+                Some(Answer { socket, result })
             }
-            // Nobody owes an answer, so those that are missing have arrived in this instant, or are
-            // about to.
-            incoming = self.incoming.poll_recv(cx);
+            RawAnswer::There(reply) => {
+                let size = size_of_reply(&reply);
+                self.unread.fetch_sub(size, Ordering::Relaxed);
+                let result = match reply {
+                    Reply::Answer(_, Some(args)) => {
+                        from_args(&args).map_err(|error| AckError::Mismatch(error.to_string()))
+                    }
+                    Reply::Answer(_, None) => Err(AckError::Disconnected),
+                    Reply::Lost(owed) => {
+                        self.given_up = (owed, |_| AckError::Disconnected);
+                        return None;
+                    }
+                    Reply::Sockets(_) | Reply::Changed => return None,
+                };
+                Some(Answer {
+                    socket: None,
+                    result,
+                })
+            }
         }
-        let Some((socket, answer)) = ready!(incoming) else {
-            self.missing = 0;
-            return Poll::Ready(None);
-        };
-        self.missing -= 1;
-        let mut owing = self.owing.iter_mut();
-        owing.find_map(|(_, owing)| owing.remove(&socket));
-        let result = answer.and_then(|arguments| decode(&arguments));
-        Poll::Ready(Some(Answer { socket, result }))
     }
 }
 

@@ -4,19 +4,23 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use ferriwire_proto::encoded::Encoded;
+use ferriwire_proto::codec::to_args;
 use ferriwire_proto::engine::queue::Overflow;
-use ferriwire_proto::value::Value;
+use ferriwire_proto::packet::is_reserved;
+use ferriwire_proto::value::Args;
 use serde::Serialize;
 
 use super::answers::Answers;
-use super::hub::{Data, Hub};
-use super::membership::Membership;
+use super::delivery;
+use super::hub::Hub;
 use super::namespaces::Namespaces;
 use super::remote::RemoteSocket;
 pub use super::rooms::Target;
 use super::seat::Children;
-use crate::error::EmitError;
+use crate::cluster::node::Node;
+use crate::cluster::requests::Reply;
+use crate::cluster::{Body, Flags, Question, Seen, Selection, TIMEOUT};
+use crate::error::{EmitError, FetchError};
 use crate::event::Accepts;
 use crate::socket_id::SocketId;
 
@@ -39,13 +43,11 @@ use crate::socket_id::SocketId;
 #[doc(alias = "BroadcastOperator")]
 pub struct Broadcast {
     namespace: Addressed,
-    to: Vec<Target>,
-    except: Vec<Target>,
-    volatile: bool,
-    compress: bool,
-    timeout: Duration,
-    overflow: Option<Overflow>,
-    latest: Option<Arc<str>>,
+    selection: Selection,
+    flags: Flags,
+    local: bool,
+    ack_timeout: Duration,
+    timeout: Option<Duration>,
 }
 
 /// Which namespace, or namespaces.
@@ -74,6 +76,26 @@ impl Addressed {
             Self::Children(children) => children.all().iter().try_for_each(visit),
         }
     }
+
+    /// The other servers, and which namespaces this is there; `None` without a cluster. Of a dynamic
+    /// namespace these are the children that this server has.
+    pub(crate) fn others(&self) -> Option<(Arc<Node>, Vec<Arc<str>>)> {
+        match self {
+            Self::Hub(hub) => Some((Arc::clone(hub.cluster()?), vec![Arc::clone(hub.name())])),
+            Self::Named(namespaces, name) => {
+                let node = Arc::clone(namespaces.upgrade()?.cluster()?);
+                Some((node, vec![Arc::clone(name)]))
+            }
+            Self::Children(children) => {
+                let hubs = children.all();
+                let node = Arc::clone(hubs.first()?.cluster()?);
+                Some((
+                    node,
+                    hubs.iter().map(|hub| Arc::clone(hub.name())).collect(),
+                ))
+            }
+        }
+    }
 }
 
 fn named<F>(namespaces: &Weak<Namespaces>, name: &str, mut visit: F) -> Result<(), EmitError>
@@ -90,72 +112,73 @@ where
 }
 
 impl Broadcast {
-    pub(crate) fn new(namespace: Addressed, timeout: Duration) -> Self {
+    pub(crate) fn new(namespace: Addressed, ack_timeout: Duration) -> Self {
         Self {
             namespace,
-            to: Vec::new(),
-            except: Vec::new(),
-            volatile: false,
-            compress: true,
-            timeout,
-            overflow: None,
-            latest: None,
+            selection: Selection::default(),
+            flags: Flags::default(),
+            local: false,
+            ack_timeout,
+            timeout: None,
         }
     }
 
     /// These as well: the name of a room, or a [`SocketId`].
     #[doc(alias = "in")]
     pub fn to(mut self, target: impl Into<Target>) -> Self {
-        self.to.push(target.into());
+        self.selection.to.push(target.into());
         self
     }
 
     /// Not these: the name of a room, or a [`SocketId`].
     pub fn except(mut self, target: impl Into<Target>) -> Self {
-        self.except.push(target.into());
+        self.selection.except.push(target.into());
         self
     }
 
     /// Whoever cannot take the event at once does not get it.
     pub fn volatile(mut self) -> Self {
-        self.volatile = true;
+        self.flags.volatile = true;
         self
     }
 
     /// Whether transports that compress may compress the event. Default `true`.
     pub fn compress(mut self, compress: bool) -> Self {
-        self.compress = compress;
+        self.flags.compress = compress;
         self
     }
 
     /// What becomes of the event where more waits for a client than may; see
     /// [`Config::overflow`](crate::Config::overflow).
     pub fn overflow(mut self, overflow: Overflow) -> Self {
-        self.overflow = Some(overflow);
+        self.flags.overflow = Some(overflow);
         self
     }
 
     /// While the event waits for a slow client, a later one with the same key takes its place; see
     /// [`Modified::latest`](super::Modified::latest).
     pub fn latest(mut self, key: impl Into<Arc<str>>) -> Self {
-        self.latest = Some(key.into());
+        self.flags.latest = Some(key.into());
         self
     }
 
-    /// Only sockets of this node. There are no others yet: servers do not form clusters so far.
-    pub fn local(self) -> Self {
+    /// Only sockets of this server, although it is one of several; see
+    /// [`Server::cluster`](super::Server::cluster).
+    pub fn local(mut self) -> Self {
+        self.local = true;
         self
     }
 
-    /// Acknowledgements are waited for so long. Default
-    /// [`Limits::ack_timeout`](crate::Limits::ack_timeout).
+    /// Acknowledgements are waited for so long, and so are other servers by
+    /// [`fetch_sockets`](Self::fetch_sockets). Default [`Limits::ack_timeout`](crate::Limits::ack_timeout)
+    /// for the former and 5 s for the latter.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = Some(timeout);
         self
     }
 
-    /// Sends an event to all that are addressed. It is encoded once. When this returns, it stands
-    /// in every receiver's queue, in order; nobody receiving it is not an error.
+    /// Sends an event to all that are addressed. It is encoded once. When this returns, it stands in
+    /// every receiver's queue, in order; nobody receiving it is not an error.
     ///
     /// # Errors
     ///
@@ -168,20 +191,19 @@ impl Broadcast {
         P: Serialize,
     {
         self.namespace.each(|hub| {
-            let message = hub.encode_event(None, event.name(), &payload)?;
-            let message = self.modify(hub, message);
-            let (to, except) = (&self.to, &self.except);
-            if hub.is_observed() {
-                let mut receivers = Vec::new();
-                hub.send(to, except, message, self.volatile, &mut |receiver| {
-                    receivers.push(Arc::clone(receiver));
-                });
-                hub.show_outgoing(&receivers, event.name(), &payload);
-            } else {
-                hub.send(to, except, message, self.volatile, &mut |_| {});
-            }
+            let (selection, flags) = (&self.selection, &self.flags);
+            delivery::emit(hub, selection, flags, event.name(), &payload)?;
             Ok(())
-        })
+        })?;
+        let Some((node, names)) = self.others() else {
+            return Ok(());
+        };
+        let args = args_of(event.name(), &payload)?;
+        for name in names {
+            let body = self.body(event.name(), args.clone(), None);
+            node.send(None, &name, body);
+        }
+        Ok(())
     }
 
     /// Sends an event to all that are addressed, and returns their answers as they come.
@@ -208,19 +230,31 @@ impl Broadcast {
         E: Accepts<P>,
         P: Serialize,
     {
-        let mut answers = Answers::new(self.timeout);
+        let timeout = self.timeout.unwrap_or(self.ack_timeout);
+        let mut answers = Answers::new(timeout);
+        let Selection { to, except } = &self.selection;
         self.namespace.each(|hub| {
             let id = hub.next_ack();
-            let message = hub.encode_event(Some(id), event.name(), &payload)?;
-            let message = Arc::new(self.modify(hub, message));
+            let message = delivery::encode(hub, Some(id), &self.flags, event.name(), &payload)?;
+            let message = Arc::new(message);
             answers.collect_from(id, |receiver| {
-                hub.broadcast(&self.to, &self.except, &message, self.volatile, receiver);
+                hub.broadcast(to, except, &message, self.flags.volatile, receiver);
             });
             if hub.is_observed() {
                 hub.show_outgoing(&answers.receivers(), event.name(), &payload);
             }
             Ok(())
         })?;
+        let Some((node, names)) = self.others() else {
+            return Ok(answers);
+        };
+        let args = args_of(event.name(), &payload)?;
+        for name in names {
+            let request = answers.collect_from_others(&node);
+            let question = Question { request, timeout };
+            let body = self.body(event.name(), args.clone(), Some(question));
+            node.send(None, &name, body);
+        }
         Ok(answers)
     }
 
@@ -246,14 +280,15 @@ impl Broadcast {
         &self,
         rooms: impl IntoIterator<Item = R>,
     ) -> Result<(), EmitError> {
-        let selected = self.select()?;
-        for room in rooms {
-            for (socket, _) in &selected {
-                if let Err(error) = socket.join(room.as_ref()) {
-                    tracing::warn!(socket = %socket.shown_id(), %error, "a socket cannot join a room");
-                }
-            }
-        }
+        let rooms: Vec<_> = rooms.into_iter().map(|room| room.as_ref().into()).collect();
+        self.namespace.each(|hub| {
+            delivery::join(hub, &self.selection, &rooms);
+            Ok(())
+        })?;
+        self.tell_others(|selection| Body::Join {
+            selection,
+            rooms: rooms.clone(),
+        });
         Ok(())
     }
 
@@ -267,12 +302,15 @@ impl Broadcast {
         &self,
         rooms: impl IntoIterator<Item = R>,
     ) -> Result<(), EmitError> {
-        let selected = self.select()?;
-        for room in rooms {
-            for (socket, _) in &selected {
-                socket.leave(room.as_ref());
-            }
-        }
+        let rooms: Vec<_> = rooms.into_iter().map(|room| room.as_ref().into()).collect();
+        self.namespace.each(|hub| {
+            delivery::leave(hub, &self.selection, &rooms);
+            Ok(())
+        })?;
+        self.tell_others(|selection| Body::Leave {
+            selection,
+            rooms: rooms.clone(),
+        });
         Ok(())
     }
 
@@ -284,9 +322,11 @@ impl Broadcast {
     /// There is no such namespace.
     #[doc(alias = "disconnectSockets")]
     pub fn disconnect_sockets(&self, close: bool) -> Result<(), EmitError> {
-        for (socket, _) in self.select()? {
-            socket.disconnect(close);
-        }
+        self.namespace.each(|hub| {
+            delivery::disconnect(hub, &self.selection, close);
+            Ok(())
+        })?;
+        self.tell_others(|selection| Body::Disconnect { selection, close });
         Ok(())
     }
 
@@ -295,64 +335,120 @@ impl Broadcast {
     ///
     /// # Errors
     ///
-    /// There is no such namespace.
+    /// There is no such namespace; or other servers have not answered in time, and then the error has
+    /// the sockets of the others.
     ///
     /// # Examples
     ///
     /// ```
-    /// use ferriwire::{EmitError, NamespaceHandle};
+    /// use ferriwire::{FetchError, NamespaceHandle};
     ///
-    /// async fn names(chat: &NamespaceHandle) -> Result<Vec<String>, EmitError> {
+    /// async fn names(chat: &NamespaceHandle) -> Result<Vec<String>, FetchError> {
     ///     let sockets = chat.to("lobby").fetch_sockets().await?;
     ///     Ok(sockets.iter().filter_map(|socket| socket.data().ok()).collect())
     /// }
     /// ```
     #[doc(alias = "fetchSockets")]
     #[doc(alias = "allSockets")]
-    #[expect(
-        clippy::unused_async,
-        reason = "other nodes of a cluster have to be asked"
-    )]
-    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, EmitError> {
-        let selected = self.select()?.into_iter();
-        let sockets = selected.map(|(socket, data)| RemoteSocket {
-            id: socket.id().clone(),
-            rooms: socket.rooms(),
-            data: socket
-                .hub()
-                .hooks()
-                .map_or(Value::Null, |hooks| hooks.public(&data)),
-            address: Self::new(self.namespace.clone(), self.timeout).to(socket.id()),
-        });
-        Ok(sockets.collect())
-    }
-
-    fn select(&self) -> Result<Vec<(Arc<Membership>, Data)>, EmitError> {
-        let mut selected = Vec::new();
-        self.namespace.each(|hub| {
-            selected.extend(hub.select(&self.to, &self.except));
+    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, FetchError> {
+        let mut sockets = Vec::new();
+        let found = self.namespace.each(|hub| {
+            let seen = delivery::fetch(hub, &self.selection).into_iter();
+            let here = |seen| self.found(&Addressed::Hub(Arc::clone(hub)), seen, true);
+            sockets.extend(seen.map(here));
             Ok(())
-        })?;
-        Ok(selected)
+        });
+        if let Err(EmitError::NoSuchNamespace(name)) = found {
+            return Err(FetchError::NoSuchNamespace(name));
+        }
+        let Some((node, names)) = self.others() else {
+            return Ok(sockets);
+        };
+        // All are asked before the first one is waited for.
+        let ask = |name: Arc<str>| {
+            let gathering = node.gather(self.timeout.unwrap_or(TIMEOUT));
+            let body = Body::Fetch {
+                selection: self.selection.clone(),
+                request: gathering.id().clone(),
+            };
+            node.send(None, &name, body);
+            (name, gathering)
+        };
+        let asked: Vec<_> = names.into_iter().map(ask).collect();
+        let mut missing = Vec::new();
+        for (name, gathering) in asked {
+            let there = match &self.namespace {
+                Addressed::Children(children) => children.named(&name),
+                Addressed::Hub(_) | Addressed::Named(..) => Some(self.namespace.clone()),
+            };
+            let read = |reply| {
+                if let (Reply::Sockets(seen), Some(there)) = (reply, &there) {
+                    sockets.extend(seen.into_iter().map(|seen| self.found(there, seen, false)));
+                }
+            };
+            missing.extend(gathering.all(read).await);
+        }
+        missing.sort();
+        missing.dedup();
+        if missing.is_empty() {
+            Ok(sockets)
+        } else {
+            Err(FetchError::Incomplete { sockets, missing })
+        }
     }
 
-    /// Writes the modifiers into the message.
-    fn modify(&self, hub: &Hub, message: Encoded) -> Encoded {
-        let key = self.latest.as_deref().map(|key| hub.conflation_key(key));
-        message
-            .with_compress(self.compress)
-            .with_overflow(self.overflow)
-            .with_conflation_key(key)
+    fn found(&self, namespace: &Addressed, seen: Seen, local: bool) -> RemoteSocket {
+        let mut address = Self::new(namespace.clone(), self.ack_timeout).to(&seen.id);
+        address.local = local;
+        RemoteSocket {
+            id: seen.id,
+            rooms: seen.rooms,
+            data: seen.data,
+            address,
+        }
     }
+
+    /// The other servers, if they are meant.
+    fn others(&self) -> Option<(Arc<Node>, Vec<Arc<str>>)> {
+        if self.local {
+            return None;
+        }
+        self.namespace.others()
+    }
+
+    fn tell_others(&self, body: impl Fn(Selection) -> Body) {
+        if let Some((node, names)) = self.others() {
+            for name in names {
+                node.send(None, &name, body(self.selection.clone()));
+            }
+        }
+    }
+
+    fn body(&self, event: &str, args: Args, question: Option<Question>) -> Body {
+        Body::Broadcast {
+            selection: self.selection.clone(),
+            flags: self.flags.clone(),
+            event: event.into(),
+            args,
+            question,
+        }
+    }
+}
+
+/// What other servers are sent of a payload. There may be no namespace here whose codec refuses it.
+fn args_of<P: Serialize>(event: &str, payload: &P) -> Result<Args, EmitError> {
+    if is_reserved(event) {
+        return Err(EmitError::Reserved(event.to_owned()));
+    }
+    Ok(to_args(payload)?)
 }
 
 impl fmt::Debug for Broadcast {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Broadcast")
-            .field("to", &self.to)
-            .field("except", &self.except)
-            .field("volatile", &self.volatile)
+            .field("selection", &self.selection)
+            .field("flags", &self.flags)
             .finish_non_exhaustive()
     }
 }

@@ -11,14 +11,18 @@ use tokio::net::ToSocketAddrs;
 
 use super::broadcast::Addressed;
 use super::connection::Connection;
+use super::desk::Arrivals;
 use super::handle::NamespaceHandle;
 use super::namespace::Namespace;
 use super::namespaces::Namespaces;
 use super::recovery;
 use super::termination::Termination;
+use crate::cluster::node::Node;
+use crate::cluster::{Backend, task};
 use crate::config::{Config, Recovery};
 use crate::engine::core::{Application, Core};
 use crate::engine::listen::{Listener, Listening};
+use crate::engine::running::BoxFuture;
 use crate::engine::shard::Sweeper;
 use crate::engine::task::SessionHandler;
 use crate::engine::{Layer, Service, Session, Stats, shard_count};
@@ -45,6 +49,7 @@ pub struct Server {
     shards: usize,
     /// The first mistake in the declarations, reported when the server starts.
     mistake: Option<Error>,
+    backend: Option<Arc<dyn Backend>>,
 }
 
 impl Server {
@@ -57,6 +62,7 @@ impl Server {
             namespaces: Arc::new(Namespaces::new(shards)),
             shards,
             mistake: None,
+            backend: None,
         }
     }
 
@@ -64,6 +70,17 @@ impl Server {
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Makes this server one of several: broadcasts and questions reach the clients of all of them,
+    /// unless they are [`local`](super::Broadcast::local). It joins when it starts (a
+    /// [service](Self::into_service) outside of a runtime: with its first session) and leaves when it is
+    /// shut down.
+    #[must_use]
+    #[doc(alias = "adapter")]
+    pub fn cluster(mut self, backend: impl Backend) -> Self {
+        self.backend = Some(Arc::new(backend));
         self
     }
 
@@ -250,6 +267,11 @@ impl Server {
             return Err(mistake);
         }
         self.namespaces.set_codec(&self.config.codec);
+        let node = self.backend.map(Node::new).transpose();
+        let node = node.map_err(std::io::Error::from)?.map(Arc::new);
+        if let Some(node) = &node {
+            self.namespaces.set_cluster(node);
+        }
         if let Some(recovery) = self.config.recovery {
             if !self.config.codec.has_offsets() {
                 return Err(Error::RecoveryWithCustomCodec);
@@ -258,8 +280,12 @@ impl Server {
         }
         let application = SocketIo {
             namespaces: self.namespaces,
+            node,
             recovery: self.config.recovery,
         };
+        if tokio::runtime::Handle::try_current().is_ok() {
+            application.join_cluster();
+        }
         Core::new(self.config, Box::new(application), self.shards)
     }
 }
@@ -284,10 +310,33 @@ impl fmt::Debug for Server {
 struct SocketIo {
     namespaces: Arc<Namespaces>,
     recovery: Option<Recovery>,
+    /// This server among others.
+    node: Option<Arc<Node>>,
+}
+
+impl SocketIo {
+    /// Starts the cluster task, once, within a runtime.
+    fn join_cluster(&self) {
+        if let Some(node) = &self.node {
+            node.start(|| {
+                let arrivals = Arrivals::new(Arc::clone(node), &self.namespaces);
+                tokio::spawn(task::run(Arc::clone(node), arrivals));
+            });
+        }
+    }
+}
+
+impl Drop for SocketIo {
+    fn drop(&mut self) {
+        if let Some(node) = &self.node {
+            node.stop();
+        }
+    }
 }
 
 impl Application for SocketIo {
     fn open(&self, session: &Session, config: &Arc<Config>) -> Box<dyn SessionHandler> {
+        self.join_cluster();
         let now = tokio::time::Instant::now().into_std();
         let (config, namespaces) = (Arc::clone(config), Arc::clone(&self.namespaces));
         Box::new(Connection::new(session.clone(), config, namespaces, now))
@@ -304,6 +353,17 @@ impl Application for SocketIo {
     fn count_into(&self, stats: &mut Stats) {
         self.namespaces.counters().count_into(stats);
         stats.recovery_bytes = self.namespaces.recovery_bytes();
+        stats.lost_messages = self.node.as_ref().map_or(0, |node| node.lost());
+    }
+
+    fn close(&self) -> BoxFuture<()> {
+        let node = self.node.clone();
+        Box::pin(async move {
+            if let Some(node) = node {
+                node.stop();
+                node.ended().await;
+            }
+        })
     }
 }
 

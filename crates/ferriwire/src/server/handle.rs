@@ -2,14 +2,20 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
+use ferriwire_proto::codec::to_args;
 use serde::Serialize;
 
 use super::broadcast::{Addressed, Broadcast, Target};
+use super::namespace::server_events::is_reserved_between_servers;
 use super::remote::RemoteSocket;
+use super::server_answers::ServerAnswers;
 use super::socket::Socket;
-use crate::error::EmitError;
+use crate::cluster::node::Node;
+use crate::cluster::{Body, RequestId, TIMEOUT};
+use crate::error::{EmitError, FetchError};
 use crate::event::Accepts;
 
 /// A namespace as seen from outside its handlers: cheap to clone, usable from any task.
@@ -152,10 +158,101 @@ impl<D> NamespaceHandle<D> {
     ///
     /// # Errors
     ///
-    /// There is no such namespace.
+    /// As there.
     #[doc(alias = "fetchSockets")]
-    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, EmitError> {
+    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, FetchError> {
         self.all().fetch_sockets().await
+    }
+
+    /// Sends an event to all other servers of the cluster, not to clients and not to this server: their
+    /// [`on_server_event`](super::Namespace::on_server_event) listeners of this namespace get it.
+    ///
+    /// # Errors
+    ///
+    /// The name is reserved (`connect`, `connection`, `new_namespace`); the payload cannot be written;
+    /// there is no such namespace.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{EmitError, Event, NamespaceHandle};
+    ///
+    /// const LOAD: Event<(), u64> = Event::new("load");
+    ///
+    /// async fn total(chat: &NamespaceHandle) -> Result<u64, EmitError> {
+    ///     chat.server_side_emit("counting", ())?;
+    ///     let loads = chat.server_side_emit_with_ack(LOAD, ())?.await;
+    ///     Ok(loads.values.iter().sum())
+    /// }
+    /// ```
+    #[doc(alias = "serverSideEmit")]
+    pub fn server_side_emit<E, P>(&self, event: E, payload: P) -> Result<(), EmitError>
+    where
+        E: Accepts<P>,
+        P: Serialize,
+    {
+        self.tell_servers(event.name(), &payload, |_| None)
+    }
+
+    /// The same, and returns one answer of each other server: await it. Without other servers it is
+    /// complete at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`server_side_emit`](Self::server_side_emit).
+    #[doc(alias = "serverSideEmitWithAck")]
+    pub fn server_side_emit_with_ack<E, P>(
+        &self,
+        event: E,
+        payload: P,
+    ) -> Result<ServerAnswers<E::Answer>, EmitError>
+    where
+        E: Accepts<P>,
+        P: Serialize,
+    {
+        let mut asked = Vec::new();
+        self.tell_servers(event.name(), &payload, |node| {
+            let gathering = node.gather(TIMEOUT);
+            let request = gathering.id().clone();
+            asked.push(gathering);
+            Some(request)
+        })?;
+        Ok(ServerAnswers::new(asked))
+    }
+
+    fn tell_servers<P: Serialize>(
+        &self,
+        event: &str,
+        payload: &P,
+        mut ask: impl FnMut(&Arc<Node>) -> Option<RequestId>,
+    ) -> Result<(), EmitError> {
+        if is_reserved_between_servers(event) {
+            return Err(EmitError::Reserved(event.to_owned()));
+        }
+        let args = to_args(payload)?;
+        self.namespace.each(|_| Ok(()))?;
+        let Some((node, names)) = self.namespace.others() else {
+            return Ok(());
+        };
+        for name in names {
+            let body = Body::ServerEvent {
+                event: event.into(),
+                args: args.clone(),
+                request: ask(&node),
+            };
+            node.send(None, &name, body);
+        }
+        Ok(())
+    }
+
+    /// How many servers there are in the cluster, this one included; 1 without a cluster. A server
+    /// that has not joined yet waits for that, for 5 s at most.
+    #[doc(alias = "serverCount")]
+    pub async fn server_count(&self) -> usize {
+        match self.namespace.others() {
+            Some((node, _)) => node.count().await,
+            None => 1,
+        }
     }
 
     /// How many sockets are in the namespace on this node; none if there is no such namespace.

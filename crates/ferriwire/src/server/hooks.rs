@@ -6,6 +6,7 @@ use ferriwire_proto::value::{Args, Value};
 
 use super::hub::Data;
 use super::membership::Membership;
+use super::namespace::ServerListener;
 use super::room_events::RoomEvent;
 
 /// The part of a declaration that a hub asks.
@@ -24,4 +25,7 @@ pub(crate) trait Hooks: Send + Sync {
 
     /// Shows it an event that is sent to a socket.
     fn show_outgoing(&self, socket: &Arc<Membership>, data: &Data, name: &str, args: &Args);
+
+    /// The listeners of an event of other servers, in their order; `None` when there are none.
+    fn server_event(&self, name: &str) -> Option<&[ServerListener]>;
 }

@@ -22,6 +22,7 @@ use super::recovery::Recovery;
 use super::room_events::Census;
 use super::rooms::{Rooms, Target};
 use super::seat::Child;
+use crate::cluster::node::Node;
 use crate::config::Limits;
 use crate::engine::Session;
 use crate::engine::outbox::Push;
@@ -34,6 +35,8 @@ pub(crate) struct Hub {
     codec: OnceLock<Codec>,
     /// For clients that come back, if the server is configured so.
     recovery: OnceLock<Box<Recovery>>,
+    /// The other servers, if there can be any. Set together with the codec.
+    cluster: OnceLock<Arc<Node>>,
     shards: Box<[Mutex<Rooms<Member>>]>,
     next_ack: AtomicU64,
     /// Not owned: a program may keep handles in what its handlers own.
@@ -86,6 +89,7 @@ impl Hub {
             name: name.into(),
             codec: OnceLock::new(),
             recovery: OnceLock::new(),
+            cluster: OnceLock::new(),
             shards: (0..shards.max(1))
                 .map(|_| Mutex::new(Rooms::new()))
                 .collect(),
@@ -115,6 +119,14 @@ impl Hub {
 
     pub(crate) fn recovery(&self) -> Option<&Recovery> {
         self.recovery.get().map(|recovery| &**recovery)
+    }
+
+    pub(crate) fn set_cluster(&self, node: &Arc<Node>) {
+        let _ = self.cluster.set(Arc::clone(node));
+    }
+
+    pub(crate) fn cluster(&self) -> Option<&Arc<Node>> {
+        self.cluster.get()
     }
 
     fn codec(&self) -> &Codec {

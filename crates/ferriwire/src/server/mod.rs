@@ -11,11 +11,14 @@
 //! | `hub`, `rooms`, `room_events`, `hooks` | who is in which room; broadcasts; what the namespace declared for them |
 //! | `broadcast`, `handle`, `answers`, `remote` | addressing, from inside and from anywhere |
 //! | `recovery` | clients whose connection was cut come back without a loss |
+//! | `delivery`, `desk`, `server_answers` | what an operation does here; what other servers ask for, and what they answer |
 
 mod answers;
 mod broadcast;
 mod builder;
 mod connection;
+mod delivery;
+mod desk;
 mod dynamic;
 mod handle;
 mod handler;
@@ -34,6 +37,7 @@ mod remote;
 mod room_events;
 mod rooms;
 mod seat;
+mod server_answers;
 mod socket;
 mod sockets;
 mod termination;
@@ -50,4 +54,5 @@ pub use reason::DisconnectReason;
 pub use recovery::Gap;
 pub use remote::RemoteSocket;
 pub use room_events::{RoomChange, RoomEvent};
+pub use server_answers::{MissingServer, ServerAnswers, ServerResponses};
 pub use socket::{Modified, Socket};

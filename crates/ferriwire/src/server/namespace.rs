@@ -1,5 +1,6 @@
 //! Declaring a namespace: who may join, and what happens to its events.
 
+pub(crate) mod server_events;
 mod watching;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use ferriwire_proto::value::{Args, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::server_events::ServerListener;
 use self::watching::Watching;
 use super::handler::{self, Ack, AnyHandler, EventHandler};
 use super::hooks::Hooks;
@@ -95,6 +97,7 @@ pub(crate) struct Declaration<D> {
     authorize: Authorize<D>,
     middleware: Vec<Middleware<D>>,
     events: HashMap<&'static str, Vec<EventHandler<D>>>,
+    server_events: HashMap<&'static str, Vec<ServerListener>>,
     any: Vec<AnyHandler<D>>,
     connect: Option<ConnectHook<D>>,
     disconnecting: Option<DisconnectHook<D>>,
@@ -112,6 +115,7 @@ impl<D> Declaration<D> {
             authorize,
             middleware: Vec::new(),
             events: HashMap::new(),
+            server_events: HashMap::new(),
             any: Vec::new(),
             connect: None,
             disconnecting: None,

@@ -17,6 +17,7 @@ use super::names::{Names, Params, Rule};
 use super::namespace::Serving;
 use super::recovery::{self, Recovery};
 use super::seat::{Child, Parent, Seat};
+use crate::cluster::node::Node;
 use crate::config::{Config, Recovery as Settings};
 use crate::engine::Stats;
 use crate::engine::running::panic_message;
@@ -32,6 +33,8 @@ pub(crate) struct Namespaces {
     codec: OnceLock<Codec>,
     /// For clients that may come back: known when the server starts.
     recovery: OnceLock<recovery::Shared>,
+    /// The other servers, if the program named a backend: known when the server starts.
+    cluster: OnceLock<Arc<Node>>,
     by_name: RwLock<ByName>,
     /// The dynamic ones, in the order in which they are tried.
     parents: RwLock<Vec<Arc<Parent>>>,
@@ -79,6 +82,7 @@ impl Namespaces {
             shards,
             codec: OnceLock::new(),
             recovery: OnceLock::new(),
+            cluster: OnceLock::new(),
             by_name: RwLock::default(),
             parents: RwLock::default(),
             making: Mutex::new(()),
@@ -131,6 +135,18 @@ impl Namespaces {
         recoveries.flatten().map(Recovery::bytes).sum()
     }
 
+    /// Tells all namespaces where other servers are.
+    pub(crate) fn set_cluster(&self, node: &Arc<Node>) {
+        let _ = self.cluster.set(Arc::clone(node));
+        for entry in self.by_name.read().entries.values() {
+            entry.hub.set_cluster(node);
+        }
+    }
+
+    pub(crate) fn cluster(&self) -> Option<&Arc<Node>> {
+        self.cluster.get()
+    }
+
     /// Adds a namespace, static or dynamic.
     pub(crate) fn add(
         self: &Arc<Self>,
@@ -175,6 +191,9 @@ impl Namespaces {
         }
         if let Some(recovery) = self.recovery.get().and_then(recovery::Shared::recovery) {
             hub.set_recovery(recovery);
+        }
+        if let Some(node) = self.cluster.get() {
+            hub.set_cluster(node);
         }
         hub
     }

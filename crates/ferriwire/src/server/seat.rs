@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::RwLock;
 
+use super::broadcast::Addressed;
 use super::hub::Hub;
 use super::names::Params;
 use super::namespace::Serving;
@@ -35,6 +36,11 @@ impl Children {
 
     pub(super) fn remove(&self, name: &str) {
         self.0.write().remove(name);
+    }
+
+    /// The one of that name, if it is still there.
+    pub(crate) fn named(&self, name: &str) -> Option<Addressed> {
+        self.0.read().get(name).cloned().map(Addressed::Hub)
     }
 
     /// Those that there are now.

@@ -45,7 +45,7 @@ async fn every_receiver_answers_once_under_one_number() {
     let answers = within("all answers", answers.all()).await;
     let mut sockets: Vec<_> = answers
         .iter()
-        .map(|answer| answer.socket.to_string())
+        .map(|answer| answer.socket.as_ref().expect("it is here").to_string())
         .collect();
     let mut expected: Vec<_> = voters.iter().map(|(_, id)| id.clone()).collect();
     sockets.sort();
@@ -65,11 +65,17 @@ async fn answers_come_as_they_arrive_also_those_that_do_not_fit() {
     let mut answers = answers.expect("it exists");
     answer(&mut voters[1].0, "\"perhaps\"").await;
     let first = within("an answer", answers.next()).await.expect("two");
-    assert_eq!(first.socket.as_str(), voters[1].1);
+    assert_eq!(
+        first.socket.as_ref().expect("it is here").as_str(),
+        voters[1].1
+    );
     assert!(matches!(first.result, Err(AckError::Mismatch(_))));
     answer(&mut voters[0].0, "false").await;
     let second = within("an answer", answers.next()).await.expect("two");
-    assert_eq!(second.socket.as_str(), voters[0].1);
+    assert_eq!(
+        second.socket.as_ref().expect("it is here").as_str(),
+        voters[0].1
+    );
     assert!(matches!(second.result, Ok(false)));
     assert!(within("the end", answers.next()).await.is_none());
     assert!(within("the end", answers.next()).await.is_none());
@@ -85,7 +91,10 @@ async fn who_does_not_answer_in_time_is_told_behind_those_who_did() {
     let id = answer(&mut voters[1].0, "true").await;
     let answers = within("all answers", answers.all()).await;
     assert_eq!(answers.len(), 3);
-    assert_eq!(answers[0].socket.as_str(), voters[1].1);
+    assert_eq!(
+        answers[0].socket.as_ref().expect("it is here").as_str(),
+        voters[1].1
+    );
     assert!(matches!(answers[0].result, Ok(true)));
     for late in &answers[1..] {
         assert!(matches!(late.result, Err(AckError::Timeout(waited)) if waited == timeout));
@@ -152,7 +161,10 @@ async fn only_who_was_asked_answers_and_only_once() {
         assert_eq!(server.stats().unexpected_acks, expected);
     }
     let answer = within("an answer", answers.next()).await.expect("one");
-    assert_eq!(answer.socket.as_str(), voters[0].1);
+    assert_eq!(
+        answer.socket.as_ref().expect("it is here").as_str(),
+        voters[0].1
+    );
     assert!(within("the end", answers.next()).await.is_none());
 }
 
@@ -181,7 +193,8 @@ async fn collected_answers_are_apart_from_who_is_missing_and_why() {
     assert!(!responses.is_complete());
     let why = |id: &str| {
         let mut missing = responses.missing.iter();
-        let missing = missing.find(|missing| missing.socket.as_str() == id);
+        let missing =
+            missing.find(|missing| missing.socket.as_ref().expect("it is here").as_str() == id);
         &missing.expect("it is missing").error
     };
     assert_eq!(responses.missing.len(), 3);
@@ -209,7 +222,14 @@ async fn a_socket_owes_so_many_answers_to_broadcasts_and_no_more() {
     let ask = || handle.all().emit_with_ack(VOTE, "tea?").expect("it exists");
     let (first, second) = (ask(), ask());
     let beyond = within("an answer", ask().collect()).await;
-    assert_eq!(beyond.missing[0].socket.as_str(), id);
+    assert_eq!(
+        beyond.missing[0]
+            .socket
+            .as_ref()
+            .expect("it is here")
+            .as_str(),
+        id
+    );
     assert!(matches!(
         beyond.missing[0].error,
         AckError::TooManyPending(2)

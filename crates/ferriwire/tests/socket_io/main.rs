@@ -12,6 +12,7 @@ mod asking;
 mod auth;
 mod backpressure;
 mod client;
+mod cluster;
 mod codecs;
 mod custom_codec;
 mod deflate;

@@ -8,7 +8,7 @@ use ferriwire_proto::codec::{EncodeError, to_value};
 use ferriwire_proto::value::{Args, Value};
 use serde::Serialize;
 
-use super::{Declaration, Declared, Namespace};
+use super::{Declaration, Declared, Namespace, ServerListener};
 use crate::engine::running::BoxFuture;
 use crate::event::HandlerError;
 use crate::server::handler;
@@ -236,5 +236,9 @@ impl<D: Send + Sync + 'static> Hooks for Declaration<D> {
         for listener in &self.watching.outgoing {
             listener(&socket, name, args);
         }
+    }
+
+    fn server_event(&self, name: &str) -> Option<&[ServerListener]> {
+        self.server_events.get(name).map(Vec::as_slice)
     }
 }
