@@ -72,7 +72,7 @@ pub use socket_id::{InvalidSocketId, SocketId};
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
-/// So does the one of the page on mounting.
+/// So do those of the page on mounting.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/mounting.md")]
 struct Mounting;

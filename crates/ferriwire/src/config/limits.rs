@@ -1,5 +1,7 @@
 //! How much a client may send, hold and owe, and how long it may take.
 
+mod javascript;
+
 use std::time::Duration;
 
 use ferriwire_proto::admission;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, map_request};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use ferriwire::engine::{CloseReason, Message, Service};
-use ferriwire::{ConnectError, Handshake, Namespace};
+use ferriwire::engine::{CloseReason, Message, PeerAddress, Secure, Service};
+use ferriwire::{ConnectError, Handshake, Limits, Namespace};
 use ferriwire_proto::websocket::frame::OpCode;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -117,6 +117,39 @@ async fn as_a_layer_around_an_axum_router() {
         http.get("/engine.io/default/").await.text(),
         "somebody else"
     );
+}
+
+/// As docs/mounting.md says it.
+async fn tell_peer(mut request: Request) -> Request {
+    if let Some(&ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
+        request.extensions_mut().insert(PeerAddress(peer));
+        request.extensions_mut().insert(Secure);
+    }
+    request
+}
+
+#[tokio::test]
+async fn a_mounted_server_counts_for_each_address_that_the_host_tells() {
+    for tells in [true, false] {
+        let limits = Limits::new().max_connections_per_address(2);
+        let (server, mut sessions, ..) = echo(config().limits(limits));
+        let mut app = Router::new().layer(server.into_layer().unwrap());
+        if tells {
+            app = app.layer(map_request(tell_peer));
+        }
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        for status in [200, 200, if tells { 429 } else { 200 }] {
+            let response = Http::connect(address).await.get(POLLING).await;
+            assert_eq!(response.status, status, "{tells}");
+        }
+        let session = within("a session", sessions.recv()).await.unwrap();
+        let known = session.request().address().map(|peer| peer.ip());
+        assert_eq!(known, tells.then_some(address.ip()));
+        assert_eq!(session.request().secure(), tells);
+    }
 }
 
 #[tokio::test]
