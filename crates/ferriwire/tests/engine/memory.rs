@@ -34,7 +34,7 @@ impl Machine {
     fn new(limits: Limits) -> Self {
         let used = Arc::new(AtomicUsize::new(0));
         let (server, sessions, _, closed) = echo(measured(config().limits(limits), &used));
-        let service = server.into_service().unwrap();
+        let service = server.into_service().expect("a service");
         Self {
             used,
             endpoint: pipes(service.clone()),
@@ -57,13 +57,15 @@ impl Machine {
     /// A polling client that does not ask for what waits for it.
     async fn slow_poller(&mut self, bytes: usize) -> Session {
         drop(Polling::handshake(&self.endpoint, PATH).await);
-        let session = within("a session", self.sessions.recv()).await.unwrap();
-        session.send("x".repeat(bytes)).unwrap();
+        let session = within("a session", self.sessions.recv()).await;
+        let session = session.expect("the server runs");
+        session.send("x".repeat(bytes)).expect("it is open");
         session
     }
 
     async fn next_closed(&mut self) -> CloseReason {
-        within("a close", self.closed.recv()).await.unwrap()
+        let reason = within("a close", self.closed.recv()).await;
+        reason.expect("the server runs")
     }
 }
 
