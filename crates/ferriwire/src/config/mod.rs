@@ -79,6 +79,7 @@ pub struct Config {
     pub(crate) codec: Codec,
     pub(crate) http2_websocket: bool,
     pub(crate) recovery: Option<Recovery>,
+    pub(crate) metrics: bool,
     /// In development mode, what was said so far.
     pub(crate) hints: Option<Arc<Hints>>,
 }
@@ -110,6 +111,7 @@ impl Default for Config {
             codec: Codec::Json,
             http2_websocket: false,
             recovery: None,
+            metrics: false,
             hints: None,
         }
     }
@@ -347,6 +349,19 @@ impl Config {
     #[must_use]
     pub fn development(mut self, on: bool) -> Self {
         self.hints = on.then(|| Arc::new(Hints::new()));
+        self
+    }
+
+    /// Whether the server's counters are published once a second through the
+    /// [`metrics`](https://docs.rs/metrics) facade, and handlers and heartbeats are timed. Default
+    /// `false`; the reference has nothing like it.
+    ///
+    /// The recorder has to be installed before the server starts. Names and units are in
+    /// `docs/observability.md`; labels never contain what clients say. Cost: two readings of the clock
+    /// per event, and once a second a visit to each session.
+    #[must_use]
+    pub fn metrics(mut self, publish: bool) -> Self {
+        self.metrics = publish;
         self
     }
 

@@ -18,6 +18,7 @@ use super::bundle::Bundle;
 use super::counters::{Counters, Stats};
 use super::drain::Pace;
 use super::gate::{Gate, Pass};
+use super::metrics::{self, Metrics};
 use super::request::Request;
 use super::running::BoxFuture;
 use super::session::{Input, Session};
@@ -91,9 +92,13 @@ impl Core {
         let now = tokio::time::Instant::now().into_std();
         let shortest = config.shortest_interval();
         let counters = Arc::new(Counters::new(now));
+        let metrics = config.metrics.then(|| Arc::new(Metrics::register()));
         let gate = Gate::new(config.limits.admission(shards.max(1)));
         let shards: Vec<_> = (0..shards.max(1))
-            .map(|index| Arc::new(Shard::new(index, shortest, Arc::clone(&counters), now)))
+            .map(|index| {
+                let (counters, metrics) = (Arc::clone(&counters), metrics.clone());
+                Arc::new(Shard::new(index, shortest, counters, metrics, now))
+            })
             .collect();
         Ok(Arc::new(Self {
             config: Arc::new(config),
@@ -138,7 +143,13 @@ impl Core {
     /// What happened so far, here and in what runs on top.
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = self.counters.read();
-        stats.dropped_events = self.shards.iter().map(|shard| shard.dropped()).sum();
+        for shard in &self.shards {
+            stats.dropped_events += shard.dropped();
+            shard.traffic().add_to(&mut stats);
+        }
+        let (waiting, written) = self.sessions.bytes();
+        stats.queue_bytes = waiting;
+        stats.bytes_out = stats.bytes_out.saturating_add(written);
         self.application.count_into(&mut stats);
         stats
     }
@@ -178,6 +189,29 @@ impl Core {
         self.application.open(session, &self.config)
     }
 
+    /// Copies the counters to where monitoring finds them.
+    fn publish(&self) {
+        if let Some(metrics) = self.shards.first().and_then(|shard| shard.metrics()) {
+            metrics.publish(&self.stats());
+        }
+    }
+
+    fn publisher(self: &Arc<Self>) -> Option<Sweeper> {
+        if !self.config.metrics {
+            return None;
+        }
+        let core = Arc::downgrade(self);
+        let publish = move || {
+            if let Some(core) = core.upgrade() {
+                core.publish();
+            }
+        };
+        Some(Sweeper {
+            every: metrics::INTERVAL,
+            sweep: Box::new(publish),
+        })
+    }
+
     /// Opens a session and starts its connection task. On polling the handshake's answer is the
     /// returned payload; on a WebSocket it is queued, to be the first frames. `None` when there is a
     /// session of that id.
@@ -189,13 +223,14 @@ impl Core {
         pass: Pass,
     ) -> Option<Payload> {
         self.shards_started.call_once(|| {
-            let mut sweeper = self.application.sweeper();
+            let sweeper = self.application.sweeper();
+            let mut sweepers: Vec<_> = sweeper.into_iter().chain(self.publisher()).collect();
             let mut watch = Some(watch(
                 Arc::downgrade(self),
                 self.config.limits.memory_bounds(),
             ));
             for shard in &self.shards {
-                let running = Arc::clone(shard).run(sweeper.take());
+                let running = Arc::clone(shard).run(std::mem::take(&mut sweepers));
                 match watch.take() {
                     None => drop(tokio::spawn(running)),
                     Some(watching) => drop(tokio::spawn(async {
@@ -240,7 +275,7 @@ impl Core {
             // The server began to shut down in this instant, and may not have seen this session.
             session.tell(Input::Close(CloseReason::ServerShuttingDown));
         }
-        self.counters.session_opened();
+        self.counters.session_opened(session.transport());
         let now = tokio::time::Instant::now().into_std();
         tokio::spawn(SessionTask::new(
             Arc::clone(self),
@@ -271,6 +306,8 @@ impl Core {
     /// The session is over: requests do not find it any more.
     pub(crate) fn session_closed(&self, session: &Session, reason: CloseReason) {
         self.sessions.remove(session.id());
+        let (_, written) = session.outbox().bytes();
+        self.counters.written_to_ended(written);
         self.counters.session_closed(reason);
     }
 
@@ -347,6 +384,7 @@ fn set_cookie(config: &Config) -> Result<Option<SetCookie>, Error> {
 
 impl Drop for Core {
     fn drop(&mut self) {
+        self.publish();
         for shard in &self.shards {
             shard.stop();
         }

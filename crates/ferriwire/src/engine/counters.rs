@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ferriwire_proto::admission;
-use ferriwire_proto::engine::CloseReason;
 use ferriwire_proto::engine::handshake::Refusal;
+use ferriwire_proto::engine::{CloseReason, Transport};
 
 /// How many reasons for refusals there are: the six codes of the reference.
 const CODES: usize = 6;
@@ -124,6 +124,10 @@ pub(crate) struct Counters {
     ping_timeouts: AtomicU64,
     refusals: [AtomicU64; CODES],
     oversized_bodies: AtomicU64,
+    websockets_opened: AtomicU64,
+    upgrades: AtomicU64,
+    /// What was written to sessions that have ended.
+    written_to_ended: AtomicU64,
 }
 
 /// A reading of a server's counters.
@@ -159,6 +163,27 @@ pub struct Stats {
     pub recovery_bytes: usize,
     /// Messages to or from other servers of the cluster that were lost. Socket.IO only.
     pub lost_messages: u64,
+    /// Of the sessions that were opened, those that began with a WebSocket.
+    pub websockets_opened: u64,
+    /// Sessions that changed from long-polling to a WebSocket.
+    pub upgrades: u64,
+    /// Events that clients sent. Socket.IO only.
+    pub events_in: u64,
+    /// Events that were queued for clients, one for each receiver. Messages of bare sessions are none.
+    pub events_out: u64,
+    /// Bytes that were read: WebSocket frames and bodies of long-polling, without HTTP heads and TLS.
+    pub bytes_in: u64,
+    /// Bytes that were written, in the same sense, before compression.
+    pub bytes_out: u64,
+    /// Bytes that wait for their clients now.
+    pub queue_bytes: u64,
+    /// Volatile messages that were dropped because something waited already.
+    pub dropped_volatile: u64,
+    /// Namespaces that were asked for and are not served. Socket.IO only.
+    pub unknown_namespaces: u64,
+    /// Clients that `auth`, or middleware in front of joining, refused or did not decide on in time.
+    /// Socket.IO only.
+    pub refused_by_auth: u64,
 }
 
 impl Stats {
@@ -193,6 +218,9 @@ impl Counters {
             ping_timeouts: AtomicU64::default(),
             refusals: Default::default(),
             oversized_bodies: AtomicU64::default(),
+            websockets_opened: AtomicU64::default(),
+            upgrades: AtomicU64::default(),
+            written_to_ended: AtomicU64::default(),
         }
     }
 
@@ -213,8 +241,25 @@ impl Counters {
         is_due && warned.compare_exchange(last, now, order, order).is_ok()
     }
 
-    pub(crate) fn session_opened(&self) {
+    pub(crate) fn session_opened(&self, transport: Transport) {
         add(&self.sessions_opened);
+        if transport == Transport::WebSocket {
+            add(&self.websockets_opened);
+        }
+    }
+
+    pub(crate) fn upgraded(&self) {
+        add(&self.upgrades);
+    }
+
+    pub(crate) fn written_to_ended(&self, bytes: u64) {
+        self.written_to_ended.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Microseconds since the start, which overflow after an hour: for short differences.
+    pub(crate) fn micros(&self, now: Instant) -> u32 {
+        let micros = now.saturating_duration_since(self.started).as_micros();
+        (micros & u128::from(u32::MAX)) as u32
     }
 
     pub(crate) fn session_closed(&self, reason: CloseReason) {
@@ -251,6 +296,10 @@ impl Counters {
             unfit_payloads: 0,
             recovery_bytes: 0,
             lost_messages: 0,
+            websockets_opened: get(&self.websockets_opened),
+            upgrades: get(&self.upgrades),
+            bytes_out: get(&self.written_to_ended),
+            ..Stats::default()
         }
     }
 }

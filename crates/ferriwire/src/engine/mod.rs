@@ -27,6 +27,7 @@ pub(crate) mod gate;
 pub(crate) mod http;
 pub(crate) mod listen;
 pub(crate) mod machine;
+mod metrics;
 pub(crate) mod running;
 pub(crate) mod service;
 pub(crate) mod session;

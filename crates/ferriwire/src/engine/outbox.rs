@@ -426,6 +426,8 @@ impl Outbox {
             };
             let Some(waiter) = slot.take() else { return };
             let batch = with_packets.then(|| state.queue.take(PAYLOAD));
+            let taken = batch.as_ref().map_or(0, Batch::bytes);
+            state.count_written(taken);
             (waiter, batch, state.queue.dialect(), state.waiters.take())
         };
         drop(waiters);
@@ -490,14 +492,15 @@ impl Outbox {
         Some(batch)
     }
 
-    /// Gives back what was not written of a batch.
-    pub(crate) fn finish_batch(&self, batch: Batch) {
+    /// Gives back what was not written of a batch, of which `written` bytes were.
+    pub(crate) fn finish_batch(&self, batch: Batch, written: usize) {
         let _waiters;
         let mut state = self.state.lock();
         _waiters = state.waiters.take();
         state.writing = false;
         state.blocked = false;
         state.in_hand = 0;
+        state.count_written(written);
         if state.phase != Phase::Closed {
             state.queue.restore(batch);
         }
@@ -580,6 +583,12 @@ impl Outbox {
         bytes
     }
 
+    /// How many bytes wait, and how many were written, ever.
+    pub(crate) fn bytes(&self) -> (usize, u64) {
+        let state = self.state.lock();
+        (state.queue.bytes(), state.written)
+    }
+
     pub(crate) fn max_buffered(&self) -> usize {
         self.max_buffered
     }
@@ -639,7 +648,9 @@ impl State {
             self.close_pending = false;
             Some((waiter, Answer::Close(self.queue.dialect())))
         } else {
-            Some((waiter, Answer::Packets(self.queue.take(PAYLOAD))))
+            let batch = self.queue.take(PAYLOAD);
+            self.count_written(batch.bytes());
+            Some((waiter, Answer::Packets(batch)))
         }
     }
 

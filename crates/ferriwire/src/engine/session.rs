@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use ferriwire_proto::encoded::Encoded;
+use ferriwire_proto::encoded::{Encoded, Kind};
 use ferriwire_proto::engine::queue::{Control, Overflow};
 use ferriwire_proto::engine::{CloseReason, Dialect, SessionId, Transport};
 use futures_util::task::AtomicWaker;
@@ -227,6 +227,15 @@ impl Session {
             return Push::Dropped;
         }
         let push = self.shared.outbox.push(message, volatile);
+        match push {
+            Push::Dropped => self.shared.shard.traffic().volatile_dropped(),
+            Push::Disconnected | Push::Overflow => {}
+            Push::Queued | Push::NeedsFlush | Push::NeedsFlushNow => {
+                if message.kind() == Kind::Event {
+                    self.shared.shard.traffic().event_out();
+                }
+            }
+        }
         if push == Push::Dropped {
             tracing::trace!(session = ?self.id(), "volatile event dropped: something waits already");
         }

@@ -56,6 +56,19 @@ impl Sessions {
         shards.map(|shard| shard.lock().values().cloned().collect())
     }
 
+    /// How many bytes wait for all of them, and how many were written to them. Visits each one.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        let mut sum = (0_u64, 0_u64);
+        for shard in &self.shards {
+            for session in shard.lock().values() {
+                let (waiting, written) = session.outbox().bytes();
+                sum.0 = sum.0.saturating_add(waiting as u64);
+                sum.1 = sum.1.saturating_add(written);
+            }
+        }
+        sum
+    }
+
     fn shard(&self, id: &SessionId) -> &Mutex<HashMap<SessionId, Session>> {
         let hash = self.hasher.hash_one(id);
         // The remainder is below the number of shards.

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::counters::Counters;
+use super::counters::{Counters, Stats};
+use super::metrics::Metrics;
 use super::session::{Session, Shared};
 
 /// After this many writes the shard task lets others run.
@@ -30,6 +31,44 @@ pub(crate) struct Shard {
     dropped: AtomicU64,
     /// Memory is short: volatile messages are dropped.
     stops_volatile: AtomicBool,
+    traffic: Traffic,
+    /// When the program wants them.
+    metrics: Option<Arc<Metrics>>,
+}
+
+/// What went through the sessions of a shard, on a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Traffic {
+    events_in: AtomicU64,
+    events_out: AtomicU64,
+    bytes_in: AtomicU64,
+    dropped_volatile: AtomicU64,
+}
+
+impl Traffic {
+    pub(crate) fn event_in(&self) {
+        self.events_in.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn event_out(&self) {
+        self.events_out.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn bytes_in(&self, bytes: usize) {
+        self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn volatile_dropped(&self) {
+        self.dropped_volatile.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_to(&self, stats: &mut Stats) {
+        stats.events_in += self.events_in.load(Ordering::Relaxed);
+        stats.events_out += self.events_out.load(Ordering::Relaxed);
+        stats.bytes_in += self.bytes_in.load(Ordering::Relaxed);
+        stats.dropped_volatile += self.dropped_volatile.load(Ordering::Relaxed);
+    }
 }
 
 impl Shard {
@@ -38,6 +77,7 @@ impl Shard {
         index: usize,
         shortest: Duration,
         counters: Arc<Counters>,
+        metrics: Option<Arc<Metrics>>,
         now: Instant,
     ) -> Self {
         let tick = (shortest / 200).clamp(Duration::from_millis(1), COARSE);
@@ -50,11 +90,21 @@ impl Shard {
             counters,
             dropped: AtomicU64::new(0),
             stops_volatile: AtomicBool::new(false),
+            traffic: Traffic::default(),
+            metrics,
         }
     }
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    pub(crate) fn metrics(&self) -> Option<&Metrics> {
+        self.metrics.as_deref()
     }
 
     pub(crate) fn index(&self) -> usize {
@@ -107,12 +157,12 @@ impl Shard {
     }
 
     /// The shard task: flushes, wakes and sweeps until the server is gone.
-    pub(crate) async fn run(self: Arc<Self>, sweeper: Option<Sweeper>) {
-        let mut sweeps = sweeper.map(Sweeps::new);
+    pub(crate) async fn run(self: Arc<Self>, sweepers: Vec<Sweeper>) {
+        let mut sweeps: Vec<_> = sweepers.into_iter().map(Sweeps::new).collect();
         while !self.stopped.load(Ordering::Acquire) {
             self.flush_dirty().await;
             let changed = self.changed.notified();
-            let next_sweep = sweeps.as_mut().and_then(Sweeps::sweep_if_due);
+            let next_sweep = sweeps.iter_mut().filter_map(Sweeps::sweep_if_due).min();
             let deadlines = [self.wake_due(), next_sweep];
             match deadlines.into_iter().flatten().min() {
                 Some(deadline) => {

@@ -93,6 +93,8 @@ pub(crate) struct SessionTask {
     /// The WebSocket has ended or failed, or its peer does not read: no farewell would arrive.
     wire_lost: bool,
     closed: bool,
+    /// When a ping was sent that is not answered, in microseconds; zero otherwise.
+    pinged: u32,
 }
 
 /// Where packets come from.
@@ -160,6 +162,7 @@ impl SessionTask {
             farewell: None,
             wire_lost: false,
             closed: false,
+            pinged: 0,
         }
     }
 
@@ -321,6 +324,7 @@ impl SessionTask {
     }
 
     fn handle_body(&mut self, body: &Bytes, binary: bool, now: Instant, cx: &mut Context<'_>) {
+        self.session.shard().traffic().bytes_in(body.len());
         let limit = self.core.config().limits.max_packets_per_payload;
         if binary {
             return self.handle_payload(revision3::Payload::of_binary(body, limit), now, cx);
@@ -352,7 +356,20 @@ impl SessionTask {
         }
     }
 
+    /// How long the client took to answer the ping.
+    fn note_pong(&mut self, now: Instant) {
+        let sent = std::mem::take(&mut self.pinged);
+        if let Some(metrics) = self.session.shard().metrics().filter(|_| sent != 0) {
+            let micros = self.core.counters().micros(now).wrapping_sub(sent);
+            let took = Duration::from_micros(micros.into());
+            metrics.round_trip.record(took);
+        }
+    }
+
     fn handle_packet(&mut self, packet: Packet<'_>, now: Instant, cx: &mut Context<'_>) {
+        if matches!(packet, Packet::Pong(_)) {
+            self.note_pong(now);
+        }
         match self.machine.handle_packet(packet, now) {
             Some(Incoming::Message(message)) => self.handler.handle_message(message, now, cx),
             Some(Incoming::Ping("")) => self.session.push_control(Control::Pong),
@@ -388,7 +405,12 @@ impl SessionTask {
         loop {
             match self.machine.poll_output() {
                 Output::Timeout(deadline) => return deadline,
-                Output::SendPing => self.session.push_control(Control::Ping),
+                Output::SendPing => {
+                    if self.session.shard().metrics().is_some() {
+                        self.pinged = self.core.counters().micros(now).max(1);
+                    }
+                    self.session.push_control(Control::Ping);
+                }
                 Output::AnswerProbe => {
                     if let Some(Candidate::WebSocket(io)) = &mut self.candidate {
                         let answer = Encoded::engine_packet("3probe");
@@ -424,6 +446,7 @@ impl SessionTask {
         match self.candidate.take() {
             Some(Candidate::WebSocket(io)) => {
                 self.session.set_upgraded();
+                self.core.counters().upgraded();
                 self.session.outbox().hold();
                 let dialect = self.candidate_dialect;
                 self.session.outbox().set_dialect(dialect);

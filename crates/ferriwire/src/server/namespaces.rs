@@ -66,6 +66,8 @@ pub(crate) struct Counters {
     handler_panics: AtomicU64,
     unexpected_acks: AtomicU64,
     unfit_payloads: AtomicU64,
+    unknown_namespaces: AtomicU64,
+    refused_by_auth: AtomicU64,
 }
 
 /// Where a client may go that wants to join a name.
@@ -359,6 +361,8 @@ impl Counters {
         stats.handler_panics = self.handler_panics.load(Ordering::Relaxed);
         stats.unexpected_acks = self.unexpected_acks.load(Ordering::Relaxed);
         stats.unfit_payloads = self.unfit_payloads.load(Ordering::Relaxed);
+        stats.unknown_namespaces = self.unknown_namespaces.load(Ordering::Relaxed);
+        stats.refused_by_auth = self.refused_by_auth.load(Ordering::Relaxed);
     }
 
     pub(crate) fn handler_panicked(&self) {
@@ -367,6 +371,14 @@ impl Counters {
 
     pub(crate) fn unexpected_ack(&self) {
         self.unexpected_acks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn namespace_unknown(&self) {
+        self.unknown_namespaces.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refused_by_auth(&self) {
+        self.refused_by_auth.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn payload_did_not_fit(&self) {

@@ -103,7 +103,8 @@ enum Job {
     Connect(Key, Arc<Membership>),
     /// Middleware decides on an event.
     Screen(Key, Arc<Membership>, Box<HeldEvent>),
-    Event(Key, Arc<Membership>),
+    /// With when it began, if that is measured.
+    Event(Key, Arc<Membership>, Option<Instant>),
     Disconnect,
 }
 
@@ -254,6 +255,7 @@ impl Sockets {
 
     /// An unknown namespace is refused with an object, whatever the client speaks.
     fn refuse_unknown(&self, namespace: &str) {
+        self.namespaces.counters().namespace_unknown();
         let session = self.session.id();
         tracing::debug!(?session, namespace = %shown(namespace), "unknown namespace refused");
         let mistake = Mistake::UnknownNamespace(namespace);
@@ -279,6 +281,7 @@ impl Sockets {
         arguments: Arguments<'_>,
         cx: &mut Context<'_>,
     ) {
+        self.session.shard().traffic().event_in();
         let full = self.running.len() >= self.config.limits.max_running_handlers;
         let Slot::Joined(occupant) = self.slot(key) else {
             return;
@@ -354,7 +357,7 @@ impl Sockets {
             }
             Err(error) => {
                 if let Some(hook) = occupant.socket.refused(&event.name, event.ack, error) {
-                    let job = Job::Event(key, Arc::clone(membership));
+                    let job = Job::Event(key, Arc::clone(membership), None);
                     self.start(job, Work::Handle(hook), cx);
                 }
             }
@@ -375,9 +378,10 @@ impl Sockets {
         };
         let membership = Arc::clone(occupant.socket.membership());
         let running = &mut self.running;
+        let is_measured = self.session.shard().metrics().is_some();
         let mut ended = Vec::new();
         let mut start = |handler| {
-            let job = Job::Event(key, Arc::clone(&membership));
+            let job = Job::Event(key, Arc::clone(&membership), is_measured.then(Instant::now));
             ended.extend(running.start(job, Work::Handle(handler), cx));
         };
         // The program's own decoding runs in there, and a panic of that is one of its handler.
@@ -455,6 +459,7 @@ impl Sockets {
                 if refusal == joining::invalid_namespace() {
                     self.refuse_unknown(&namespace);
                 } else {
+                    self.namespaces.counters().refused_by_auth();
                     self.refuse(&namespace, &refusal);
                 }
             }
@@ -473,11 +478,17 @@ impl Sockets {
                     self.screened(key, &membership, &event, decision, cx);
                 }
             }
-            (Job::Event(..) | Job::Disconnect, Ok(_)) => {}
+            (Job::Event(_, _, started), Ok(_)) => {
+                let metrics = self.session.shard().metrics();
+                if let Some((metrics, started)) = metrics.zip(started) {
+                    metrics.handler_time.record(started.elapsed());
+                }
+            }
+            (Job::Disconnect, Ok(_)) => {}
             (
                 Job::Connect(key, membership)
                 | Job::Screen(key, membership, _)
-                | Job::Event(key, membership),
+                | Job::Event(key, membership, _),
                 Err(panic),
             ) => {
                 self.panicked(key, &membership, &panic, cx);

@@ -10,6 +10,7 @@ mod client;
 mod capture;
 mod hints;
 mod logs;
+mod measures;
 
 use ferriwire::{Config, Namespace, RunningServer, Server};
 

@@ -63,7 +63,10 @@ impl SessionTask {
                 self.drain_machine(now, cx);
                 return false;
             }
-            Poll::Ready(Ok(count)) => count,
+            Poll::Ready(Ok(count)) => {
+                self.session.shard().traffic().bytes_in(count);
+                count
+            }
             Poll::Ready(Err(_)) => {
                 self.lose(origin, Lost::Error);
                 self.drain_machine(now, cx);

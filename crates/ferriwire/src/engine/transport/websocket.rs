@@ -298,7 +298,7 @@ impl Other {
                 written += count;
             }
             if let Some(batch) = self.batch.take() {
-                outbox.finish_batch(batch);
+                outbox.finish_batch(batch, std::mem::take(&mut written));
             }
         }
     }
