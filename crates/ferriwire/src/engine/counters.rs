@@ -177,7 +177,7 @@ pub struct Stats {
     pub bytes_out: u64,
     /// Bytes that wait for their clients now.
     pub queue_bytes: u64,
-    /// Volatile messages that were dropped because something waited already.
+    /// Volatile messages that were dropped because something waited already, or memory was short.
     pub dropped_volatile: u64,
     /// Namespaces that were asked for and are not served. Socket.IO only.
     pub unknown_namespaces: u64,

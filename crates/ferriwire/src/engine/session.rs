@@ -223,6 +223,7 @@ impl Session {
     /// that does not need to be flushed now.
     pub(crate) fn push_quietly(&self, message: &Arc<Encoded>, volatile: bool) -> Push {
         if volatile && self.shared.shard.stops_volatile() {
+            self.shared.shard.traffic().volatile_dropped();
             tracing::trace!(session = ?self.id(), "volatile event dropped: memory is short");
             return Push::Dropped;
         }
