@@ -228,6 +228,11 @@ impl Hub {
     }
 
     fn data_of(&self, membership: &Membership) -> Option<Data> {
+        if membership.key().is_none()
+            && let Some(data) = membership.joining_data()
+        {
+            return Some(data);
+        }
         let key = membership.key()?;
         let rooms = self.shard(membership.session()).lock();
         rooms.member(key).map(|member| Arc::clone(&member.data))

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::answers::Collector;
-use super::hub::{Hub, check_room};
+use super::hub::{Data, Hub, check_room};
 use super::listeners::Listeners;
 use super::recovery::Tracking;
 use super::rooms::MemberKey;
@@ -80,6 +80,8 @@ struct Prelude {
     bytes: usize,
     rooms: Vec<Arc<str>>,
     acks: HashMap<AckId, Waiting>,
+    /// The socket's data, which nobody else keeps yet.
+    data: Option<Data>,
 }
 
 /// What is left to do when a socket was accepted.
@@ -204,6 +206,22 @@ impl Membership {
             // Tells those who wait, outside the lock.
             drop(pending);
             drop(ended);
+            self.drop_listeners();
+        }
+    }
+
+    /// Middleware begins to see the socket, with this data.
+    pub(crate) fn present(&self, data: Data) {
+        if let Pending::Joining(prelude) = &mut *self.pending.lock() {
+            prelude.data = Some(data);
+        }
+    }
+
+    /// Its data, as long as it is not accepted.
+    pub(crate) fn joining_data(&self) -> Option<Data> {
+        match &*self.pending.lock() {
+            Pending::Joining(prelude) => prelude.data.clone(),
+            Pending::None | Pending::Some(_) | Pending::Closed => None,
         }
     }
 
@@ -212,13 +230,22 @@ impl Membership {
     }
 
     pub(crate) fn listeners_or_new(&self) -> &Listeners {
-        self.listeners.get_or_init(|| {
-            let listeners = Box::new(Listeners::default());
-            if self.state() == State::Gone {
-                listeners.close();
+        let mut made = false;
+        let listeners = self.listeners.get_or_init(|| {
+            made = true;
+            Box::default()
+        });
+        if made {
+            // Whoever ends the socket sees them, or is seen here, because both take this lock.
+            let gone = {
+                let _state = self.pending.lock();
+                self.state() == State::Gone
+            };
+            if gone {
+                self.drop_listeners();
             }
-            listeners
-        })
+        }
+        listeners
     }
 
     /// The socket's own listeners, and what they hold, are not needed any more.

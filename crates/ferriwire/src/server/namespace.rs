@@ -446,6 +446,9 @@ impl<D: Send + Sync + 'static> Serving for Served<D> {
             let (seat, candidate, returning) =
                 joining.enter(|| declaration.recovery.identity(&data))?;
             let socket = Socket::new(Arc::clone(candidate.membership()), Arc::new(data));
+            if !declaration.middleware.is_empty() {
+                candidate.membership().present(socket.shared_data());
+            }
             for middleware in &declaration.middleware {
                 middleware(socket.clone()).await?;
             }

@@ -303,3 +303,69 @@ async fn middleware_speaks_to_others() {
     let _second = Client::connect(&server).await;
     first.expect(r#"2["somebody comes"]"#).await;
 }
+
+/// Says how often it was written, and when it is dropped.
+#[derive(Clone)]
+struct Traced(Arc<AtomicUsize>);
+
+impl serde::Serialize for Traced {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        serializer.serialize_u64(1)
+    }
+}
+
+/// The first middleware adds listeners that hold their socket, and the second one refuses.
+#[tokio::test]
+async fn listeners_of_a_socket_that_is_refused_are_dropped_and_slow_nobody_down() {
+    let held = Arc::new(());
+    let captured = Arc::clone(&held);
+    let namespace = Namespace::new("/")
+        .middleware(async move |socket: Socket| {
+            let own = (socket.clone(), Arc::clone(&captured));
+            socket.on_any_outgoing(move |_, _, _| drop(own.clone()));
+            let own = (socket.clone(), Arc::clone(&captured));
+            socket.on("event", async move |_, _: ()| drop(own));
+            accept()
+        })
+        .middleware(async |socket: Socket| {
+            let refused = socket.handshake().query("refused").is_some();
+            if refused {
+                Err(ConnectError::new("no"))
+            } else {
+                accept()
+            }
+        });
+    let server = serve(namespace).await;
+    let idle = Arc::strong_count(&held);
+    for _ in 0..3 {
+        let mut client = Client::open_websocket(&server, "&refused=1", &[]).await;
+        client.send("0").await;
+        client.expect(r#"4{"message":"no"}"#).await;
+    }
+    until("they are dropped", || Arc::strong_count(&held) == idle).await;
+    let written = Traced(Arc::default());
+    let handle = server.handle("/");
+    let emit = || handle.emit("event", written.clone()).expect("it exists");
+    emit();
+    assert_eq!(written.0.load(Ordering::Relaxed), 1, "nobody looks on");
+    // One that is accepted does, which shows that the count can tell.
+    let mut client = Client::connect(&server).await;
+    emit();
+    client.expect(r#"2["event",1]"#).await;
+    assert_eq!(written.0.load(Ordering::Relaxed), 3, "sent and shown");
+}
+
+#[tokio::test]
+async fn what_middleware_emits_is_shown_to_those_who_see_what_is_sent() {
+    let (seen, mut entries) = log();
+    let namespace = Namespace::new("/")
+        .auth(async |_: Handshake<()>| Ok::<_, ConnectError>("data"))
+        .middleware(async |socket: Socket<&'static str>| Ok(socket.emit("early", 1)?))
+        .on_any_outgoing(move |socket, name, _| seen.write(format!("{name} {}", socket.data())))
+        .on_connect(async |socket| drop(socket.emit("late", 2)));
+    let server = serve(namespace).await;
+    let _client = Client::connect(&server).await;
+    assert_eq!(entries.next().await, "early data");
+    assert_eq!(entries.next().await, "late data");
+}
