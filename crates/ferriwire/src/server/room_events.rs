@@ -27,6 +27,9 @@ pub struct RoomEvent {
     pub change: RoomChange,
 }
 
+/// How many changes wait for a hook at most.
+const MAX_WAITING: usize = 65_536;
+
 /// What happened to a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -39,6 +42,10 @@ pub enum RoomChange {
     Joined(SocketId),
     /// A socket left it (`leave-room`).
     Left(SocketId),
+    /// The hook was too slow: behind the 65,536 changes that waited for it, this many more were not
+    /// kept. They are of any rooms, and the room's name is empty. Whoever counts along has to look
+    /// anew, for example with [`NamespaceHandle::fetch_sockets`](crate::NamespaceHandle::fetch_sockets).
+    Missed(u64),
 }
 
 /// Counts the members of all rooms of one namespace. There is none without a hook.
@@ -49,6 +56,8 @@ pub(crate) struct Census(Mutex<State>);
 struct State {
     members: HashMap<Arc<str>, usize>,
     waiting: VecDeque<(Arc<str>, RoomChange)>,
+    /// How many were not kept since too many waited: none is until that has been told.
+    missed: u64,
     /// Somebody calls the hook, and goes on until nothing waits.
     telling: bool,
 }
@@ -64,11 +73,9 @@ impl Census {
         let members = state.members.entry(Arc::clone(&name)).or_default();
         *members = members.saturating_add(1);
         if *members == 1 {
-            let created = (Arc::clone(&name), RoomChange::Created);
-            state.waiting.push_back(created);
+            state.keep(Arc::clone(&name), RoomChange::Created);
         }
-        let joined = (name, RoomChange::Joined(socket.clone()));
-        state.waiting.push_back(joined);
+        state.keep(name, RoomChange::Joined(socket.clone()));
     }
 
     /// The caller holds the lock of the shard that the socket is, or was, in.
@@ -78,15 +85,14 @@ impl Census {
             return;
         };
         let name = Arc::clone(name);
-        let left = (Arc::clone(&name), RoomChange::Left(socket.clone()));
-        state.waiting.push_back(left);
+        state.keep(Arc::clone(&name), RoomChange::Left(socket.clone()));
         let Some(members) = state.members.get_mut(&name) else {
             return;
         };
         *members = members.saturating_sub(1);
         if *members == 0 {
             state.members.remove(&name);
-            state.waiting.push_back((name, RoomChange::Deleted));
+            state.keep(name, RoomChange::Deleted);
         }
     }
 
@@ -97,6 +103,9 @@ impl Census {
             return;
         }
         while let Some((room, change)) = self.next() {
+            if let RoomChange::Missed(missed) = change {
+                tracing::warn!(namespace = %shown(namespace), missed, "a hook for room events is too slow");
+            }
             let event = RoomEvent {
                 namespace: Arc::clone(namespace),
                 room,
@@ -112,9 +121,22 @@ impl Census {
     /// The next one; with the last one the telling ends, under the same lock.
     fn next(&self) -> Option<(Arc<str>, RoomChange)> {
         let mut state = self.0.lock();
-        let next = state.waiting.pop_front();
+        let next = state.waiting.pop_front().or_else(|| {
+            let missed = std::mem::take(&mut state.missed);
+            (missed > 0).then(|| ("".into(), RoomChange::Missed(missed)))
+        });
         state.telling = next.is_some();
         next
+    }
+}
+
+impl State {
+    fn keep(&mut self, room: Arc<str>, change: RoomChange) {
+        if self.missed > 0 || self.waiting.len() >= MAX_WAITING {
+            self.missed = self.missed.saturating_add(1);
+        } else {
+            self.waiting.push_back((room, change));
+        }
     }
 }
 

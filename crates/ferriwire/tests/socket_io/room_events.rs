@@ -16,6 +16,7 @@ fn told(event: &RoomEvent) -> String {
         RoomChange::Deleted => format!("delete {room}"),
         RoomChange::Joined(_) => format!("join {room}"),
         RoomChange::Left(_) => format!("leave {room}"),
+        RoomChange::Missed(number) => format!("missed {number}"),
         other => format!("{other:?}"),
     }
 }
@@ -101,6 +102,48 @@ async fn the_hook_may_change_rooms_and_panic() {
     assert_eq!(server.stats().handler_panics, 0);
 }
 
+/// The hook is busy with the first change while others make many more.
+#[tokio::test]
+async fn a_hook_that_is_too_slow_is_told_how_much_it_has_missed() {
+    const WAITING: u64 = 65_536;
+    let socket: Arc<OnceLock<Socket>> = Arc::default();
+    let (seen, mut entries) = log();
+    let own = Arc::clone(&socket);
+    let namespace = Namespace::new("/")
+        .on_room_event(move |event| {
+            if event.change == RoomChange::Created && &*event.room == "slow" {
+                let socket = own.get().expect("it has connected");
+                // Each takes four: create, join, leave, delete. The join of "slow" waits already.
+                for _ in 0..WAITING / 4 + 10 {
+                    socket.join("fast").expect("it is connected");
+                    socket.leave("fast");
+                }
+            }
+            seen.write(event.clone());
+        })
+        .on("join", async move |own: Socket, room: String| {
+            let _ = socket.set(own.clone());
+            own.join(room).is_ok()
+        });
+    let server = serve(namespace).await;
+    let mut client = Client::connect(&server).await;
+    client.send(r#"20["join","slow"]"#).await;
+    client.expect("30[true]").await;
+    assert_eq!(entries.next().await.change, RoomChange::Created);
+    for _ in 0..WAITING {
+        let change = entries.next().await.change;
+        assert!(!matches!(change, RoomChange::Missed(_)));
+    }
+    let missed = entries.next().await;
+    assert_eq!(missed.change, RoomChange::Missed(41));
+    assert_eq!(&*missed.room, "");
+    // From then on it sees everything again.
+    client.send(r#"20["join","next"]"#).await;
+    client.expect("30[true]").await;
+    assert_eq!(told(&entries.next().await), "create next");
+    assert_eq!(told(&entries.next().await), "join next");
+}
+
 /// Threads change the same rooms in different shards at once; what is told of each room makes sense
 /// and agrees with the end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -142,6 +185,7 @@ async fn under_contention_every_room_has_a_history_that_makes_sense() {
             RoomChange::Deleted => assert!(std::mem::take(exists) && members.is_empty()),
             RoomChange::Joined(socket) => assert!(*exists && members.insert(socket.to_string())),
             RoomChange::Left(socket) => assert!(*exists && members.remove(socket.as_str())),
+            RoomChange::Missed(_) => panic!("so few are not too much"),
             other => panic!("{other:?}"),
         }
     }
