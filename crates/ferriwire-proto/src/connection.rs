@@ -136,6 +136,8 @@ pub enum Incoming<'a> {
         /// The values of the answer.
         arguments: Arguments<'a>,
     },
+    /// It sent a whole packet to a namespace that was left. Only how many there are matters.
+    Ignored,
 }
 
 /// What the driver shall do.
@@ -211,8 +213,7 @@ impl Connection {
         self.phase == Phase::Open
     }
 
-    /// Takes a message in. Nothing comes of it while attachments are missing, when it is for a
-    /// namespace that was left, and after the end.
+    /// Takes a message in. Nothing comes of it while attachments are missing, and after the end.
     ///
     /// # Errors
     ///
@@ -236,7 +237,7 @@ impl Connection {
                         *payload = self.query.as_deref().map(Payload::Json);
                     }
                 }
-                self.namespaces.route(packet)
+                self.namespaces.route(packet).map(Some)
             }
             Ok(Decoded::Announced { mut namespace }) => {
                 if self.is_protocol_4 {
@@ -310,31 +311,35 @@ impl Connection {
 
 impl Namespaces {
     /// Checks a packet against what was joined.
-    fn route<'a>(&mut self, packet: Packet<'a>) -> Result<Option<Incoming<'a>>, Violation> {
+    fn route<'a>(&mut self, packet: Packet<'a>) -> Result<Incoming<'a>, Violation> {
         let Packet { namespace, body } = packet;
-        let incoming = match body {
-            Body::Connect(payload) => Some(self.connect(namespace, payload)?),
-            Body::Disconnect => self.joined(namespace)?.map(|key| {
+        let key = match &body {
+            Body::Connect(_) | Body::ConnectError(_) => None,
+            Body::Disconnect | Body::Event { .. } | Body::Ack { .. } => self.joined(namespace)?,
+        };
+        Ok(match (body, key) {
+            (Body::Connect(payload), _) => self.connect(namespace, payload)?,
+            (Body::ConnectError(_), _) => return Err(Violation::ConnectError),
+            (_, None) => Incoming::Ignored,
+            (Body::Disconnect, Some(key)) => {
                 self.leave(key);
                 Incoming::Disconnect { key }
-            }),
-            Body::Event {
-                id,
-                name,
-                arguments,
-            } => self.joined(namespace)?.map(|key| Incoming::Event {
+            }
+            (
+                Body::Event {
+                    id,
+                    name,
+                    arguments,
+                },
+                Some(key),
+            ) => Incoming::Event {
                 key,
                 id,
                 name,
                 arguments,
-            }),
-            Body::Ack { id, arguments } => {
-                let key = self.joined(namespace)?;
-                key.map(|key| Incoming::Ack { key, id, arguments })
-            }
-            Body::ConnectError(_) => return Err(Violation::ConnectError),
-        };
-        Ok(incoming)
+            },
+            (Body::Ack { id, arguments }, Some(key)) => Incoming::Ack { key, id, arguments },
+        })
     }
 
     fn connect<'a>(

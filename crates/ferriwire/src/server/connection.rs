@@ -104,11 +104,13 @@ impl SessionHandler for Connection {
         self.drain(cx);
         let sockets = &mut self.sockets;
         let incoming = self.protocol.handle_message(message, now);
+        // Attachments belong to the packet that announced them, and an answer that somebody waits for
+        // to the event that asked for it.
         if !matches!(incoming, Ok(None | Some(Incoming::Ack { .. }))) {
             self.pace.count();
         }
         match incoming {
-            Ok(None) => {}
+            Ok(None | Some(Incoming::Ignored)) => {}
             Ok(Some(Incoming::Connect {
                 key,
                 namespace,
@@ -127,7 +129,8 @@ impl SessionHandler for Connection {
                 arguments,
             })) => sockets.handle_event(key, &name, id, arguments, cx),
             Ok(Some(Incoming::Ack { key, id, arguments })) => match arguments.validate() {
-                Ok(()) => sockets.handle_ack(key, id, arguments),
+                Ok(()) if sockets.handle_ack(key, id, arguments) => {}
+                Ok(()) => self.pace.count(),
                 Err(violation) => sockets.violate(&violation, false, cx),
             },
             Err(violation) => {

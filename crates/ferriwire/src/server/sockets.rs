@@ -635,15 +635,18 @@ impl Sockets {
         }
     }
 
-    pub(crate) fn handle_ack(&self, key: Key, id: AckId, arguments: Arguments<'_>) {
+    /// Whether anybody waited for it.
+    pub(crate) fn handle_ack(&self, key: Key, id: AckId, arguments: Arguments<'_>) -> bool {
         let Some(Slot::Joined(occupant)) = self.slots.get(key.index()) else {
-            return;
+            return false;
         };
         let membership = occupant.socket.membership();
-        if !membership.handle_ack(id, arguments) {
+        let expected = membership.handle_ack(id, arguments);
+        if !expected {
             tracing::debug!(socket = %membership.shown_id(), ?id, "nobody waits for this answer");
             self.namespaces.counters().unexpected_ack();
         }
+        expected
     }
 
     /// Runs handlers, and looks after sockets that were taken out from outside this task.

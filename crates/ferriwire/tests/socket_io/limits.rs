@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use ferriwire::{Config, DisconnectReason, LimitKind, Limits, Namespace, Rate, Server, Transport};
+use ferriwire::{
+    Config, DisconnectReason, Event, LimitKind, Limits, Namespace, Rate, Server, Socket, Transport,
+};
 
-use crate::client::{Client, PATH, TRANSPORTS};
+use crate::client::{Client, PATH, TRANSPORTS, asked};
 use crate::support::http::Http;
 use crate::support::until;
 use crate::{Entries, log, serve_with, start};
@@ -102,6 +104,45 @@ async fn whoever_goes_on_emitting_too_fast_is_closed() {
     assert_eq!(reason, DisconnectReason::LimitExceeded);
     assert!(begun.elapsed() >= Duration::from_millis(500));
     assert_eq!(server.stats().limited(LimitKind::Events), 1);
+}
+
+const QUESTION: Event<(), bool> = Event::new("question");
+
+/// Each flood is twice the burst, and whoever overdraws is closed at once.
+#[tokio::test]
+async fn packets_that_nobody_hears_count_and_awaited_answers_do_not() {
+    let limits = Limits::new()
+        .event_rate(Rate::per_second(1).burst(50))
+        .event_flood_timeout(Duration::ZERO);
+    let main = Namespace::new("/").on("ask", async |socket: Socket, _: ()| {
+        let mut answers = 0;
+        for _ in 0..100 {
+            let answer = socket.emit_with_ack(QUESTION, ()).await;
+            answers += u32::from(matches!(answer, Ok(true)));
+        }
+        answers
+    });
+    let server = Server::new().config(Config::new().limits(limits));
+    let server = start(server.namespace(main).namespace(Namespace::new("/x"))).await;
+    for (closed, packet) in (1..).zip([r#"2/x,["n",1]"#, "1/x,", "3/x,7[]", "37[]"]) {
+        let mut client = Client::connect(&server).await;
+        client.join("/x").await;
+        client.send("1/x,").await;
+        client.send_all(&[packet; 100]).await;
+        client.expect_end().await;
+        assert_eq!(
+            server.stats().limited(LimitKind::Events),
+            closed,
+            "{packet}"
+        );
+    }
+    let mut client = Client::connect(&server).await;
+    client.send(r#"20["ask"]"#).await;
+    for _ in 0..100 {
+        let id = asked(&mut client, r#"["question"]"#).await;
+        client.send(&format!("3{id}[true]")).await;
+    }
+    client.expect("30[100]").await;
 }
 
 #[tokio::test]
