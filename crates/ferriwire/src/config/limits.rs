@@ -51,6 +51,7 @@ pub struct Limits {
     pub(crate) connect_timeout: Duration,
     pub(crate) decision_timeout: Duration,
     pub(crate) auth_timeout: Duration,
+    pub(crate) event_middleware_timeout: Duration,
     pub(crate) ack_timeout: Duration,
     pub(crate) max_running_handlers: usize,
     pub(crate) handler_grace: Duration,
@@ -103,6 +104,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(20),
             decision_timeout: Duration::from_secs(10),
             auth_timeout: Duration::from_secs(10),
+            event_middleware_timeout: Duration::from_secs(10),
             ack_timeout: Duration::from_secs(10),
             max_running_handlers: 256,
             handler_grace: Duration::from_secs(30),
@@ -372,6 +374,15 @@ impl Limits {
         self
     }
 
+    /// How long all of [`event_middleware`](crate::Namespace::event_middleware) may take for one event
+    /// before it is refused: no handler sees it, and who asked for an acknowledgement gets an error.
+    /// Later events of the same socket wait meanwhile. Default 10 s (reference: for ever).
+    #[must_use]
+    pub fn event_middleware_timeout(mut self, timeout: Duration) -> Self {
+        self.event_middleware_timeout = timeout;
+        self
+    }
+
     /// How long an `emit_with_ack` waits when it names no timeout. Default 10 s (reference: for
     /// ever).
     #[must_use]
@@ -537,8 +548,8 @@ impl Limits {
         self
     }
 
-    /// How many packets a client may send, acknowledgements aside, in all its namespaces. Default
-    /// 2,000 a second, 10,000 at once (reference: no limit); `None` for any number. Beyond it the
+    /// How many packets a client may send in all its namespaces, those that it has left included, and
+    /// acknowledgements that somebody waits for aside. Default 2,000 a second, 10,000 at once (reference: no limit); `None` for any number. Beyond it the
     /// client is not read from until it is within the rate again.
     #[must_use]
     pub fn event_rate(mut self, rate: impl Into<Option<Rate>>) -> Self {

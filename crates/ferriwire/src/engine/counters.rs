@@ -47,11 +47,14 @@ pub enum LimitKind {
     PendingPongs,
     /// [`Limits::event_rate`](crate::Limits::event_rate), for so long that the client was closed.
     Events,
+    /// [`Limits::event_middleware_timeout`](crate::Limits::event_middleware_timeout): an event was
+    /// refused. Socket.IO only.
+    EventMiddlewareTime,
 }
 
 impl LimitKind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Connections,
         Self::Memory,
         Self::BufferedTotal,
@@ -65,6 +68,7 @@ impl LimitKind {
         Self::Pings,
         Self::PendingPongs,
         Self::Events,
+        Self::EventMiddlewareTime,
     ];
 
     /// Its name in logs and metrics, which is that of the setting.
@@ -84,6 +88,7 @@ impl LimitKind {
             Self::Pings => "ping_rate",
             Self::PendingPongs => "max_pending_pongs",
             Self::Events => "event_rate",
+            Self::EventMiddlewareTime => "event_middleware_timeout",
         }
     }
 }

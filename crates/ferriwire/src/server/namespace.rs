@@ -30,6 +30,7 @@ use super::reason::DisconnectReason;
 use super::recovery::{Beginning, Returning};
 use super::seat::Seat;
 use super::socket::Socket;
+use crate::engine::LimitKind;
 use crate::engine::running::BoxFuture;
 use crate::event::{Event, HandlerError, Listens};
 use crate::handshake::{ConnectError, Handshake, Presented};
@@ -527,7 +528,8 @@ impl<D: Send + Sync + 'static> Joined for JoinedSocket<D> {
         };
         let (socket, declaration) = (self.socket.clone(), Arc::clone(&self.declaration));
         let name = name.to_owned();
-        Ok(Some(Box::pin(async move {
+        let membership = Arc::clone(self.membership());
+        let decision = async move {
             for screen in &declaration.watching.screens {
                 screen(socket.clone(), name.clone(), args.clone()).await?;
             }
@@ -535,6 +537,15 @@ impl<D: Send + Sync + 'static> Joined for JoinedSocket<D> {
                 screen(socket.membership(), name.clone(), args.clone()).await?;
             }
             Ok(())
+        };
+        Ok(Some(Box::pin(async move {
+            let timeout = membership.config().limits.event_middleware_timeout;
+            let decided = tokio::time::timeout(timeout, decision).await;
+            decided.unwrap_or_else(|_| {
+                let session = membership.session();
+                session.limited(LimitKind::EventMiddlewareTime);
+                Err(HandlerError::refuse("event middleware timed out"))
+            })
         })))
     }
 

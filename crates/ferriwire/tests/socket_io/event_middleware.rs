@@ -1,12 +1,13 @@
 //! Middleware that decides on single events.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use ferriwire::{HandlerError, Namespace};
+use ferriwire::{Config, HandlerError, LimitKind, Limits, Namespace};
 use tokio::sync::Semaphore;
 
 use crate::client::{Client, TRANSPORTS};
-use crate::{log, serve, stop};
+use crate::{log, serve, serve_with, stop};
 
 #[tokio::test]
 async fn a_refused_event_reaches_no_handler_and_its_sender_is_told() {
@@ -171,4 +172,29 @@ async fn an_event_whose_sender_left_while_middleware_waited_is_not_handled() {
     drop(client);
     stop(server).await;
     assert!(entries.rest().await.is_empty());
+}
+
+/// What comes behind it is not held for ever.
+#[tokio::test]
+async fn event_middleware_that_never_decides_refuses_the_event() {
+    let (seen, mut entries) = log();
+    let limits = Limits::new().event_middleware_timeout(Duration::from_millis(50));
+    let namespace = Namespace::new("/")
+        .event_middleware(async |_, event, _| {
+            if event == "hang" {
+                std::future::pending::<()>().await;
+            }
+            Ok(())
+        })
+        .on_error(async move |_, event, error| seen.write(format!("{event}: {error}")))
+        .on("next", async |_, _: ()| ());
+    let server = serve_with(Config::new().limits(limits), namespace).await;
+    let mut client = Client::connect(&server).await;
+    client.send_all(&[r#"20["hang"]"#, r#"21["next"]"#]).await;
+    client
+        .expect(r#"30[{"error":{"message":"event middleware timed out"}}]"#)
+        .await;
+    client.expect("31[]").await;
+    assert_eq!(entries.next().await, "hang: event middleware timed out");
+    assert_eq!(server.stats().limited(LimitKind::EventMiddlewareTime), 1);
 }

@@ -70,7 +70,9 @@ impl<D: Send + Sync + 'static, S> Namespace<D, S> {
     /// Decides on every event after the catch-all listeners have seen it and before its handlers:
     /// an error keeps it from them, answers the client if it asked for an acknowledgement, and goes
     /// to [`on_error`](Self::on_error). It may wait: later events of the same socket wait behind it, so
-    /// that handlers still start in the order of arrival. Several run one after the other.
+    /// that handlers still start in the order of arrival. Several run one after the other; together they
+    /// have [`Limits::event_middleware_timeout`](crate::Limits::event_middleware_timeout), and what
+    /// they have not let pass by then is refused.
     ///
     /// Mirrors the reference's `socket.use`; it cannot change the event.
     ///
@@ -145,6 +147,8 @@ impl<D: Send + Sync + 'static, S> Namespace<D, S> {
     /// Is told when rooms of this node begin and end, and who joins and leaves them: in order, each
     /// time once, and never for a join that changed nothing. It is called after the change, by whoever
     /// made one, and must not block: others go on meanwhile and leave what they changed to that call.
+    /// If more than 65,536 changes wait for it, the next ones are not kept, and it is told how many it
+    /// has missed ([`RoomChange::Missed`](crate::RoomChange::Missed)).
     /// The private room of a socket is none.
     ///
     /// Mirrors the adapter's `create-room`, `delete-room`, `join-room` and `leave-room`. Without it
