@@ -98,6 +98,11 @@ pub enum JoinError {
     NameTooLong(usize, usize),
 }
 
+/// What is shown of another socket's data is not of the type that was asked for. Its `Display` says
+/// where and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataError(pub(crate) String);
+
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -210,6 +215,14 @@ impl fmt::Display for FetchError {
 }
 
 impl std::error::Error for FetchError {}
+
+impl fmt::Display for DataError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "unexpected data: {}", self.0)
+    }
+}
+
+impl std::error::Error for DataError {}
 
 impl fmt::Display for JoinError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

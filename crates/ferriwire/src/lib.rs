@@ -51,7 +51,9 @@ pub use config::{
     Recovery, SameSite,
 };
 pub use engine::{Layer, LimitKind, Listener, Origins, Request, Service, Stats, Transport};
-pub use error::{AckError, EmitError, EncodeError, Error, FetchError, JoinError, Result};
+pub use error::{
+    AckError, DataError, EmitError, EncodeError, Error, FetchError, JoinError, Result,
+};
 pub use event::{Accepts, Event, HandlerError, Listens, Payload, Reply};
 pub use ferriwire_proto::codec::Codec;
 pub use ferriwire_proto::engine::queue::Overflow;

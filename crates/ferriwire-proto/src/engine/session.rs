@@ -70,8 +70,8 @@ pub enum Output {
 pub enum Incoming<'a> {
     /// To be delivered to the layer above.
     Message(Message<'a>),
-    /// A client of revision 3 wants a pong with this data.
-    Ping(&'a str),
+    /// A client of revision 3 wants a pong. Like the reference's, it is bare, whatever the ping carries.
+    Ping,
 }
 
 /// How a transport was lost.
@@ -227,9 +227,9 @@ impl Session {
             Packet::Open(_) | Packet::Upgrade | Packet::Noop => {
                 self.heartbeat.handle_other_packet(&self.timing, now);
             }
-            Packet::Ping(data) if self.revision == Revision::V3 => {
+            Packet::Ping(_) if self.revision == Revision::V3 => {
                 self.heartbeat.handle_ping(&self.timing, now);
-                return Some(Incoming::Ping(data));
+                return Some(Incoming::Ping);
             }
             Packet::Pong(_) if self.revision == Revision::V4 => {
                 self.heartbeat.handle_pong(&self.timing, now);

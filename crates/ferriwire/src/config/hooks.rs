@@ -172,8 +172,12 @@ impl Config {
         self
     }
 
-    /// Is told of each request that is refused, and why. It must not block; while it is set, the head
-    /// of every request is copied for it. Mirrors the event `connection_error`.
+    /// Is told of each request that is refused for what it asks, and why. It must not block; while it is
+    /// set, the head of every request is copied for it. Mirrors the event `connection_error`.
+    ///
+    /// What is refused because of [`Limits`](crate::Limits), with 429 or 503, has none of the codes, and
+    /// a flood of it is not made dearer by telling: see [`Stats::limited`](crate::Stats::limited) and
+    /// the logs.
     ///
     /// # Examples
     ///

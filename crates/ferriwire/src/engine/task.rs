@@ -372,12 +372,7 @@ impl SessionTask {
         }
         match self.machine.handle_packet(packet, now) {
             Some(Incoming::Message(message)) => self.handler.handle_message(message, now, cx),
-            Some(Incoming::Ping("")) => self.session.push_control(Control::Pong),
-            Some(Incoming::Ping(data)) => {
-                let pong = Encoded::engine_packet(&["3", data].concat());
-                // A client that has gone needs no answer.
-                drop(self.session.push(&Arc::new(pong), false));
-            }
+            Some(Incoming::Ping) => self.session.push_control(Control::Pong),
             None => {}
         }
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::broadcast::Broadcast;
-use crate::error::{AckError, EmitError};
+use crate::error::{AckError, DataError, EmitError};
 use crate::event::Accepts;
 use crate::socket_id::SocketId;
 
@@ -22,19 +22,19 @@ pub struct RemoteSocket {
     pub id: SocketId,
     /// The rooms that it was in, without the private one that every socket has.
     pub rooms: Vec<Arc<str>>,
-    /// What its namespace shows of its data; `null` if it shows nothing.
-    pub data: Value,
+    pub(crate) data: Value,
     pub(crate) address: Broadcast,
 }
 
 impl RemoteSocket {
-    /// What its namespace shows of its data.
+    /// What [`Namespace::public`](crate::Namespace::public) shows of its data; without that `null`.
+    /// As a [`Value`] it always fits.
     ///
     /// # Errors
     ///
     /// It does not fit `T`: the message says where.
-    pub fn data<T: DeserializeOwned>(&self) -> Result<T, AckError> {
-        from_value(&self.data).map_err(|error| AckError::Mismatch(error.to_string()))
+    pub fn data<T: DeserializeOwned>(&self) -> Result<T, DataError> {
+        from_value(&self.data).map_err(|error| DataError(error.to_string()))
     }
 
     /// Sends it an event. That it has left since is not an error.

@@ -225,17 +225,17 @@ async fn binary_frames_begin_with_their_type() {
 }
 
 #[tokio::test]
-async fn the_client_pings_and_gets_its_data_back() {
+async fn the_client_pings_and_gets_a_bare_pong() {
     let echo = Echo::start(allowed(quick())).await;
     let mut websocket = websocket(&echo, "").await;
-    for (ping, pong) in [("2", "3"), ("2probe", "3probe"), ("2\u{20ac}", "3\u{20ac}")] {
+    for ping in ["2", "2probe", "2\u{20ac}"] {
         websocket.send_text(ping).await;
-        assert_eq!(websocket.text().await, pong);
+        assert_eq!(websocket.text().await, "3", "{ping}");
     }
     let mut session = polling(&echo).await;
-    for (ping, pong) in [("2", "3"), ("2data", "3data")] {
+    for ping in ["2", "2data"] {
         assert_eq!(session.send(&[ping]).await.text(), "ok");
-        assert_eq!(session.packets().await, [pong]);
+        assert_eq!(session.packets().await, ["3"], "{ping}");
     }
 }
 
