@@ -217,7 +217,8 @@ impl Config {
     /// with the reason `slow consumer` (the reference has no limit and so no policy). A socket
     /// ([`Socket::set_overflow`](crate::Socket::set_overflow)) and an event
     /// ([`Broadcast::overflow`](crate::Broadcast::overflow)) can have another one. Only whole events are
-    /// dropped, never acknowledgements or control packets, so a client may still be closed.
+    /// dropped, never acknowledgements or control packets, so a client may still be closed. When they are,
+    /// as many go as leave an eighth of the bound free.
     #[must_use]
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;

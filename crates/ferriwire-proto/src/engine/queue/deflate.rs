@@ -218,7 +218,7 @@ mod tests {
         queue.restore(batch);
         assert_eq!(queue.bytes(), whole - 5);
         assert_eq!(queue.bytes_behind(), whole / 3 * 2);
-        assert_eq!(queue.relieve(10_005, Overflow::DropNewest), 1);
+        assert_eq!(queue.relieve(12_000, Overflow::DropNewest), 1);
         let mut batch = queue.take(1);
         batch.deflate();
         batch.advance(batch.bytes());

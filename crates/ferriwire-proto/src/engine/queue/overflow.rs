@@ -17,25 +17,20 @@ pub enum Overflow {
 }
 
 impl Queue {
-    /// Drops events until at most `limit` bytes wait behind the first entry, as far as their own
-    /// policies, or `default`, allow it. Returns how many it dropped.
+    /// When more than `limit` bytes wait behind the first entry, drops events until at most seven
+    /// eighths of it do, as far as their own policies, or `default`, allow it. Returns how many it
+    /// dropped.
+    ///
+    /// It looks at the whole queue. With an eighth of room made, it does so once in a while and not at
+    /// every push to a client that reads nothing.
     pub fn relieve(&mut self, limit: usize, default: Overflow) -> usize {
+        if self.bytes_behind() <= limit {
+            return 0;
+        }
         let before = self.entries.len();
-        let mut index = 1;
-        while self.bytes_behind() > limit && index < self.entries.len() {
-            if self.policy_at(index, default) == Overflow::DropOldest {
-                self.drop_at(index);
-            } else {
-                index = index.saturating_add(1);
-            }
-        }
-        let mut end = self.entries.len();
-        while self.bytes_behind() > limit && end > 1 {
-            end = end.saturating_sub(1);
-            if self.policy_at(end, default) == Overflow::DropNewest {
-                self.drop_at(end);
-            }
-        }
+        let target = limit.saturating_sub(limit / 8);
+        self.drop_oldest(target, default);
+        self.drop_newest(target, default);
         let dropped = before.saturating_sub(self.entries.len());
         if dropped > 0 && !self.latest.is_empty() {
             self.latest.recount(&self.entries);
@@ -43,23 +38,59 @@ impl Queue {
         dropped
     }
 
-    /// What cannot be dropped closes the client.
-    fn policy_at(&self, index: usize, default: Overflow) -> Overflow {
-        match self.entries.get(index) {
-            Some(Entry::Message(encoded) | Entry::Deflated(encoded))
-                if encoded.kind() == Kind::Event =>
-            {
-                encoded.overflow().unwrap_or(default)
+    fn drop_oldest(&mut self, target: usize, default: Overflow) {
+        let mut excess = self.bytes_behind().saturating_sub(target);
+        let (dialect, mut is_next) = (self.dialect, true);
+        let bytes = &mut self.bytes;
+        self.entries.retain(|entry| {
+            let stays = std::mem::take(&mut is_next)
+                || excess == 0
+                || entry.policy(default) != Overflow::DropOldest;
+            if !stays {
+                let len = entry.len(dialect);
+                excess = excess.saturating_sub(len);
+                *bytes = bytes.saturating_sub(len);
             }
-            Some(Entry::Message(_) | Entry::Deflated(_) | Entry::Control(_)) | None => {
-                Overflow::Close
-            }
-        }
+            stays
+        });
     }
 
-    fn drop_at(&mut self, index: usize) {
-        if let Some(entry) = self.entries.remove(index) {
-            self.bytes = self.bytes.saturating_sub(entry.len(self.dialect));
+    fn drop_newest(&mut self, target: usize, default: Overflow) {
+        let mut excess = self.bytes_behind().saturating_sub(target);
+        // From which entry on they go.
+        let mut begin = self.entries.len();
+        for (index, entry) in self.entries.iter().enumerate().skip(1).rev() {
+            if excess == 0 {
+                break;
+            }
+            if entry.policy(default) == Overflow::DropNewest {
+                excess = excess.saturating_sub(entry.len(self.dialect));
+                begin = index;
+            }
+        }
+        let (dialect, mut index) = (self.dialect, 0_usize);
+        let bytes = &mut self.bytes;
+        if begin < self.entries.len() {
+            self.entries.retain(|entry| {
+                let stays = index < begin || entry.policy(default) != Overflow::DropNewest;
+                index = index.saturating_add(1);
+                if !stays {
+                    *bytes = bytes.saturating_sub(entry.len(dialect));
+                }
+                stays
+            });
+        }
+    }
+}
+
+impl Entry {
+    /// What cannot be dropped closes the client.
+    fn policy(&self, default: Overflow) -> Overflow {
+        match self {
+            Self::Message(encoded) | Self::Deflated(encoded) if encoded.kind() == Kind::Event => {
+                encoded.overflow().unwrap_or(default)
+            }
+            Self::Message(_) | Self::Deflated(_) | Self::Control(_) => Overflow::Close,
         }
     }
 }
@@ -94,11 +125,11 @@ mod tests {
     const EVENT: usize = 7;
 
     #[test]
-    fn each_policy_drops_from_its_end_and_only_as_much_as_is_needed() {
+    fn each_policy_drops_from_its_end_until_an_eighth_is_free() {
         let cases = [
             (Overflow::Close, 0, "4e0-- 4e1-- 4e2-- 4e3-- 4e4--"),
-            (Overflow::DropOldest, 2, "4e0-- 4e3-- 4e4--"),
-            (Overflow::DropNewest, 2, "4e0-- 4e1-- 4e2--"),
+            (Overflow::DropOldest, 3, "4e0-- 4e4--"),
+            (Overflow::DropNewest, 3, "4e0-- 4e1--"),
         ];
         for (default, dropped, left) in cases {
             let mut queue = Queue::new();
@@ -106,8 +137,27 @@ mod tests {
                 queue.push(event(&format!("e{number}--"), None));
             }
             assert_eq!(queue.relieve(4 * EVENT, default), 0, "at the limit");
+            // Seven eighths of two and a bit are less than two.
             assert_eq!(queue.relieve(2 * EVENT, default), dropped, "{default:?}");
             assert_eq!(waiting(&mut queue), left);
+        }
+    }
+
+    #[test]
+    fn a_stuck_queue_is_relieved_rarely_and_not_at_each_push() {
+        for default in [Overflow::DropOldest, Overflow::DropNewest] {
+            let (mut queue, mut times, mut dropped) = (Queue::new(), 0, 0);
+            let limit = 80 * EVENT;
+            for number in 0..1_000 {
+                queue.push(event(&format!("{number:04}"), None));
+                let now = queue.relieve(limit, default);
+                assert!(queue.bytes_behind() <= limit);
+                times += usize::from(now > 0);
+                dropped += now;
+            }
+            // The first time after 82 events, then after each eleven.
+            assert_eq!(times, 1 + (1_000 - 82) / 11, "{default:?}");
+            assert_eq!(dropped, 11 * times, "{default:?}");
         }
     }
 
