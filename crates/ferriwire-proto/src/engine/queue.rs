@@ -23,8 +23,15 @@ pub use self::overflow::Overflow;
 pub enum Entry {
     /// A message, shared by all its receivers.
     Message(Arc<Encoded>),
+    /// A message that was promised to the receiver: no policy drops it, and none takes its place.
+    Promised(Arc<Encoded>),
     /// A message whose compressed form is written: what [`Batch::deflate`] makes of one.
-    Deflated(Arc<Encoded>),
+    Deflated {
+        /// The message.
+        message: Arc<Encoded>,
+        /// Whether it was a promised one.
+        promised: bool,
+    },
     /// A packet of Engine.IO itself.
     Control(Control),
 }
@@ -256,7 +263,9 @@ impl Batch {
         for entry in &self.entries {
             match entry {
                 Entry::Control(control) => writer.control(*control),
-                Entry::Message(message) | Entry::Deflated(message) => writer.message(message),
+                Entry::Message(message)
+                | Entry::Promised(message)
+                | Entry::Deflated { message, .. } => writer.message(message),
             }
         }
         (!writer.is_empty()).then(|| writer.into_body())
@@ -358,27 +367,31 @@ impl Entry {
     /// How many bytes its WebSocket form takes, uncompressed: what it holds in memory while it waits.
     fn len(&self, dialect: Dialect) -> usize {
         match self {
-            Self::Message(encoded) | Self::Deflated(encoded) => encoded.len_in(dialect),
+            Self::Message(message) | Self::Promised(message) | Self::Deflated { message, .. } => {
+                message.len_in(dialect)
+            }
             Self::Control(control) => control.frame().len(),
         }
     }
 
     fn has_binary(&self) -> bool {
         match self {
-            Self::Message(encoded) | Self::Deflated(encoded) => encoded.attachments().len() > 0,
+            Self::Message(message) | Self::Promised(message) | Self::Deflated { message, .. } => {
+                message.attachments().len() > 0
+            }
             Self::Control(_) => false,
         }
     }
 
     fn pieces(&self, dialect: Dialect) -> PieceIter<'_> {
         match self {
-            Self::Message(encoded) => PieceIter::Message {
+            Self::Message(encoded) | Self::Promised(encoded) => PieceIter::Message {
                 encoded,
                 dialect,
                 index: 0,
             },
-            Self::Deflated(encoded) => PieceIter::Deflated {
-                encoded,
+            Self::Deflated { message, .. } => PieceIter::Deflated {
+                encoded: message,
                 dialect,
                 index: 0,
             },

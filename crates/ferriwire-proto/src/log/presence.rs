@@ -14,7 +14,7 @@ pub struct Presence {
     /// The newest seq when it joined the namespace: what came later may be for it.
     since: u64,
     rooms: BTreeMap<Arc<str>, Stays>,
-    /// How many stays have ended and are still kept.
+    /// How much memory those stays take that have ended, and rooms that were left.
     ended: usize,
     /// When `rooms` has grown to this, rooms that were left long ago are looked for.
     sweep_at: usize,
@@ -44,8 +44,11 @@ pub struct Heard {
     last: u64,
 }
 
-/// How many stays that ended are kept for one socket.
-const MAX_ENDED: usize = 4_096;
+/// So many bytes of stays that ended are kept for one socket.
+const MAX_ENDED: usize = 64 * 1024;
+
+/// What a stay takes that has ended.
+const STAY: usize = size_of::<(u64, u64)>();
 
 /// Fewer rooms than this are not looked through.
 const SWEEP: usize = 32;
@@ -67,6 +70,22 @@ impl Heard {
     fn nothing_within(self, seen: u64, trimmed: u64) -> bool {
         seen >= self.last || (seen >= self.before && self.first > trimmed)
     }
+}
+
+impl Stays {
+    /// How much memory those take that have ended, and the room if it is not open.
+    fn size(&self, room: &str) -> usize {
+        let name = if self.open.is_some() {
+            0
+        } else {
+            room_size(room)
+        };
+        self.ended.len().saturating_mul(STAY).saturating_add(name)
+    }
+}
+
+fn room_size(name: &str) -> usize {
+    name.len().saturating_add(ROOM)
 }
 
 impl Presence {
@@ -105,13 +124,9 @@ impl Presence {
     /// About how much memory it takes.
     #[must_use]
     pub fn size(&self) -> usize {
-        let names = self
-            .rooms
-            .keys()
-            .map(|room| room.len().saturating_add(ROOM));
-        let stays = self.ended.saturating_mul(size_of::<(u64, u64)>());
-        names.fold(
-            stays.saturating_add(size_of::<Self>()),
+        let open = self.rooms().map(|room| room_size(room));
+        open.fold(
+            self.ended.saturating_add(size_of::<Self>()),
             usize::saturating_add,
         )
     }
@@ -120,7 +135,12 @@ impl Presence {
     pub fn join(&mut self, room: &Arc<str>, last: u64, trimmed: u64) {
         self.tidy(trimmed);
         let stays = self.rooms.entry(Arc::clone(room)).or_default();
-        stays.open.get_or_insert_with(|| last.saturating_add(1));
+        if stays.open.is_none() {
+            stays.open = Some(last.saturating_add(1));
+            if !stays.ended.is_empty() {
+                self.ended = self.ended.saturating_sub(room_size(room));
+            }
+        }
     }
 
     /// It left a room when `last` was the newest seq.
@@ -133,12 +153,15 @@ impl Presence {
         };
         if from <= last {
             stays.ended.push((from, last));
-            self.ended = self.ended.saturating_add(1);
-        } else if stays.ended.is_empty() {
+            self.ended = self.ended.saturating_add(STAY);
+        }
+        if stays.ended.is_empty() {
             self.rooms.remove(room);
+        } else {
+            self.ended = self.ended.saturating_add(room_size(room));
         }
         if self.ended > MAX_ENDED {
-            self.forget_ended(last, |_| true);
+            self.forget_oldest();
         }
     }
 
@@ -183,11 +206,26 @@ impl Presence {
         let Some(stays) = self.rooms.get(room) else {
             return false;
         };
-        stays.open.is_some_and(|from| seq >= from)
-            || stays
-                .ended
-                .iter()
-                .any(|(from, to)| (*from..=*to).contains(&seq))
+        if stays.open.is_some_and(|from| seq >= from) {
+            return true;
+        }
+        let next = stays.ended.partition_point(|(_, to)| *to < seq);
+        stays.ended.get(next).is_some_and(|(from, _)| *from <= seq)
+    }
+
+    /// Forgets the oldest stays that ended, until half of what they may take is free.
+    fn forget_oldest(&mut self) {
+        while self.ended > MAX_ENDED / 2 {
+            let stays = self.rooms.values().flat_map(|stays| &stays.ended);
+            let mut ends: Vec<u64> = stays.map(|(_, to)| *to).collect();
+            let middle = ends.len() / 2;
+            if ends.is_empty() {
+                return;
+            }
+            let (_, to, _) = ends.select_nth_unstable(middle);
+            let oldest = *to;
+            self.forget_ended(oldest, |to| to <= oldest);
+        }
     }
 
     /// Forgets stays that nobody will ask for, when there are many rooms.
@@ -205,7 +243,8 @@ impl Presence {
         }
         self.rooms
             .retain(|_, stays| stays.open.is_some() || !stays.ended.is_empty());
-        self.ended = self.rooms.values().map(|stays| stays.ended.len()).sum();
+        let sizes = self.rooms.iter().map(|(room, stays)| stays.size(room));
+        self.ended = sizes.fold(0, usize::saturating_add);
         self.forgotten = self.forgotten.max(forgotten);
     }
 }

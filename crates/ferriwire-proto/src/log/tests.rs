@@ -188,13 +188,32 @@ fn endless_joining_and_leaving_is_bounded_and_told_as_a_gap() {
         presence.join(&room, fixture.log.last(), fixture.log.trimmed());
         fixture.emit(Some(&room));
         presence.leave(&room, fixture.log.last());
-        if index % 1_000 == 0 {
-            assert!(presence.size() < 1_000_000);
-        }
+        assert!(presence.size() < 66 * 1024, "{index}");
     }
     presence.go_away(fixture.log.last(), Heard::default());
     assert_eq!(fixture.replay(0, &presence), Err(Gap::Trimmed));
     assert_eq!(fixture.replay(20_000, &presence), Ok(vec![]));
+    // The newest stays are still known.
+    let newest = (19_801..=20_000).collect();
+    assert_eq!(fixture.replay(19_800, &presence), Ok(newest));
+}
+
+#[test]
+fn rooms_with_long_names_count_by_their_bytes_and_open_ones_are_kept() {
+    let mut fixture = Fixture::new(1_000_000);
+    let mut presence = socket("a", &fixture.log);
+    let kept: Arc<str> = "kept".into();
+    presence.join(&kept, fixture.log.last(), 0);
+    for index in 0..4_096 {
+        let room: Arc<str> = format!("{index:0>256}").into();
+        presence.join(&room, fixture.log.last(), 0);
+        fixture.emit(Some(&room));
+        presence.leave(&room, fixture.log.last());
+        assert!(presence.size() < 66 * 1024, "{index}");
+    }
+    assert_eq!(presence.rooms().collect::<Vec<_>>(), [&kept]);
+    presence.go_away(fixture.log.last(), Heard::default());
+    assert_eq!(fixture.replay(4_095, &presence), Ok(vec![4_096]));
 }
 
 #[test]

@@ -88,7 +88,9 @@ impl Recovery {
     }
 
     /// How many bytes events and absent clients take in all namespaces together. Default 64 MiB
-    /// (reference: no limit). The namespace that needs more gives up its oldest.
+    /// (reference: no limit). A namespace takes at most eight times as much as is free, so that a busy one
+    /// leaves something to the others: alone eight ninths, two of them eight seventeenths each. One that
+    /// needs more gives up its oldest.
     #[must_use]
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;

@@ -204,11 +204,24 @@ impl Outbox {
         if volatile && !state.is_writable() {
             return Push::Dropped;
         }
-        state.queue.push(Entry::Message(Arc::clone(message)));
+        let bounded = message.kind() == Kind::Event;
+        self.enqueue(&mut state, Entry::Message(Arc::clone(message)), bounded)
+    }
+
+    /// The same with a message that no policy may drop.
+    pub(crate) fn push_promised(&self, message: &Arc<Encoded>) -> Push {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Open {
+            return Push::Disconnected;
+        }
+        self.enqueue(&mut state, Entry::Promised(Arc::clone(message)), true)
+    }
+
+    fn enqueue(&self, state: &mut State, entry: Entry, bounded: bool) -> Push {
+        state.queue.push(entry);
         if !state.relieve(self.max_buffered.saturating_mul(UNTRIED)) {
             return Push::Overflow;
         }
-        let bounded = message.kind() == Kind::Event;
         let over_bound = bounded && state.queue.bytes_behind() > self.max_buffered;
         state.after_push(over_bound)
     }
@@ -587,6 +600,13 @@ impl Outbox {
     pub(crate) fn bytes(&self) -> (usize, u64) {
         let state = self.state.lock();
         (state.queue.bytes(), state.written)
+    }
+
+    /// How many bytes more may wait, and how they are counted.
+    pub(crate) fn room(&self) -> (usize, Dialect) {
+        let state = self.state.lock();
+        let free = self.max_buffered.saturating_sub(state.queue.bytes());
+        (free, state.queue.dialect())
     }
 
     pub(crate) fn max_buffered(&self) -> usize {

@@ -243,6 +243,11 @@ impl Session {
         push
     }
 
+    /// The same with a message that no policy may drop.
+    pub(crate) fn promise_quietly(&self, message: &Arc<Encoded>) -> Push {
+        self.shared.outbox.push_promised(message)
+    }
+
     /// Writes at once what has to be, and leaves the rest to the turn.
     pub(crate) fn complete_push(&self, push: Push) -> Result<(), EmitError> {
         match push {

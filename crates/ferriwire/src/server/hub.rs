@@ -268,16 +268,27 @@ impl Hub {
             };
             let key = rooms.insert(membership.id().clone(), member);
             for message in replayed {
-                push = push.and(session.push_quietly(message, false));
+                push = push.and(session.promise_quietly(message));
             }
-            let accepted = membership.accept(key, connect, stamp);
-            for room in kept.iter().chain(&accepted.rooms) {
+            let mut accepted = membership.accept(key, connect, stamp);
+            let max_rooms = membership.config().limits.max_rooms_per_socket;
+            let mut join = |room: &str| {
+                // The earlier holder of the session may have joined rooms while middleware did.
+                if rooms.room_count(key) >= max_rooms {
+                    tracing::debug!(socket = %membership.shown_id(), max_rooms, "a room of middleware is too many");
+                    return false;
+                }
                 if rooms.join(key, room)
                     && let Some(census) = &self.census
                 {
                     census.joined(room, membership.id());
                 }
+                true
+            };
+            for room in kept {
+                join(room);
             }
+            accepted.rooms.retain(|room| join(room));
             accepted
         };
         accepted.held.insert(0, push);

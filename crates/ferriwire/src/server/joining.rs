@@ -192,7 +192,7 @@ impl Joining {
         let id = new_id(&hub, &self.session)?;
         let returning = match self.returning.zip(hub.recovery()) {
             Some((request, recovery)) => {
-                Some(recovery.plan(request, identity(), &id, &self.config)?)
+                Some(recovery.plan(request, identity(), &id, &self.session)?)
             }
             None => None,
         };
@@ -201,8 +201,8 @@ impl Joining {
             .and_then(|plan| plan.kept_id())
             .unwrap_or(id);
         let mut membership = Membership::new(id, hub, self.session, self.config);
-        if returning.is_some() {
-            membership = membership.tracked(Tracking::default());
+        if let Some(plan) = &returning {
+            membership = membership.tracked(Tracking::with_rooms(plan.kept_rooms()));
         }
         Ok((seat, Candidate(Arc::new(membership)), returning))
     }

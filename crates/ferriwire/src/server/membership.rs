@@ -309,12 +309,21 @@ impl Membership {
         Ok(self.session.push_quietly(&message(), volatile))
     }
 
+    /// How many bytes its middleware has sent that wait until it is accepted.
+    pub(crate) fn held_bytes(&self) -> usize {
+        match &*self.pending.lock() {
+            Pending::Joining(prelude) => prelude.bytes,
+            Pending::None | Pending::Some(_) | Pending::Closed => 0,
+        }
+    }
+
     pub(crate) fn join(&self, room: &str) -> Result<(), JoinError> {
         let limits = &self.config.limits;
         if self.state() == State::Joining
             && let Pending::Joining(prelude) = &mut *self.pending.lock()
         {
-            return prelude.join(room, limits);
+            let kept = self.tracking().map_or(0, Tracking::kept_rooms);
+            return prelude.join(room, kept, limits);
         }
         self.hub.join(self, room, limits)
     }
@@ -368,8 +377,9 @@ impl Membership {
     }
 
     /// Its client has come back on another connection: it gets a farewell, so that it does not try
-    /// to come back itself. The caller has taken it out of its rooms, and holds a lock.
+    /// to come back itself. For a caller that holds a lock.
     pub(crate) fn begin_superseded(&self, farewell: Option<&Arc<Encoded>>) -> Option<Push> {
+        self.leave_rooms_quietly();
         let _state = self.pending.lock();
         if !self.is_connected() {
             return None;
@@ -380,8 +390,7 @@ impl Membership {
     }
 
     /// The same without the lock.
-    pub(crate) fn end_superseded(&self, rooms: Vec<Arc<str>>, push: Option<Push>) {
-        *self.left.lock() = rooms;
+    pub(crate) fn end_superseded(&self, push: Option<Push>) {
         self.session.call_attention();
         // A client that has gone needs no farewell.
         let _ = push.map(|push| self.session.complete_push(push));
@@ -389,13 +398,17 @@ impl Membership {
 
     /// Takes the socket out of all rooms, and remembers them until [`end`](Self::end).
     fn leave_rooms(&self) {
+        self.leave_rooms_quietly();
+        self.hub.tell_room_events();
+    }
+
+    /// The same for a caller that holds a lock, and tells the namespace later.
+    fn leave_rooms_quietly(&self) {
         // Locked before, so that whoever comes second finds them.
         let mut left = self.left.lock();
         if let Some(rooms) = self.hub.remove(self) {
             *left = rooms;
         }
-        drop(left);
-        self.hub.tell_room_events();
     }
 
     /// The rooms that it is in, or was in when it began to leave.
@@ -517,13 +530,14 @@ impl Prelude {
         Ok(())
     }
 
-    fn join(&mut self, room: &str, limits: &Limits) -> Result<(), JoinError> {
+    /// `kept` is in how many rooms the socket will be anyway.
+    fn join(&mut self, room: &str, kept: usize, limits: &Limits) -> Result<(), JoinError> {
         check_room(room, limits)?;
         let max_rooms = limits.max_rooms_per_socket;
         if self.rooms.iter().any(|joined| **joined == *room) {
             return Ok(());
         }
-        if self.rooms.len() >= max_rooms {
+        if self.rooms.len().saturating_add(kept) >= max_rooms {
             return Err(JoinError::TooManyRooms(max_rooms));
         }
         self.rooms.push(room.into());

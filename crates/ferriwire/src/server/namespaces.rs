@@ -124,10 +124,14 @@ impl Namespaces {
 
     /// Drops what was kept for clients that have not come back in time.
     pub(crate) fn sweep_recovery(&self) {
-        for entry in self.by_name.read().entries.values() {
-            if let Some(recovery) = entry.hub.recovery() {
-                recovery.sweep();
-            }
+        // What is dropped may run the program's code: without the lock.
+        let hubs: Vec<_> = {
+            let by_name = self.by_name.read();
+            let hubs = by_name.entries.values().map(|entry| &entry.hub);
+            hubs.cloned().collect()
+        };
+        for recovery in hubs.iter().filter_map(|hub| hub.recovery()) {
+            recovery.sweep();
         }
     }
 

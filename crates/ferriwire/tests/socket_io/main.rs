@@ -34,6 +34,7 @@ mod protocol_4;
 mod reasons;
 mod recovery;
 mod recovery_claims;
+mod recovery_edges;
 mod recovery_limits;
 mod room_events;
 mod rooms;

@@ -17,13 +17,15 @@ impl Batch {
         };
         let dialect = self.dialect;
         for entry in self.entries.iter_mut().skip(usize::from(self.written > 0)) {
-            let Entry::Message(encoded) = entry else {
+            let promised = matches!(entry, Entry::Promised(_));
+            let (Entry::Message(message) | Entry::Promised(message)) = entry else {
                 continue;
             };
-            if !encoded.deflate(deflater, dialect) {
+            if !message.deflate(deflater, dialect) {
                 continue;
             }
-            *entry = Entry::Deflated(Arc::clone(encoded));
+            let message = Arc::clone(message);
+            *entry = Entry::Deflated { message, promised };
         }
         let on_wire = |sum: usize, entry: &Entry| sum.saturating_add(entry.len_on_wire(dialect));
         let bytes = self.entries.iter().fold(0, on_wire);
@@ -45,8 +47,8 @@ impl Entry {
     /// How many bytes its WebSocket form takes on the wire.
     pub(super) fn len_on_wire(&self, dialect: Dialect) -> usize {
         match self {
-            Self::Deflated(encoded) => encoded.deflated_len_in(dialect),
-            Self::Message(_) | Self::Control(_) => self.len(dialect),
+            Self::Deflated { message, .. } => message.deflated_len_in(dialect),
+            Self::Message(_) | Self::Promised(_) | Self::Control(_) => self.len(dialect),
         }
     }
 }
@@ -225,6 +227,20 @@ mod tests {
         assert!(batch.is_empty());
         queue.restore(batch);
         assert_eq!(queue.bytes(), whole / 3);
+    }
+
+    #[test]
+    fn what_was_promised_is_compressed_like_any_other_and_stays_a_promise() {
+        let mut queue = queue(Dialect::default());
+        for _ in 0..3 {
+            let message = Encoded::text_message(&"t".repeat(10_000));
+            queue.push(Entry::Promised(Arc::new(message)));
+        }
+        let mut batch = queue.take(usize::MAX);
+        batch.deflate();
+        assert!(batch.bytes() < 1000);
+        queue.restore(batch);
+        assert_eq!(queue.relieve(0, Overflow::DropOldest), 0);
     }
 
     proptest! {

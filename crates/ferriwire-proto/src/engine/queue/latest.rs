@@ -101,8 +101,12 @@ impl Queue {
 impl Entry {
     pub(super) fn conflation_key(&self) -> Option<&Arc<str>> {
         match self {
-            Self::Message(encoded) | Self::Deflated(encoded) => encoded.conflation_key(),
-            Self::Control(_) => None,
+            Self::Message(message)
+            | Self::Deflated {
+                message,
+                promised: false,
+            } => message.conflation_key(),
+            Self::Promised(_) | Self::Deflated { promised: true, .. } | Self::Control(_) => None,
         }
     }
 }

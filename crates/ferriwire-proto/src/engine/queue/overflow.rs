@@ -87,10 +87,14 @@ impl Entry {
     /// What cannot be dropped closes the client.
     fn policy(&self, default: Overflow) -> Overflow {
         match self {
-            Self::Message(encoded) | Self::Deflated(encoded) if encoded.kind() == Kind::Event => {
-                encoded.overflow().unwrap_or(default)
+            Self::Message(message)
+            | Self::Deflated {
+                message,
+                promised: false,
+            } if message.kind() == Kind::Event => message.overflow().unwrap_or(default),
+            Self::Message(_) | Self::Promised(_) | Self::Deflated { .. } | Self::Control(_) => {
+                Overflow::Close
             }
-            Self::Message(_) | Self::Deflated(_) | Self::Control(_) => Overflow::Close,
         }
     }
 }
@@ -183,6 +187,18 @@ mod tests {
         assert_eq!(queue.relieve(0, Overflow::DropOldest), 1);
         assert_eq!(queue.bytes(), EVENT + 4 + 3);
         assert_eq!(waiting(&mut queue), "4next 43 2");
+    }
+
+    #[test]
+    fn what_was_promised_is_not_dropped_whatever_its_policy() {
+        let mut queue = Queue::new();
+        for text in ["next", "kept"] {
+            let message = Encoded::text_message(text).with_overflow(Some(Overflow::DropOldest));
+            queue.push(Entry::Promised(Arc::new(message)));
+        }
+        queue.push(event("gone", None));
+        assert_eq!(queue.relieve(0, Overflow::DropOldest), 1);
+        assert_eq!(waiting(&mut queue), "4next 4kept");
     }
 
     #[test]

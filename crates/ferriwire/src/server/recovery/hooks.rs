@@ -65,6 +65,13 @@ impl<D: Send + Sync + 'static, S> Namespace<D, S> {
     /// that it has missed: with its kept id and rooms, the fresh data that `auth` has just made, and
     /// the data that it had before. Its events wait until this has finished.
     ///
+    /// **Order:** when the server had not noticed yet that the old connection is dead, the old socket's
+    /// [`on_disconnect`](Self::on_disconnect), with
+    /// [`ResumedElsewhere`](crate::DisconnectReason::ResumedElsewhere), runs on its own connection:
+    /// before this hook, at the same time or after it. Both sockets have the same id. What
+    /// `on_disconnect` clears away by that id (who is online, say) would clear away the socket that
+    /// lives on: let it do nothing for this reason.
+    ///
     /// Without it, `on_connect` is called as in the reference, and
     /// [`Socket::recovered`](crate::Socket::recovered) tells the difference.
     #[must_use]

@@ -16,6 +16,7 @@ mod resume;
 mod sessions;
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ use ferriwire_proto::log::{Address, Audience, Epoch, Heard, Limits, Log};
 use parking_lot::{Mutex, MutexGuard};
 
 use self::claim::FingerprintKeys;
-use self::sessions::Sessions;
+use self::sessions::{Session, Sessions};
 use super::hub::{Data, Hub};
 use super::membership::Membership;
 use super::reason::DisconnectReason;
@@ -85,12 +86,42 @@ struct State {
     budget: Budget,
 }
 
+/// The lock. What the program gave to sessions that are over is dropped when it is free again,
+/// because that may run the program's code.
+struct Locked<'a> {
+    state: MutexGuard<'a, State>,
+    /// Behind `state`, so that it is dropped after it.
+    over: Vec<Session>,
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.over = self.state.sessions.take_ended();
+    }
+}
+
 /// What a socket knows of its session, and the log of the socket.
 #[derive(Debug, Default)]
 pub(crate) struct Tracking {
     /// Known when the socket is accepted.
     token: OnceLock<Token>,
     recovered: AtomicBool,
+    /// How many rooms it is in already while its middleware runs.
+    kept_rooms: usize,
     /// Written under the recovery lock.
     heard: Mutex<Heard>,
 }
@@ -142,6 +173,13 @@ impl Recovery {
         }
     }
 
+    fn lock(&self) -> Locked<'_> {
+        Locked {
+            state: self.state.lock(),
+            over: Vec::new(),
+        }
+    }
+
     /// Sends an event that was encoded with room for its offset to all that are addressed.
     pub(crate) fn broadcast(
         &self,
@@ -157,7 +195,7 @@ impl Recovery {
             except: except.iter().map(address).collect(),
         };
         let full = {
-            let mut state = self.state.lock();
+            let mut state = self.lock();
             let message = state.stamp(message, (!volatile).then_some(audience));
             let (last, settled) = (state.log.last(), state.log.settled());
             hub.push_to_selected(to, except, &message, volatile, &mut |member| {
@@ -187,7 +225,7 @@ impl Recovery {
             except: [].into(),
         };
         let push = {
-            let mut state = self.state.lock();
+            let mut state = self.lock();
             membership.queue(volatile, || {
                 let message = state.stamp(message, (!volatile).then_some(audience));
                 if !volatile && let Some(tracking) = membership.tracking() {
@@ -202,7 +240,7 @@ impl Recovery {
 
     /// Holds the lock while rooms are joined or left.
     pub(crate) fn lock_rooms(&self) -> RoomsGuard<'_> {
-        RoomsGuard(self.state.lock())
+        RoomsGuard(self.lock())
     }
 
     /// The socket is about to leave. Its session is kept if the client may come back; only then its
@@ -214,7 +252,7 @@ impl Recovery {
         let Some(token) = tracking.token() else {
             return;
         };
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let State { log, sessions, .. } = &mut *state;
         if may_come_back {
             let heard = *tracking.heard.lock();
@@ -228,18 +266,18 @@ impl Recovery {
 
     /// Drops what is older than the window.
     pub(crate) fn sweep(&self) {
-        self.state.lock().sweep(now());
+        self.lock().sweep(now());
     }
 
     /// How many bytes events and absent clients take.
     pub(crate) fn bytes(&self) -> usize {
-        let state = self.state.lock();
+        let state = self.lock();
         state.log.bytes() + state.sessions.away_bytes()
     }
 }
 
 /// While this exists, nobody sends, comes or goes.
-pub(crate) struct RoomsGuard<'a>(MutexGuard<'a, State>);
+pub(crate) struct RoomsGuard<'a>(Locked<'a>);
 
 impl RoomsGuard<'_> {
     /// The socket has just joined a room.
@@ -306,6 +344,18 @@ impl State {
 }
 
 impl Tracking {
+    /// Of a socket that may take up a session with so many rooms.
+    pub(crate) fn with_rooms(kept_rooms: usize) -> Self {
+        Self {
+            kept_rooms,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn kept_rooms(&self) -> usize {
+        self.kept_rooms
+    }
+
     fn token(&self) -> Option<Token> {
         self.token.get().copied()
     }

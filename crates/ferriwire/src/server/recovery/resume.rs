@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ferriwire_proto::encoded::Encoded;
-use ferriwire_proto::log::{Address, Audience, Presence};
+use ferriwire_proto::log::{self, Address, Audience, Presence};
 use serde::Serialize;
 
 use super::claim::{Claim, Request, Seen};
 use super::sessions::{Identity, Session, Whereabouts};
-use super::{Beginning, Gap, Recovery, State, Token, now};
-use crate::config::Config;
+use super::{Beginning, Gap, Recovery, State, Token, Tracking, now};
+use crate::engine::Session as Connection;
 use crate::engine::outbox::Push;
 use crate::handshake::ConnectError;
 use crate::server::hub::{Data, Hub};
 use crate::server::membership::Membership;
+use crate::server::rooms::Target;
 use crate::socket_id::SocketId;
 
 /// What is known of a client that may come back, from `auth` until it is accepted.
@@ -30,7 +31,17 @@ pub(crate) struct Return {
 struct Kept {
     id: SocketId,
     token: Token,
-    seen: Seen,
+    /// What it has missed until then.
+    missed: Missed,
+    rooms: usize,
+}
+
+/// What a client has missed.
+#[derive(Default)]
+struct Missed {
+    messages: Vec<(u64, Arc<Encoded>)>,
+    /// Behind this seq nothing was looked at yet.
+    until: u64,
 }
 
 impl Return {
@@ -38,7 +49,16 @@ impl Return {
     pub(crate) fn kept_id(&self) -> Option<SocketId> {
         self.claim.as_ref().map(|kept| kept.id.clone())
     }
+
+    /// In how many rooms it is.
+    pub(crate) fn kept_rooms(&self) -> usize {
+        self.claim.as_ref().map_or(0, |kept| kept.rooms)
+    }
 }
+
+/// So much a CONNECT packet takes at most, but for one of a long name: the exact size is looked at in
+/// the end, and then it is too late for another id.
+const CONNECT: usize = 512;
 
 /// The payload of an accepted CONNECT.
 #[derive(Serialize)]
@@ -65,7 +85,7 @@ impl Recovery {
         request: Request,
         declared: Option<String>,
         id: &SocketId,
-        config: &Config,
+        connection: &Connection,
     ) -> Result<Box<Return>, ConnectError> {
         let mut random = [0; 16];
         if let Err(error) = getrandom::fill(&mut random) {
@@ -82,7 +102,7 @@ impl Recovery {
             Some(Claim {
                 token: Some(token),
                 seen,
-            }) => match self.kept(token, seen, &identity, config) {
+            }) => match self.kept(token, seen, &identity, connection) {
                 Ok(kept) => (Some(kept), None),
                 Err(gap) => (None, Some(gap)),
             },
@@ -106,20 +126,41 @@ impl Recovery {
         token: Token,
         seen: Seen,
         identity: &Identity,
-        config: &Config,
+        connection: &Connection,
     ) -> Result<Kept, Gap> {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.sweep(now());
-        if let Err(gap) = self.missed(&mut state, token, seen, identity, config) {
+        let session = state.sessions.get(token).ok_or(Gap::UnknownSession)?;
+        if session.identity != *identity {
+            return Err(Gap::OtherIdentity);
+        }
+        let id = session.presence.id().parse();
+        let id = id.map_err(|_| Gap::UnknownSession)?;
+        let since = session.presence.since();
+        let rooms = session.presence.rooms().count();
+        let until = match seen {
+            Seen::Nothing => since,
+            Seen::Offset(offset) => match state.log.seq_of(offset) {
+                Ok(seq) => seq,
+                // Its offset is of an earlier process: it was cut before this one sent it anything.
+                Err(log::Gap::OtherEpoch) => since,
+                Err(gap) => return Err(gap.into()),
+            },
+            Seen::Garbage => return Err(Gap::InvalidOffset),
+        };
+        let mut missed = Missed {
+            messages: Vec::new(),
+            until,
+        };
+        if let Err(gap) = self.miss(&mut state, token, &mut missed, connection, CONNECT) {
             state.give_up(token, gap);
             return Err(gap);
         }
-        let session = state.sessions.get(token).ok_or(Gap::UnknownSession)?;
-        let id = session.presence.id().parse();
         Ok(Kept {
-            id: id.map_err(|_| Gap::UnknownSession)?,
+            id,
             token,
-            seen,
+            missed,
+            rooms,
         })
     }
 
@@ -143,14 +184,16 @@ impl Recovery {
         let again = again.transpose()?;
         let farewell = claim.as_ref().and_then(|_| hub.encode_disconnect());
 
-        let mut guard = self.state.lock();
+        let mut guard = self.lock();
         let state = &mut *guard;
         state.sweep(now());
         // Middleware has taken its time, and the session may have been lost meanwhile.
-        let resumed = claim.zip(again).and_then(|(kept, again)| {
-            let missed = self.missed(state, kept.token, kept.seen, &identity, membership.config());
-            match missed {
-                Ok(missed) => Some((kept.token, again, missed)),
+        let has_kept_id = claim.is_some();
+        let resumed = claim.zip(again).and_then(|(mut kept, again)| {
+            let held = membership.held_bytes().saturating_add(again.len());
+            let connection = membership.session();
+            match self.miss(state, kept.token, &mut kept.missed, connection, held) {
+                Ok(()) => Some((kept.token, again, kept.missed.messages)),
                 Err(lost) => {
                     state.give_up(kept.token, lost);
                     gap = Some(lost);
@@ -166,14 +209,16 @@ impl Recovery {
                 .recovered
                 .store(resumed.is_some(), Ordering::Relaxed);
         }
-        let mut earlier = None;
+        let mut earlier = Vec::new();
         let mut beginning = gap.map_or(Beginning::Fresh, Beginning::Gap);
         let (mut rooms, mut replayed, mut packet) = (Vec::new(), Vec::new(), anew);
         match resumed {
             Some((token, again, missed)) => {
                 let settled = state.log.settled();
                 if let Some((session, holder)) = state.sessions.take_over(token, membership) {
-                    earlier = holder.map(|holder| Superseded::new(hub, holder, farewell.as_ref()));
+                    earlier.extend(
+                        holder.map(|holder| Superseded::new(holder, None, farewell.as_ref())),
+                    );
                     let previous = std::mem::replace(&mut session.data, Arc::clone(&data));
                     beginning = Beginning::Resumed(previous);
                     let mut heard = session.presence.come_back();
@@ -189,6 +234,16 @@ impl Recovery {
                 packet = again;
             }
             None => {
+                if has_kept_id {
+                    // One id, one socket: whoever still has it, or has it again.
+                    let namesakes = hub.select(&[Target::Socket(id.clone())], &[]);
+                    for (holder, data) in namesakes {
+                        if let Some(token) = holder.tracking().and_then(Tracking::token) {
+                            state.sessions.forget(token, &holder);
+                        }
+                        earlier.push(Superseded::new(holder, Some(data), farewell.as_ref()));
+                    }
+                }
                 let presence = Presence::new(id.as_str().into(), state.log.last());
                 let session = Session {
                     presence,
@@ -220,58 +275,58 @@ impl Recovery {
         }
         drop(guard);
         inserted.complete(hub, membership.session());
-        if let Some(Superseded {
+        for Superseded {
             membership,
-            rooms,
             push,
-        }) = earlier
+            _data,
+        } in earlier
         {
-            membership.end_superseded(rooms, push);
+            membership.end_superseded(push);
         }
         Ok(beginning)
     }
 
-    /// What the client of a session has missed.
-    fn missed(
+    /// Looks at what the client of a session has missed since it was looked at last. `held` bytes are
+    /// queued for it beside that.
+    fn miss(
         &self,
         state: &mut State,
         token: Token,
-        seen: Seen,
-        identity: &Identity,
-        config: &Config,
-    ) -> Result<Missed, Gap> {
+        missed: &mut Missed,
+        connection: &Connection,
+        held: usize,
+    ) -> Result<(), Gap> {
         let State { log, sessions, .. } = state;
         let session = sessions.get_mut(token).ok_or(Gap::UnknownSession)?;
-        if session.identity != *identity {
-            return Err(Gap::OtherIdentity);
-        }
-        let seen = match seen {
-            Seen::Nothing => session.presence.since(),
-            Seen::Offset(offset) => log.seq_of(offset)?,
-            Seen::Garbage => return Err(Gap::InvalidOffset),
-        };
         // Its connection is not known to be dead, but it has another one now.
         if let Whereabouts::Here(holder) = &session.whereabouts
             && let Some(tracking) = holder.tracking()
         {
             session.presence.go_away(log.last(), *tracking.heard.lock());
         }
-        let max_bytes = self.settings.max_session_bytes;
-        let mut left = max_bytes.min(config.limits.max_buffered);
-        let mut missed = Missed::new();
-        for (seq, message) in log.replay(seen, &session.presence)? {
-            let bytes = left.checked_sub(message.len());
-            if missed.len() >= self.settings.max_session_packets {
+        // The queue is the connection's: other namespaces' events may wait in it.
+        let (room, dialect) = connection.outbox().room();
+        let left = self.settings.max_session_bytes;
+        let mut left = left.min(room.saturating_sub(held));
+        let mut take = |message: &Encoded| {
+            let bytes = left.checked_sub(message.len_in(dialect));
+            left = bytes.ok_or(Gap::TooMuch)?;
+            Ok::<_, Gap>(())
+        };
+        for (_, message) in &missed.messages {
+            take(message)?;
+        }
+        for (seq, message) in log.replay(missed.until, &session.presence)? {
+            if missed.messages.len() >= self.settings.max_session_packets {
                 return Err(Gap::TooMuch);
             }
-            left = bytes.ok_or(Gap::TooMuch)?;
-            missed.push((seq, Arc::clone(message)));
+            take(message)?;
+            missed.messages.push((seq, Arc::clone(message)));
         }
-        Ok(missed)
+        missed.until = log.last();
+        Ok(())
     }
 }
-
-type Missed = Vec<(u64, Arc<Encoded>)>;
 
 impl State {
     /// A session that its own client cannot take up any more is of no use.
@@ -283,19 +338,24 @@ impl State {
     }
 }
 
-/// The earlier holder of a session, and its rooms.
+/// The earlier holder of a session or an id.
 struct Superseded {
     membership: Arc<Membership>,
-    rooms: Vec<Arc<str>>,
     push: Option<Push>,
+    /// Dropping it may run the program's code.
+    _data: Option<Data>,
 }
 
 impl Superseded {
-    fn new(hub: &Hub, membership: Arc<Membership>, farewell: Option<&Arc<Encoded>>) -> Self {
+    fn new(
+        membership: Arc<Membership>,
+        data: Option<Data>,
+        farewell: Option<&Arc<Encoded>>,
+    ) -> Self {
         Self {
-            rooms: hub.remove(&membership).unwrap_or_default(),
             push: membership.begin_superseded(farewell),
             membership,
+            _data: data,
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Sessions {
     away_bytes: usize,
     /// How often anybody went away, ever.
     departures: u64,
+    /// Those that are over: the program's data in them is dropped without the lock.
+    ended: Vec<Session>,
 }
 
 pub(super) struct Session {
@@ -174,14 +176,19 @@ impl Sessions {
         self.by_token.is_empty()
     }
 
+    /// The sessions that are over, for a caller that drops them when it holds no lock.
+    pub(super) fn take_ended(&mut self) -> Vec<Session> {
+        std::mem::take(&mut self.ended)
+    }
+
     fn remove(&mut self, token: Token) {
-        if let Some(Session {
-            whereabouts: Whereabouts::Away { bytes, .. },
-            ..
-        }) = self.by_token.remove(&token)
-        {
+        let Some(session) = self.by_token.remove(&token) else {
+            return;
+        };
+        if let Whereabouts::Away { bytes, .. } = session.whereabouts {
             self.away_bytes = self.away_bytes.saturating_sub(bytes);
         }
+        self.ended.push(session);
         if self.by_token.capacity() > SMALL && self.by_token.len() < self.by_token.capacity() / 4 {
             self.by_token
                 .shrink_to(self.by_token.len().saturating_mul(2));
