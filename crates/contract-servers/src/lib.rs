@@ -25,20 +25,21 @@ pub const GRACE: Duration = Duration::from_millis(500);
 /// What a server returns: an error ends the program with status 1.
 pub type Outcome = Result<(), Box<dyn Error>>;
 
-/// The defaults, with what the environment asks for: permessage-deflate if `DEFLATE` is `1`.
+/// The defaults, with what the environment asks for: Engine.IO 3 if `EIO3` is `1`, the codec that
+/// `CODEC` names, and permessage-deflate if `DEFLATE` is `1`.
 #[must_use]
 pub fn config() -> Config {
+    let config = Config::new().allow_eio3(is_set("EIO3")).codec(codec());
     match deflate() {
-        Some(deflate) => Config::new().websocket_compression(deflate),
-        None => Config::new(),
+        Some(deflate) => config.websocket_compression(deflate),
+        None => config,
     }
 }
 
 /// How WebSockets are compressed, if the environment asks for it.
 #[must_use]
 pub fn deflate() -> Option<Deflate> {
-    let asked = std::env::var("DEFLATE").is_ok_and(|value| value == "1");
-    asked.then(Deflate::new)
+    is_set("DEFLATE").then(Deflate::new)
 }
 
 /// The defaults for clients that all come from loopback: whatever is counted for each address, and
@@ -50,15 +51,6 @@ pub fn limits() -> Limits {
         .handshakes_per_address(None)
         .handshakes_per_core(None)
         .unknown_sessions_per_address(None)
-}
-
-/// What clients of a Socket.IO server speak: JSON unless `CODEC` is `msgpack`.
-#[must_use]
-pub fn codec() -> Codec {
-    match std::env::var("CODEC").as_deref() {
-        Ok("msgpack") => Codec::MessagePack,
-        _ => Codec::Json,
-    }
 }
 
 /// Runs a server at the address that the environment names. Status 2 means that the environment
@@ -78,12 +70,6 @@ pub fn run(default_port: u16, serve: impl AsyncFnOnce(SocketAddr) -> Outcome) ->
     }
 }
 
-/// Whether the environment asks for Engine.IO 3 as well.
-#[must_use]
-pub fn eio3() -> bool {
-    std::env::var("EIO3").is_ok_and(|set| set == "1")
-}
-
 /// Says where the server accepts connections, and waits for SIGTERM.
 ///
 /// # Errors
@@ -97,7 +83,24 @@ pub async fn ready(url: impl Display) -> io::Result<()> {
     Ok(())
 }
 
+/// What clients speak: JSON unless `CODEC` is `msgpack`; another one is refused by [`run`].
+fn codec() -> Codec {
+    match std::env::var("CODEC").as_deref() {
+        Ok("msgpack") => Codec::MessagePack,
+        Ok(_) | Err(_) => Codec::Json,
+    }
+}
+
+fn is_set(name: &str) -> bool {
+    std::env::var(name).is_ok_and(|value| value == "1")
+}
+
 fn address(default_port: u16) -> Result<SocketAddr, String> {
+    if let Ok(codec) = std::env::var("CODEC")
+        && !["", "json", "msgpack"].contains(&codec.as_str())
+    {
+        return Err(format!("CODEC={codec} is not known"));
+    }
     let port = match std::env::var("PORT") {
         Ok(port) => port
             .parse()

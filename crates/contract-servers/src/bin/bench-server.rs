@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use contract_servers::{GRACE, Outcome, codec, config, limits, ready, run};
+use contract_servers::{GRACE, Outcome, config, limits, ready, run};
 use ferriwire::{Args, Event, Namespace, Server, Value};
 
 const JOIN: Event<String> = Event::new("join");
@@ -12,11 +12,7 @@ const BCAST: Event<(String, Value)> = Event::new("bcast");
 fn main() -> ExitCode {
     run(3000, async |address| {
         let server = Server::new()
-            .config(
-                config()
-                    .codec(codec())
-                    .limits(limits().max_payload(4 * 1024 * 1024)),
-            )
+            .config(config().limits(limits().max_payload(4 * 1024 * 1024)))
             .namespace(namespace())
             .bind(address)
             .await?;

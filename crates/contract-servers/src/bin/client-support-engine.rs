@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use contract_servers::{Date, GRACE, Outcome, config, eio3, limits, ready, run};
+use contract_servers::{Date, GRACE, Outcome, config, limits, ready, run};
 
 use ferriwire::engine::{Message, Server, Session};
 use hyper::header::{HeaderMap, HeaderValue, SET_COOKIE};
@@ -21,7 +21,6 @@ fn main() -> ExitCode {
             .path("/engine.io/")
             .ping_interval(Duration::from_millis(500))
             .limits(limits().max_payload(100))
-            .allow_eio3(eio3())
             .allow_request(|request| match request.query("deny") {
                 Some(_) => Err("denied".to_owned()),
                 None => Ok(()),

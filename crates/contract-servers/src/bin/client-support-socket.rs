@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use contract_servers::{Date, GRACE, Outcome, codec, config, eio3, limits, ready, run};
+use contract_servers::{Date, GRACE, Outcome, config, limits, ready, run};
 use ferriwire::engine::Request;
 use ferriwire::{
     Args, Bytes, ConnectError, EmitError, Event, Handshake, Namespace, Recovery, Server, Socket,
@@ -32,7 +32,6 @@ const HANDSHAKE: Duration = Duration::from_millis(10);
 fn main() -> ExitCode {
     run(3210, async |address| {
         let config = config()
-            .codec(codec())
             .ping_interval(Duration::from_secs(2))
             .ping_timeout(Duration::from_secs(20))
             .limits(
@@ -40,7 +39,6 @@ fn main() -> ExitCode {
                     .max_payload(1_000_000)
                     .connect_timeout(Duration::from_secs(45)),
             )
-            .allow_eio3(eio3())
             .recovery(Recovery::new())
             .allow_request_async(async |_| {
                 sleep(HANDSHAKE).await;

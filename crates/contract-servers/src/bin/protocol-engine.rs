@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use contract_servers::{GRACE, Outcome, config, eio3, limits, ready, run};
+use contract_servers::{GRACE, Outcome, config, limits, ready, run};
 use ferriwire::Origins;
 use ferriwire::engine::Server;
 
@@ -14,7 +14,6 @@ fn main() -> ExitCode {
             .ping_interval(Duration::from_millis(300))
             .ping_timeout(Duration::from_millis(200))
             .limits(limits().max_payload(1_000_000))
-            .allow_eio3(eio3())
             .origins(Origins::any());
         let server = Server::new()
             .config(config)

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use contract_servers::{GRACE, Outcome, codec, config, eio3, limits, ready, run};
+use contract_servers::{GRACE, Outcome, config, limits, ready, run};
 use ferriwire::{Args, ConnectError, Event, Handshake, Namespace, Origins, Server, Value};
 
 const MESSAGE: Event<Args> = Event::new("message");
@@ -11,7 +11,6 @@ const MESSAGE: Event<Args> = Event::new("message");
 fn main() -> ExitCode {
     run(3000, async |address| {
         let config = config()
-            .codec(codec())
             .ping_interval(Duration::from_millis(300))
             .ping_timeout(Duration::from_millis(200))
             .limits(
@@ -19,7 +18,6 @@ fn main() -> ExitCode {
                     .connect_timeout(Duration::from_secs(1))
                     .max_payload(1_000_000),
             )
-            .allow_eio3(eio3())
             .origins(Origins::any());
         let server = Server::new()
             .config(config)

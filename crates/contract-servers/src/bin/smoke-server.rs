@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use contract_servers::{GRACE, Outcome, codec, config, limits, ready, run};
+use contract_servers::{GRACE, Outcome, config, limits, ready, run};
 use ferriwire::{
     Args, ConnectError, Event, HandlerError, Handshake, Namespace, Origins, Server, Value,
 };
@@ -19,7 +19,6 @@ const ROOM: Event<Args> = Event::new("room");
 fn main() -> ExitCode {
     run(3000, async |address| {
         let config = config()
-            .codec(codec())
             .ping_interval(Duration::from_secs(2))
             .ping_timeout(Duration::from_millis(1500))
             .limits(
