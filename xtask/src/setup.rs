@@ -38,7 +38,11 @@ const NODE: [Tool; 2] = [
         probe: &["npm", "--version"],
     },
 ];
-const BROWSER_AND_PYTHON: [Tool; 2] = [
+const CLIENTS: [Tool; 3] = [
+    Tool {
+        package: "curl",
+        probe: &["curl", "--version"],
+    },
     Tool {
         package: "chromium",
         probe: &["chromium", "--version"],
@@ -62,7 +66,7 @@ for line in open(sys.argv[1]):
 /// All that `cargo xtask test` needs.
 pub(crate) fn everything(root: &Path) -> Result {
     nextest(root)?;
-    debian_packages(root, NODE.iter().chain(&BROWSER_AND_PYTHON))?;
+    debian_packages(root, NODE.iter().chain(&CLIENTS))?;
     npm_packages(root)?;
     client_bundle(root)?;
     python_packages(root)
