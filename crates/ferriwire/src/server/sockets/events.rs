@@ -1,0 +1,212 @@
+//! Events of a client: those that wait, and their way through listeners and middleware to handlers.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Context;
+use std::time::Instant;
+
+use ferriwire_proto::codec::{Arguments, OwnedArguments, Violation};
+use ferriwire_proto::connection::Key;
+use ferriwire_proto::packet::AckId;
+
+use super::work::{Job, Work};
+use super::{Slot, Sockets};
+use crate::engine::running::{BoxFuture, panic_message};
+use crate::event::HandlerError;
+use crate::hints::Mistake;
+use crate::server::membership::Membership;
+use crate::server::namespace::Joined;
+use crate::shown::shown;
+
+/// How many bytes of events, with what it takes to keep them, may wait for `on_connect`, or for other handlers, before the
+/// connection is not read from any more. Acknowledgements are still taken up to then.
+pub(super) const MAX_HELD: usize = 64 * 1024;
+
+pub(super) struct HeldEvent {
+    name: String,
+    ack: Option<AckId>,
+    arguments: OwnedArguments,
+    /// What all this takes.
+    pub(super) bytes: usize,
+}
+
+impl HeldEvent {
+    fn new(name: &str, ack: Option<AckId>, arguments: Arguments<'_>) -> Self {
+        let bytes = [size_of::<Self>(), name.len(), arguments.size()];
+        Self {
+            name: name.to_owned(),
+            ack,
+            arguments: arguments.to_owned(),
+            bytes: bytes.into_iter().fold(0, usize::saturating_add),
+        }
+    }
+}
+
+impl Sockets {
+    pub(crate) fn handle_event(
+        &mut self,
+        key: Key,
+        name: &str,
+        ack: Option<AckId>,
+        arguments: Arguments<'_>,
+        cx: &mut Context<'_>,
+    ) {
+        self.session.shard().traffic().event_in();
+        let full = self.running.len() >= self.config.limits.max_running_handlers;
+        let Slot::Joined(occupant) = self.slot(key) else {
+            return;
+        };
+        if !occupant.socket.membership().is_connected() {
+            return;
+        }
+        if full || occupant.waiting || !occupant.held.is_empty() {
+            let held = HeldEvent::new(name, ack, arguments);
+            let bytes = held.bytes;
+            occupant.held.push_back(held);
+            self.held_bytes = self.held_bytes.saturating_add(bytes);
+            return;
+        }
+        self.dispatch(key, name, ack, arguments, cx);
+    }
+
+    /// Shows an event to those who see all of them, and has its handlers started at once, or as soon
+    /// as middleware has let it pass.
+    pub(super) fn dispatch(
+        &mut self,
+        key: Key,
+        name: &str,
+        ack: Option<AckId>,
+        arguments: Arguments<'_>,
+        cx: &mut Context<'_>,
+    ) {
+        let mut screening = None;
+        self.run_handlers(key, name, arguments, cx, |socket, start| {
+            screening = socket.announce(name, arguments, start)?;
+            if screening.is_some() {
+                return Ok(true);
+            }
+            socket.dispatch(name, arguments, ack, start)
+        });
+        if let Some(screening) = screening
+            && let Slot::Joined(occupant) = self.slot(key)
+        {
+            occupant.waiting = true;
+            let membership = Arc::clone(occupant.socket.membership());
+            let event = Box::new(HeldEvent::new(name, ack, arguments));
+            let job = Job::Screen(key, membership, event);
+            self.start(job, Work::Screen(screening), cx);
+        }
+    }
+
+    /// Middleware has decided on an event.
+    pub(super) fn screened(
+        &mut self,
+        key: Key,
+        membership: &Arc<Membership>,
+        event: &HeldEvent,
+        decision: Result<(), HandlerError>,
+        cx: &mut Context<'_>,
+    ) {
+        let Slot::Joined(occupant) = self.slot(key) else {
+            return;
+        };
+        if !Arc::ptr_eq(occupant.socket.membership(), membership) {
+            return;
+        }
+        occupant.waiting = false;
+        // Who has left in the meantime is not heard any more.
+        if !membership.is_connected() {
+            return;
+        }
+        match decision {
+            Ok(()) => {
+                let arguments = event.arguments.as_arguments();
+                self.run_handlers(key, &event.name, arguments, cx, |socket, start| {
+                    socket.dispatch(&event.name, arguments, event.ack, start)
+                });
+            }
+            Err(error) => {
+                if let Some(hook) = occupant.socket.refused(&event.name, event.ack, error) {
+                    let job = Job::Event(key, Arc::clone(membership), None);
+                    self.start(job, Work::Handle(hook), cx);
+                }
+            }
+        }
+    }
+
+    /// Starts what `begin` hands out; it returns whether the event has any handlers.
+    pub(super) fn run_handlers(
+        &mut self,
+        key: Key,
+        name: &str,
+        arguments: Arguments<'_>,
+        cx: &mut Context<'_>,
+        begin: impl FnOnce(&dyn Joined, &mut dyn FnMut(BoxFuture<()>)) -> Result<bool, Violation>,
+    ) {
+        let Some(Slot::Joined(occupant)) = self.slots.get(key.index()) else {
+            return;
+        };
+        let membership = Arc::clone(occupant.socket.membership());
+        let running = &mut self.running;
+        let is_measured = self.session.shard().metrics().is_some();
+        let mut ended = Vec::new();
+        let mut start = |handler| {
+            let job = Job::Event(key, Arc::clone(&membership), is_measured.then(Instant::now));
+            ended.extend(running.start(job, Work::Handle(handler), cx));
+        };
+        // The program's own decoding runs in there, and a panic of that is one of its handler.
+        let result = catch_unwind(AssertUnwindSafe(|| begin(&*occupant.socket, &mut start)));
+        // Looked up before handlers that have ended could take the socket out.
+        let declared = match (&result, &self.config.hints) {
+            (Ok(Ok(false)), Some(_)) => occupant.socket.declared_events(),
+            _ => None,
+        };
+        for handler in ended {
+            self.finish(handler, cx);
+        }
+        match result {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => {
+                let namespace = membership.hub().name();
+                tracing::debug!(socket = %membership.shown_id(), event = %shown(name), namespace = %shown(namespace), "no handler");
+                if let Some(declared) = declared {
+                    let mistake = Mistake::NoHandler {
+                        namespace,
+                        event: name,
+                    };
+                    self.config.hint(mistake, || declared);
+                }
+                if let Err(violation) = arguments.validate() {
+                    self.violate(&violation, false, cx);
+                }
+            }
+            Ok(Err(violation)) => self.violate(&violation, false, cx),
+            Err(panic) => self.panicked(key, &membership, &panic_message(&*panic), cx),
+        }
+    }
+
+    /// Starts what waited, as far as handlers may run.
+    pub(super) fn dispatch_held(&mut self, cx: &mut Context<'_>) {
+        if self.held_bytes == 0 {
+            return;
+        }
+        for index in 0..self.slots.len() {
+            while self.running.len() < self.config.limits.max_running_handlers {
+                let Some(Slot::Joined(occupant)) = self.slots.get_mut(index) else {
+                    break;
+                };
+                // Who has left is not heard any more.
+                if occupant.waiting || !occupant.socket.membership().is_connected() {
+                    break;
+                }
+                let Some(held) = occupant.held.pop_front() else {
+                    break;
+                };
+                let key = occupant.key;
+                self.held_bytes = self.held_bytes.saturating_sub(held.bytes);
+                let arguments = held.arguments.as_arguments();
+                self.dispatch(key, &held.name, held.ack, arguments, cx);
+            }
+        }
+    }
+}
