@@ -197,7 +197,7 @@ impl Encoded {
         self
     }
 
-    /// What [`with_overflow`](Self::with_overflow) set; nothing for what is no event.
+    /// What [`with_overflow`](Self::with_overflow) set.
     #[must_use]
     pub fn overflow(&self) -> Option<Overflow> {
         self.waiting.overflow

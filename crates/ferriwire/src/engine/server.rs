@@ -197,8 +197,9 @@ impl RunningServer {
         self.listening.core().stats()
     }
 
-    /// Stops accepting, writes what waits, closes all sessions, and returns when that is done or
-    /// `grace` has passed.
+    /// Takes no new sessions, writes what waits, closes all sessions in batches
+    /// ([`Config::drain_pause`](crate::Config::drain_pause)), and returns when that is done or `grace`
+    /// has passed.
     #[doc(alias = "close")]
     pub async fn shutdown(&self, grace: Duration) {
         self.listening.shut_down(grace).await;

@@ -69,8 +69,9 @@ impl Service {
         self.core.stats()
     }
 
-    /// Takes no new sessions, writes what waits, closes all sessions, and returns when that is done
-    /// or `grace` has passed.
+    /// Takes no new sessions, writes what waits, closes all sessions in batches
+    /// ([`Config::drain_pause`](crate::Config::drain_pause)), and returns when that is done or `grace`
+    /// has passed.
     ///
     /// The program's own HTTP server goes on; stop it when this has returned, gracefully, because it
     /// is what writes the last answers of long-polling.

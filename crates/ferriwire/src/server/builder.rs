@@ -201,11 +201,12 @@ impl Server {
         })
     }
 
-    /// Listens at the address until the process ends.
+    /// Listens at the address until the process is asked to end by SIGTERM, and then shuts down within
+    /// [`Config::shutdown_grace`]. A second SIGTERM cuts the sessions off.
     ///
     /// # Errors
     ///
-    /// As [`bind`](Self::bind).
+    /// As [`bind`](Self::bind), and when the signal cannot be listened for.
     pub async fn listen(self, address: impl ToSocketAddrs) -> Result<(), Error> {
         let grace = self.config.shutdown_grace;
         // Before anybody can know that the server is up, and ask it to end.
@@ -425,8 +426,8 @@ impl RunningServer {
         self.listening.core().stats()
     }
 
-    /// Stops accepting, writes what waits, closes the transports, and returns when that is done or
-    /// `grace` has passed. Clients get no DISCONNECT packet, so that they come back, to another
+    /// Takes no new sessions, writes what waits, closes the transports in batches
+    /// ([`Config::drain_pause`]), and returns when that is done or `grace` has passed. Clients get no DISCONNECT packet, so that they come back, to another
     /// node or to the next process.
     #[doc(alias = "close")]
     pub async fn shutdown(&self, grace: Duration) {
