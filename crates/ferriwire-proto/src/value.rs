@@ -2,13 +2,13 @@
 
 mod convert;
 pub(crate) mod handoff;
+mod object;
 mod serde_impl;
-
-use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde_json::Number;
 
+pub use object::{Iter, Object};
 pub(crate) use serde_impl::ARGS;
 
 /// Any value that an event can carry.
@@ -29,7 +29,7 @@ pub enum Value {
     /// A list.
     Array(Vec<Self>),
     /// Named values, sorted by name.
-    Object(BTreeMap<String, Self>),
+    Object(Object),
     /// Binary data, which travels as an attachment.
     Binary(Bytes),
 }
@@ -101,7 +101,7 @@ impl Value {
 
     /// The named values.
     #[must_use]
-    pub fn as_object(&self) -> Option<&BTreeMap<String, Self>> {
+    pub fn as_object(&self) -> Option<&Object> {
         if let Self::Object(entries) = self {
             Some(entries)
         } else {

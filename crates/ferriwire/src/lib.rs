@@ -57,7 +57,7 @@ pub use error::{
 pub use event::{Accepts, Event, HandlerError, Listens, Payload, Reply};
 pub use ferriwire_proto::codec::Codec;
 pub use ferriwire_proto::engine::queue::Overflow;
-pub use ferriwire_proto::value::{Args, Value};
+pub use ferriwire_proto::value::{Args, Object, Value};
 pub use handshake::{ConnectError, Handshake};
 #[cfg(feature = "tls")]
 pub use rustls;

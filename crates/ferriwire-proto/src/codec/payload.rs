@@ -94,7 +94,7 @@ fn without(value: Value, names: &[&str]) -> Option<OwnedPayload> {
     let Value::Object(mut members) = value else {
         return None;
     };
-    members.retain(|name, _| !names.contains(&&**name));
+    members.retain(|name, _| !names.contains(&name));
     Some(OwnedPayload::Value(Value::Object(members)))
 }
 

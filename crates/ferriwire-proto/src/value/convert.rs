@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde_json::Number;
 
-use super::{Args, Value};
+use super::{Args, Object, Value};
 
 macro_rules! from_integers {
     ($($integer:ty)*) => {$(
@@ -70,7 +70,13 @@ impl From<Vec<Self>> for Value {
 
 impl From<BTreeMap<String, Self>> for Value {
     fn from(entries: BTreeMap<String, Self>) -> Self {
-        Self::Object(entries)
+        Self::Object(entries.into())
+    }
+}
+
+impl From<Object> for Value {
+    fn from(object: Object) -> Self {
+        Self::Object(object)
     }
 }
 

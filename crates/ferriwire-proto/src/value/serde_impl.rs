@@ -1,6 +1,5 @@
 //! Values to and from any serde format.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
@@ -8,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeTuple as _, Serializer};
 use serde_json::Number;
 
-use super::{Args, Value, handoff};
+use super::{Args, Object, Value, handoff};
 
 /// The name by which the decoder of argument lists recognises [`Args`].
 pub(crate) const ARGS: &str = "$ferriwire::Args";
@@ -116,11 +115,11 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut entries = BTreeMap::new();
-        while let Some((name, value)) = access.next_entry()? {
-            entries.insert(name, value);
+        let mut entries = Vec::new();
+        while let Some(entry) = access.next_entry()? {
+            entries.push(entry);
         }
-        Ok(Value::Object(entries))
+        Ok(Value::Object(Object::from_entries(entries)))
     }
 }
 

@@ -225,7 +225,7 @@ fn size_of_value(value: &Value) -> usize {
         Value::Binary(data) => data.len(),
         Value::Array(values) => values.iter().map(size_of_value).sum(),
         Value::Object(entries) => {
-            let size = |(name, value): (&String, &Value)| PART + name.len() + size_of_value(value);
+            let size = |(name, value): (&str, &Value)| PART + name.len() + size_of_value(value);
             entries.iter().map(size).sum()
         }
     }

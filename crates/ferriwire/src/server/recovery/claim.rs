@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ferriwire_proto::codec::{OwnedPayload, Payload};
 use ferriwire_proto::log::Offset;
-use ferriwire_proto::value::Value;
+use ferriwire_proto::value::{Object, Value};
 use serde::Deserialize;
 
 /// The secret by which a client takes up its session in one namespace: the protocol's `pid`.
@@ -139,7 +139,7 @@ impl FingerprintKeys {
 
 /// Nothing and an empty object are the same to whoever reads the payload.
 fn empty() -> Value {
-    Value::Object(std::collections::BTreeMap::new())
+    Value::Object(Object::new())
 }
 
 /// As deep as the decoder allows, which is bounded.

@@ -19,7 +19,7 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(5, 40, 20, |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..20).prop_map(Value::Array),
-            proptest::collection::btree_map(".{0,40}", inner, 0..20).prop_map(Value::Object),
+            proptest::collection::btree_map(".{0,40}", inner, 0..20).prop_map(Value::from),
         ]
     })
 }
