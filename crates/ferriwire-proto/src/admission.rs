@@ -1,10 +1,11 @@
-//! Who may open a session: how many there may be, and how fast they may come, of all clients and
-//! of each address.
+//! Who may connect and open a session: how many there may be, and how fast they may come, of all
+//! clients and of each address.
 //!
 //! Memory is bounded whatever comes: addresses with sessions are as many as there are sessions, and
 //! of the others only the latest are remembered.
 
 mod sources;
+mod tcp;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use self::sources::Recent;
 use crate::rate::{Bucket, Rate};
 
 pub use self::sources::Source;
+pub use self::tcp::{TcpConnections, TcpLimits, TcpRefusal};
 
 /// How many, and how fast. A rate that is `None` is not limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,6 +26,8 @@ use crate::engine::watch::Memory;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Limits {
+    pub(crate) max_tcp_connections: Option<usize>,
+    pub(crate) max_tcp_connections_per_address: Option<usize>,
     pub(crate) max_connections: Option<usize>,
     pub(crate) memory: Option<usize>,
     pub(crate) max_buffered_total: Option<usize>,
@@ -79,6 +81,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            max_tcp_connections: None,
+            max_tcp_connections_per_address: None,
             max_connections: None,
             memory: None,
             max_buffered_total: None,
@@ -136,6 +140,27 @@ impl Limits {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// How many TCP connections the server's own listeners have at a time, whatever is spoken on them.
+    /// Default: 95 % of the descriptors that the process may have when the server starts (`ulimit -n`),
+    /// less 32, so that the program has some for itself; no limit where that is not known (reference: no
+    /// limit). One more is closed as soon as it is accepted, before TLS and HTTP.
+    #[must_use]
+    pub fn max_tcp_connections(mut self, connections: usize) -> Self {
+        self.max_tcp_connections = Some(connections);
+        self
+    }
+
+    /// How many of them one address may have: one address of IPv4, or one /64 network of IPv6. Default:
+    /// four times [`max_connections_per_address`](Self::max_connections_per_address), because a session
+    /// may have a waiting GET, a POST and a WebSocket at the same time, and leave one idle; at least 256
+    /// (reference: no limit). One more is closed as soon as it is accepted. Trusted proxies
+    /// ([`Config::trusted_proxies`](crate::Config::trusted_proxies)) may have any number.
+    #[must_use]
+    pub fn max_tcp_connections_per_address(mut self, connections: usize) -> Self {
+        self.max_tcp_connections_per_address = Some(connections);
+        self
     }
 
     /// How many sessions there may be at a time. Default: 90 % of the descriptors that the process
@@ -571,6 +596,21 @@ impl Limits {
         Some(Memory::new(limit, self.max_buffered_total))
     }
 
+    /// What holds for TCP connections, before anything is spoken on them.
+    pub(crate) fn tcp(&self) -> admission::TcpLimits {
+        let connections = self
+            .max_tcp_connections
+            .or_else(machine::max_tcp_connections);
+        let of_sessions = self
+            .max_connections_per_address
+            .saturating_mul(TCP_CONNECTIONS_PER_SESSION)
+            .max(MIN_TCP_CONNECTIONS_PER_ADDRESS);
+        admission::TcpLimits {
+            connections: connections.unwrap_or(usize::MAX),
+            connections_per_source: self.max_tcp_connections_per_address.unwrap_or(of_sessions),
+        }
+    }
+
     /// What guards the door of a server with so many worker threads.
     pub(crate) fn admission(&self, cores: usize) -> admission::Limits {
         let connections = self
@@ -589,6 +629,12 @@ impl Limits {
         }
     }
 }
+
+/// A GET, a POST, the WebSocket of an upgrade, and one that nobody uses any more.
+const TCP_CONNECTIONS_PER_SESSION: usize = 4;
+
+/// Who may have few sessions may still ask for them again and again.
+const MIN_TCP_CONNECTIONS_PER_ADDRESS: usize = 256;
 
 /// A server with room for few still has some for whoever is just arriving.
 const MIN_UNAUTHENTICATED: usize = 64;

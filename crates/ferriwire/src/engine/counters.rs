@@ -19,6 +19,13 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LimitKind {
+    /// [`Limits::max_tcp_connections`](crate::Limits::max_tcp_connections).
+    TcpConnections,
+    /// [`Limits::max_tcp_connections_per_address`](crate::Limits::max_tcp_connections_per_address).
+    TcpConnectionsPerAddress,
+    /// The descriptors of the process have run out (`ulimit -n`): a TCP connection was closed, or had to
+    /// wait.
+    Descriptors,
     /// [`Limits::max_connections`](crate::Limits::max_connections).
     Connections,
     /// [`Limits::memory`](crate::Limits::memory): somebody was refused, or closed because a lot waited
@@ -54,7 +61,10 @@ pub enum LimitKind {
 
 impl LimitKind {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
+        Self::TcpConnections,
+        Self::TcpConnectionsPerAddress,
+        Self::Descriptors,
         Self::Connections,
         Self::Memory,
         Self::BufferedTotal,
@@ -75,6 +85,9 @@ impl LimitKind {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::TcpConnections => "max_tcp_connections",
+            Self::TcpConnectionsPerAddress => "max_tcp_connections_per_address",
+            Self::Descriptors => "descriptors",
             Self::Connections => "max_connections",
             Self::Memory => "memory",
             Self::BufferedTotal => "max_buffered_total",
@@ -110,6 +123,15 @@ impl From<admission::Refusal> for LimitKind {
             Refusal::ConnectionsOfSource => Self::ConnectionsPerAddress,
             Refusal::HandshakesOfSource => Self::HandshakesPerAddress,
             Refusal::UnknownSessionsOfSource => Self::UnknownSessions,
+        }
+    }
+}
+
+impl From<admission::TcpRefusal> for LimitKind {
+    fn from(refusal: admission::TcpRefusal) -> Self {
+        match refusal {
+            admission::TcpRefusal::Connections => Self::TcpConnections,
+            admission::TcpRefusal::ConnectionsOfSource => Self::TcpConnectionsPerAddress,
         }
     }
 }

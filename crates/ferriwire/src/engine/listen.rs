@@ -4,6 +4,7 @@ mod accept;
 mod activity;
 mod connection;
 mod listener;
+mod spare;
 #[cfg_attr(not(feature = "tls"), path = "listen/without_tls.rs")]
 mod tls;
 
@@ -19,6 +20,7 @@ use self::accept::accept;
 pub use self::listener::Listener;
 use self::listener::{Bound, Security};
 use super::core::Core;
+use super::tcp::Places;
 use crate::error::Error;
 
 /// Listeners that serve until they are shut down.
@@ -74,8 +76,11 @@ impl Listening {
         let (phase, stopped) = watch::channel(Phase::Serving);
         let (listening, listeners) = watch::channel(());
         let (connected, connections) = watch::channel(());
+        let places = Places::new(core.config().limits.tcp());
         for bound in bound {
-            let accepting = accept(Arc::clone(&core), bound, stopped.clone(), connected.clone());
+            let places = Arc::clone(&places);
+            let (stopped, connected) = (stopped.clone(), connected.clone());
+            let accepting = accept(Arc::clone(&core), places, bound, stopped, connected);
             let listening = listening.clone();
             tokio::spawn(async move {
                 accepting.await;

@@ -24,6 +24,18 @@ fn connections_with(descriptors: usize) -> usize {
     share.saturating_sub(RESERVED_DESCRIPTORS).max(1)
 }
 
+/// How many TCP connections there may be, where the system says it: 95 % of the descriptors, less a
+/// reserve. More than there may be sessions, because long-polling takes two for each.
+pub(crate) fn max_tcp_connections() -> Option<usize> {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    descriptors(&limits).map(tcp_connections_with)
+}
+
+fn tcp_connections_with(descriptors: usize) -> usize {
+    let share = descriptors / 20 * 19;
+    share.saturating_sub(RESERVED_DESCRIPTORS).max(1)
+}
+
 /// The soft limit in a table of `/proc/self/limits`.
 fn descriptors(limits: &str) -> Option<usize> {
     let mut lines = limits.lines();
@@ -63,5 +75,14 @@ mod tests {
             assert_eq!(connections_with(descriptors), connections);
         }
         assert!(max_connections() > 1);
+        for (descriptors, connections) in [
+            (0, 1),
+            (32, 1),
+            (256, 196),
+            (1_024, 937),
+            (1_048_576, 996_100),
+        ] {
+            assert_eq!(tcp_connections_with(descriptors), connections);
+        }
     }
 }

@@ -7,7 +7,7 @@
 //! | file | concept |
 //! |---|---|
 //! | `http`, `origins`, `body` | a request to a session and a transport, or to an error answer |
-//! | `listen`, `service` | where requests come from |
+//! | `listen`, `tcp`, `service` | where requests come from |
 //! | `forwarded` | where a client is, when proxies stand in front |
 //! | `gate`, `machine` | how many sessions there may be, and how fast they may come |
 //! | `core`, `sessions` | what all sessions share |
@@ -43,6 +43,7 @@ mod request;
 mod server;
 mod sessions;
 pub(crate) mod shard;
+mod tcp;
 mod turn;
 mod waiters;
 pub(crate) mod watch;

@@ -16,9 +16,9 @@ use ferriwire_proto::engine::body::Body;
 use ferriwire_proto::engine::queue::{Batch, Control, Entry, Overflow, Queue};
 use ferriwire_proto::websocket::Deflater;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
+use super::tcp::BareSocket;
 use super::turn::{self, TurnId};
 use super::waiters::Waiters;
 use super::write::{self, Written};
@@ -91,7 +91,7 @@ enum WriteHalf {
     /// Long-polling, with the answer of the waiting GET if there is one.
     Polling(Option<Poller>),
     /// A bare TCP socket: everybody may write.
-    Socket(Arc<TcpStream>),
+    Socket(Arc<BareSocket>),
     /// Another kind of stream, drained by the connection task alone.
     Task,
 }
@@ -395,7 +395,7 @@ impl Outbox {
     }
 
     /// The session writes to a bare socket from now on.
-    pub(crate) fn use_socket(&self, stream: Arc<TcpStream>) {
+    pub(crate) fn use_socket(&self, stream: Arc<BareSocket>) {
         self.state.lock().half = WriteHalf::Socket(stream);
     }
 

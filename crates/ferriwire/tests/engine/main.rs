@@ -25,6 +25,7 @@ mod memory;
 mod mounting;
 mod payloads;
 mod restart;
+mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
 mod upgrade;

@@ -11,7 +11,8 @@ impl Limits {
     ///
     /// Not taken over, because nothing else would bound them: what waits for a client and for all
     /// ([`max_buffered`](Self::max_buffered), [`max_buffered_total`](Self::max_buffered_total)),
-    /// [`memory`](Self::memory), [`max_connections`](Self::max_connections), acknowledgements and their
+    /// [`memory`](Self::memory), [`max_connections`](Self::max_connections),
+    /// [`max_tcp_connections`](Self::max_tcp_connections), acknowledgements and their
     /// time, running handlers, dynamic namespaces and the length of their names, and the times of
     /// `auth`, decisions, attachments and fragments. Behaviour that is no limit, such as JSONP or the
     /// check of origins, is not changed: that is [`Config`](crate::Config)'s.
@@ -27,7 +28,8 @@ impl Limits {
     pub fn javascript() -> Self {
         let seconds = Duration::from_secs;
         Self::new()
-            // Who may come. `max_connections` bounds them all.
+            // Who may come. `max_connections` and `max_tcp_connections` bound them all.
+            .max_tcp_connections_per_address(usize::MAX)
             .max_unauthenticated(usize::MAX)
             .max_connections_per_address(usize::MAX)
             .handshakes_per_address(None)
@@ -78,6 +80,7 @@ mod tests {
     fn each_value_of_the_reference_is_taken_over_or_kept_on_purpose() {
         let unlimited = |name: &str| format!("{name}: {}", usize::MAX);
         let expected = [
+            format!("max_tcp_connections_per_address: Some({})", usize::MAX),
             format!("max_unauthenticated: Some({})", usize::MAX),
             unlimited("max_connections_per_address"),
             "handshakes_per_address: None".to_owned(),
@@ -114,6 +117,7 @@ mod tests {
             "memory: None",
             "max_buffered_total: None",
             "max_connections: None",
+            "max_tcp_connections: None",
             "max_pending_acks: 1000",
             "ack_timeout: 10s",
             "auth_timeout: 10s",

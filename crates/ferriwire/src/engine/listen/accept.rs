@@ -1,9 +1,12 @@
 //! The accept loop of one listener, and how a socket is set up.
 
+use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ferriwire_proto::admission::{Source, TcpRefusal};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -11,7 +14,10 @@ use tokio::sync::watch;
 use super::Phase;
 use super::connection::serve;
 use super::listener::Bound;
+use super::spare::{Spare, is_no_descriptor};
 use crate::engine::core::Core;
+use crate::engine::counters::LimitKind;
+use crate::engine::tcp::{Place, Places, TcpConnection};
 
 /// A peer that takes nothing for so long is gone (`TCP_USER_TIMEOUT`).
 const USER_TIMEOUT: Duration = Duration::from_secs(45);
@@ -30,11 +36,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) async fn accept(
     core: Arc<Core>,
+    places: Arc<Places>,
     bound: Bound,
     mut phase: watch::Receiver<Phase>,
     connected: watch::Sender<()>,
 ) {
     let security = Arc::new(bound.security);
+    let mut spare = Spare::new();
     loop {
         let accepted = tokio::select! {
             accepted = bound.listener.accept() => accepted,
@@ -42,7 +50,11 @@ pub(super) async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
+                let Some(place) = place_for(&core, &places, peer) else {
+                    continue;
+                };
                 tune(&stream);
+                let stream = TcpConnection::new(stream, place);
                 let (core, security) = (Arc::clone(&core), Arc::clone(&security));
                 let serving = serve(core, security, stream, peer, phase.clone());
                 let connected = connected.clone();
@@ -52,11 +64,38 @@ pub(super) async fn accept(
                 });
             }
             Err(error) if is_of_one_connection(&error) => {}
+            Err(error) if is_no_descriptor(&error) => {
+                note(&core, LimitKind::Descriptors, None, &error);
+                if !spare.refuse_one(&bound.listener, ACCEPT_PAUSE).await {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
             Err(error) => {
                 tracing::error!(%error, "cannot accept connections");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// The right of a connection to stay; without it, it is closed at once.
+fn place_for(core: &Core, places: &Arc<Places>, peer: SocketAddr) -> Option<Place> {
+    let proxies = &core.config().trusted_proxies;
+    let is_proxy = proxies.iter().any(|network| network.contains(peer.ip()));
+    let source = Source::from(peer.ip());
+    let place = places.take((!is_proxy).then_some(source));
+    let refused = |refusal: &TcpRefusal| note(core, (*refusal).into(), Some(source), refusal);
+    place.inspect_err(refused).ok()
+}
+
+/// Counts that a connection was refused, and says so now and then.
+fn note(core: &Core, limit: LimitKind, source: Option<Source>, why: &dyn fmt::Display) {
+    let address = source.map(tracing::field::display);
+    let now = tokio::time::Instant::now().into_std();
+    if core.counters().limited(limit, now) {
+        tracing::warn!(%limit, address, "connection closed: {why}");
+    } else {
+        tracing::debug!(%limit, address, "connection closed: {why}");
     }
 }
 

@@ -15,7 +15,6 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -27,6 +26,7 @@ use crate::engine::body::Body;
 use crate::engine::core::Core;
 use crate::engine::http::{empty, respond};
 use crate::engine::request::PeerAddress;
+use crate::engine::tcp::TcpConnection;
 
 /// What hyper reads into at least.
 const MIN_HEAD: usize = 8 * 1024;
@@ -50,7 +50,7 @@ const FAREWELL: Duration = Duration::from_secs(30);
 pub(super) async fn serve(
     core: Arc<Core>,
     security: Arc<Security>,
-    stream: TcpStream,
+    stream: TcpConnection,
     peer: SocketAddr,
     mut phase: watch::Receiver<Phase>,
 ) {

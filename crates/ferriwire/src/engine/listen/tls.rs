@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::Request;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -15,6 +14,7 @@ use self::certificate::Certificate;
 use self::handshakes::Handshakes;
 use crate::config::{ClientCertificates, Limits, Tls};
 use crate::engine::request::Secure;
+use crate::engine::tcp::TcpConnection;
 use crate::error::Error;
 
 /// Makes accepted sockets into encrypted ones.
@@ -25,7 +25,7 @@ pub(super) struct Acceptor {
 }
 
 /// A connection whose handshake is done.
-pub(super) struct Secured(TlsStream<TcpStream>);
+pub(super) struct Secured(TlsStream<TcpConnection>);
 
 /// What the program learns of the encryption.
 pub(super) struct Credentials(Option<ClientCertificates>);
@@ -40,7 +40,11 @@ impl Acceptor {
     }
 
     /// Does the handshake; `None` when it fails, takes too long, or has to make room.
-    pub(super) async fn handshake(&self, stream: TcpStream, peer: SocketAddr) -> Option<Secured> {
+    pub(super) async fn handshake(
+        &self,
+        stream: TcpConnection,
+        peer: SocketAddr,
+    ) -> Option<Secured> {
         let acceptor = TlsAcceptor::from(self.certificate.current());
         let mut turn = self.handshakes.begin();
         let failure = tokio::select! {
@@ -58,7 +62,7 @@ impl Acceptor {
 
 impl Secured {
     /// The stream, what the program learns, and whether the client has chosen HTTP/2.
-    pub(super) fn into_parts(self) -> (TlsStream<TcpStream>, Credentials, bool) {
+    pub(super) fn into_parts(self) -> (TlsStream<TcpConnection>, Credentials, bool) {
         let (_, connection) = self.0.get_ref();
         let is_http2 = connection.alpn_protocol() == Some(b"h2");
         let chain = connection.peer_certificates();

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use http::Request;
-use tokio::net::TcpStream;
 
 use crate::config::{Limits, Tls};
+use crate::engine::tcp::TcpConnection;
 use crate::error::Error;
 
 /// Never there.
@@ -22,13 +22,13 @@ impl Acceptor {
         match tls {}
     }
 
-    pub(super) async fn handshake(&self, _: TcpStream, _: SocketAddr) -> Option<Secured> {
+    pub(super) async fn handshake(&self, _: TcpConnection, _: SocketAddr) -> Option<Secured> {
         match *self {}
     }
 }
 
 impl Secured {
-    pub(super) fn into_parts(self) -> (TcpStream, Credentials, bool) {
+    pub(super) fn into_parts(self) -> (TcpConnection, Credentials, bool) {
         match self {}
     }
 }

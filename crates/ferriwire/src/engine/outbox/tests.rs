@@ -1,4 +1,4 @@
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::engine::turn::Turn;
@@ -10,13 +10,13 @@ fn message(len: usize) -> Arc<Encoded> {
 }
 
 /// A socket whose peer does not read, and the peer.
-async fn deaf_socket() -> (Arc<TcpStream>, TcpStream) {
+async fn deaf_socket() -> (Arc<BareSocket>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap());
     let (peer, accepted) = tokio::join!(peer, listener.accept());
     let (stream, _) = accepted.unwrap();
     stream.writable().await.unwrap();
-    (Arc::new(stream), peer.unwrap())
+    (Arc::new(stream.into()), peer.unwrap())
 }
 
 /// A GET that arrived in the turn in which its session ran into the ping timeout was answered

@@ -28,6 +28,7 @@ use tokio::net::TcpStream;
 
 use crate::config::Deflate;
 use crate::engine::outbox::{Flushed, Outbox};
+use crate::engine::tcp::{BareSocket, TcpConnection};
 
 /// Large enough for a burst of small messages, small enough to stay in the cache.
 const READ_BUFFER: usize = 64 * 1024;
@@ -100,7 +101,7 @@ pub(crate) struct WebSocketIo {
 }
 
 enum Stream {
-    Tcp(Arc<TcpStream>),
+    Tcp(Arc<BareSocket>),
     Other(Box<Other>),
 }
 
@@ -264,7 +265,7 @@ impl WebSocketIo {
     pub(crate) fn shut_down(&mut self, cx: &mut Context<'_>) {
         match &mut self.stream {
             // An error means that the connection is gone already.
-            Stream::Tcp(stream) => drop(SockRef::from(&**stream).shutdown(Shutdown::Write)),
+            Stream::Tcp(stream) => drop(SockRef::from(&***stream).shutdown(Shutdown::Write)),
             Stream::Other(other) => drop(other.io.as_mut().poll_shutdown(cx)),
         }
     }
@@ -331,16 +332,15 @@ fn read_available(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// The bare socket below hyper, and what was read beyond the request.
-///
-/// The first attempt fits `Server::bind`, the second `axum::serve`.
+/// The bare socket below hyper, and what was read beyond the request: where a listener of ours has
+/// accepted it, or a host.
 fn take_apart(upgraded: Upgraded) -> (Stream, Bytes) {
-    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => return (tcp(parts.io.into_inner()), parts.read_buf),
+    let upgraded = match below::<TcpConnection>(upgraded) {
+        Ok((connection, early)) => return (tcp(connection), early),
         Err(upgraded) => upgraded,
     };
-    match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => (tcp(parts.io.into_inner()), parts.read_buf),
+    match below::<TcpStream>(upgraded) {
+        Ok((stream, early)) => (tcp(stream), early),
         Err(upgraded) => {
             let other = Other {
                 io: Box::pin(TokioIo::new(upgraded)),
@@ -352,7 +352,22 @@ fn take_apart(upgraded: Upgraded) -> (Stream, Bytes) {
     }
 }
 
-fn tcp(stream: TcpStream) -> Stream {
+/// The stream of this type below hyper's builder for HTTP/1.1, or below the one that looks at what the
+/// client begins with, such as that of `axum::serve`.
+fn below<S>(upgraded: Upgraded) -> Result<(S, Bytes), Upgraded>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let upgraded = match upgraded.downcast::<TokioIo<S>>() {
+        Ok(parts) => return Ok((parts.io.into_inner(), parts.read_buf)),
+        Err(upgraded) => upgraded,
+    };
+    let parts = auto::upgrade::downcast::<TokioIo<S>>(upgraded)?;
+    Ok((parts.io.into_inner(), parts.read_buf))
+}
+
+fn tcp(stream: impl Into<BareSocket>) -> Stream {
+    let stream = stream.into();
     // A host may have accepted it without: then Nagle's algorithm would hold back small frames. It
     // cannot fail on a connected socket, and one that is not shows that when it is read.
     let _ = stream.set_nodelay(true);
