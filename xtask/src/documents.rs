@@ -11,6 +11,8 @@ pub(crate) const CASES: &str = "docs/protocol-cases.md";
 pub(crate) const LIMITS: &str = "docs/limits.md";
 /// Where these limits are set.
 pub(crate) const SETTINGS: &str = "crates/ferriwire/src/config/limits.rs";
+/// Under which reasons it is counted that somebody ran into one.
+pub(crate) const REASONS_OF_LIMITS: &str = "crates/ferriwire/src/engine/reasons.rs";
 /// The cases are numbered from 1.
 const LAST_CASE: u32 = 93;
 /// Why a case may have no test, and which cases that is true for.
@@ -85,6 +87,18 @@ pub(crate) fn missing_settings(page: &str, code: &str) -> Vec<String> {
         .filter_map(|line| line.trim().strip_prefix("pub(crate) ")?.split_once(':'))
         .filter(|(name, _)| !page.contains(&format!("`{name}`")))
         .map(|(name, _)| format!(": the setting `{name}` is missing"))
+        .collect()
+}
+
+/// The reasons, which are the names behind an arrow in `code`, that the page has no word of.
+pub(crate) fn missing_reasons(page: &str, code: &str) -> Vec<String> {
+    let names = code.lines().filter_map(|line| {
+        let (_, name) = line.split_once(" => \"")?;
+        name.strip_suffix("\",")
+    });
+    names
+        .filter(|name| !page.contains(&format!("`{name}`")))
+        .map(|name| format!(": the reason `{name}` is missing"))
         .collect()
 }
 
@@ -171,6 +185,17 @@ mod tests {
             "| 7 | what | of the client |",
         );
         assert_eq!(incomplete_cases(&borrowed).len(), 1);
+    }
+
+    #[test]
+    fn every_reason_stands_in_the_page_of_limits() {
+        let code = "pub enum Kind {\n    One => \"one\",\n    Two => \"two\",\n}\nlet x = match y { a => b, };\n";
+        assert_eq!(
+            missing_reasons("`one` and `two`", code),
+            Vec::<String>::new()
+        );
+        assert_eq!(missing_reasons("`one` and two", code).len(), 1);
+        assert_eq!(missing_reasons("", code).len(), 2);
     }
 
     #[test]

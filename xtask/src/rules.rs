@@ -10,7 +10,8 @@ use std::process::Command;
 
 use crate::Result;
 use crate::documents::{
-    CASES, LIMITS, SETTINGS, incomplete_cases, missing_settings, missing_tests,
+    CASES, LIMITS, REASONS_OF_LIMITS, SETTINGS, incomplete_cases, missing_reasons,
+    missing_settings, missing_tests,
 };
 use crate::reference::{self, ENTRIES, Items, incomplete_rows};
 use crate::source::{without_comments, without_tests};
@@ -67,6 +68,8 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
                 text,
                 text_of(SETTINGS).unwrap_or_default(),
             ));
+            let reasons = text_of(REASONS_OF_LIMITS).unwrap_or_default();
+            complain(missing_reasons(text, reasons));
         }
         if path == reference::PAGE {
             let entries = text_of(ENTRIES).unwrap_or_default();

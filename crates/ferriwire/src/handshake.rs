@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ferriwire_proto::value::Value;
 use serde::Serialize;
 
-use crate::engine::Request;
+use crate::engine::{LimitKind, Request};
 use crate::error::{EmitError, JoinError};
 use crate::server::Params;
 
@@ -86,6 +86,9 @@ pub struct ConnectError {
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Value>,
+    /// The limit that refused the client, unless the program did.
+    #[serde(skip)]
+    limit: Option<LimitKind>,
 }
 
 impl ConnectError {
@@ -95,6 +98,7 @@ impl ConnectError {
         Self {
             message: message.into(),
             data: None,
+            limit: None,
         }
     }
 
@@ -103,6 +107,16 @@ impl ConnectError {
     pub fn data(mut self, data: impl Into<Value>) -> Self {
         self.data = Some(data.into());
         self
+    }
+
+    pub(crate) fn because_of(mut self, limit: LimitKind) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// The limit that refused the client.
+    pub(crate) fn limit(&self) -> Option<LimitKind> {
+        self.limit
     }
 
     /// The data, unless it counts as nothing in JavaScript.

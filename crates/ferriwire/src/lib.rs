@@ -50,7 +50,9 @@ pub use config::{
     Config, Cookie, Cors, Deflate, HttpCompression, InvalidNetwork, Limits, Network, Rate,
     Recovery, SameSite,
 };
-pub use engine::{Layer, LimitKind, Listener, Origins, Request, Service, Stats, Transport};
+pub use engine::{
+    Layer, LimitKind, Listener, Origins, Request, Service, Stats, Transport, ViolationKind,
+};
 pub use error::{
     AckError, DataError, EmitError, EncodeError, Error, FetchError, JoinError, Result,
 };

@@ -19,6 +19,12 @@ pub enum Violation {
     ConnectError,
 }
 
+impl From<codec::Violation> for Violation {
+    fn from(violation: codec::Violation) -> Self {
+        Self::Packet(violation)
+    }
+}
+
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -313,8 +313,8 @@ impl Session {
         }
     }
 
-    /// Time has passed.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    /// Time has passed. Returns whether that ended an upgrade, and not the session.
+    pub fn handle_timeout(&mut self, now: Instant) -> bool {
         if self.is_open() {
             match self.heartbeat.handle_timeout(&self.timing, now) {
                 Some(Due::Ping) => self.pending.send_ping = true,
@@ -331,7 +331,9 @@ impl Session {
             && is_due(candidate.deadline, now)
         {
             self.drop_candidate();
+            return true;
         }
+        false
     }
 
     /// Closes the session gracefully: what is queued is written first, and an upgrade comes to its

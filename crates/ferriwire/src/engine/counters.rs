@@ -1,6 +1,5 @@
 //! What happened, counted under a bounded set of reasons.
 
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -8,109 +7,13 @@ use ferriwire_proto::admission;
 use ferriwire_proto::engine::handshake::Refusal;
 use ferriwire_proto::engine::{CloseReason, Transport};
 
+use super::reasons::{LimitKind, ViolationKind};
+
 /// How many reasons for refusals there are: the six codes of the reference.
 const CODES: usize = 6;
 
 /// How often the same limit is warned of at most; in between it is only counted.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
-
-/// A limit that somebody ran into. What is counted under [`Stats::limited`] has one of these, and
-/// no other reasons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum LimitKind {
-    /// [`Limits::max_tcp_connections`](crate::Limits::max_tcp_connections).
-    TcpConnections,
-    /// [`Limits::max_tcp_connections_per_address`](crate::Limits::max_tcp_connections_per_address).
-    TcpConnectionsPerAddress,
-    /// The descriptors of the process have run out (`ulimit -n`): a TCP connection was closed, or had to
-    /// wait.
-    Descriptors,
-    /// [`Limits::max_connections`](crate::Limits::max_connections).
-    Connections,
-    /// [`Limits::memory`](crate::Limits::memory): somebody was refused, or closed because a lot waited
-    /// for him.
-    Memory,
-    /// [`Limits::max_buffered_total`](crate::Limits::max_buffered_total).
-    BufferedTotal,
-    /// [`Limits::max_unauthenticated`](crate::Limits::max_unauthenticated).
-    Unauthenticated,
-    /// [`Limits::max_connections_per_address`](crate::Limits::max_connections_per_address).
-    ConnectionsPerAddress,
-    /// [`Limits::handshakes_per_address`](crate::Limits::handshakes_per_address).
-    HandshakesPerAddress,
-    /// [`Limits::handshakes_per_core`](crate::Limits::handshakes_per_core).
-    Handshakes,
-    /// [`Limits::unknown_sessions_per_address`](crate::Limits::unknown_sessions_per_address).
-    UnknownSessions,
-    /// [`Limits::body_timeout`](crate::Limits::body_timeout), or
-    /// [`min_body_rate`](crate::Limits::min_body_rate).
-    BodyTime,
-    /// [`Limits::fragments_timeout`](crate::Limits::fragments_timeout).
-    FragmentsTime,
-    /// [`Limits::ping_rate`](crate::Limits::ping_rate).
-    Pings,
-    /// [`Limits::max_pending_pongs`](crate::Limits::max_pending_pongs).
-    PendingPongs,
-    /// [`Limits::event_rate`](crate::Limits::event_rate), for so long that the client was closed.
-    Events,
-    /// [`Limits::event_middleware_timeout`](crate::Limits::event_middleware_timeout): an event was
-    /// refused. Socket.IO only.
-    EventMiddlewareTime,
-}
-
-impl LimitKind {
-    /// All of them.
-    pub const ALL: [Self; 17] = [
-        Self::TcpConnections,
-        Self::TcpConnectionsPerAddress,
-        Self::Descriptors,
-        Self::Connections,
-        Self::Memory,
-        Self::BufferedTotal,
-        Self::Unauthenticated,
-        Self::ConnectionsPerAddress,
-        Self::HandshakesPerAddress,
-        Self::Handshakes,
-        Self::UnknownSessions,
-        Self::BodyTime,
-        Self::FragmentsTime,
-        Self::Pings,
-        Self::PendingPongs,
-        Self::Events,
-        Self::EventMiddlewareTime,
-    ];
-
-    /// Its name in logs and metrics, which is that of the setting.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::TcpConnections => "max_tcp_connections",
-            Self::TcpConnectionsPerAddress => "max_tcp_connections_per_address",
-            Self::Descriptors => "descriptors",
-            Self::Connections => "max_connections",
-            Self::Memory => "memory",
-            Self::BufferedTotal => "max_buffered_total",
-            Self::Unauthenticated => "max_unauthenticated",
-            Self::ConnectionsPerAddress => "max_connections_per_address",
-            Self::HandshakesPerAddress => "handshakes_per_address",
-            Self::Handshakes => "handshakes_per_core",
-            Self::UnknownSessions => "unknown_sessions_per_address",
-            Self::BodyTime => "body_timeout",
-            Self::FragmentsTime => "fragments_timeout",
-            Self::Pings => "ping_rate",
-            Self::PendingPongs => "max_pending_pongs",
-            Self::Events => "event_rate",
-            Self::EventMiddlewareTime => "event_middleware_timeout",
-        }
-    }
-}
-
-impl fmt::Display for LimitKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
 
 impl From<admission::Refusal> for LimitKind {
     fn from(refusal: admission::Refusal) -> Self {
@@ -139,12 +42,16 @@ impl From<admission::TcpRefusal> for LimitKind {
 /// How many kinds of limits there are.
 const LIMITS: usize = LimitKind::ALL.len();
 
+/// How many kinds of violations there are.
+const VIOLATIONS: usize = ViolationKind::ALL.len();
+
 #[derive(Debug)]
 pub(crate) struct Counters {
     started: Instant,
     limited: [AtomicU64; LIMITS],
     /// When each limit was warned of last, in milliseconds after the start, plus one.
     warned: [AtomicU64; LIMITS],
+    violations: [AtomicU64; VIOLATIONS],
     sessions_opened: AtomicU64,
     sessions_closed: AtomicU64,
     slow_consumers: AtomicU64,
@@ -173,7 +80,9 @@ pub struct Stats {
     /// method, 3 bad request, 4 forbidden, 5 unsupported revision.
     pub refusals: [u64; CODES],
     /// By [`LimitKind`]: read it with [`limited`](Self::limited).
-    limited: [u64; LIMITS],
+    limited: Tally<LIMITS>,
+    /// By [`ViolationKind`]: read it with [`violations`](Self::violations).
+    violations: Tally<VIOLATIONS>,
     /// Polling bodies above `max_payload`.
     pub oversized_bodies: u64,
     /// Events that were dropped because their client read too slowly, by
@@ -213,6 +122,26 @@ pub struct Stats {
     pub refused_by_auth: u64,
 }
 
+/// Counts by the place of their reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tally<const N: usize>([u64; N]);
+
+impl<const N: usize> Default for Tally<N> {
+    fn default() -> Self {
+        Self([0; N])
+    }
+}
+
+impl<const N: usize> Tally<N> {
+    fn read(counters: &[AtomicU64; N]) -> Self {
+        Self(counters.each_ref().map(get))
+    }
+
+    fn at(&self, reason: usize) -> u64 {
+        self.0.get(reason).copied().unwrap_or_default()
+    }
+}
+
 impl Stats {
     /// Sessions that are open now.
     #[must_use]
@@ -223,13 +152,16 @@ impl Stats {
 }
 
 impl Stats {
-    /// How often somebody ran into this limit.
+    /// How often somebody ran into this limit, since the start.
     #[must_use]
     pub fn limited(&self, limit: LimitKind) -> u64 {
-        self.limited
-            .get(limit as usize)
-            .copied()
-            .unwrap_or_default()
+        self.limited.at(limit as usize)
+    }
+
+    /// How often somebody broke this rule.
+    #[must_use]
+    pub fn violations(&self, violation: ViolationKind) -> u64 {
+        self.violations.at(violation as usize)
     }
 }
 
@@ -237,8 +169,9 @@ impl Counters {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             started: now,
-            limited: Default::default(),
-            warned: Default::default(),
+            limited: none(),
+            warned: none(),
+            violations: none(),
             sessions_opened: AtomicU64::default(),
             sessions_closed: AtomicU64::default(),
             slow_consumers: AtomicU64::default(),
@@ -254,11 +187,10 @@ impl Counters {
     /// Counts that somebody ran into a limit, and says whether to warn of it: the first time, and
     /// then not before a while has passed.
     pub(crate) fn limited(&self, limit: LimitKind, now: Instant) -> bool {
-        let index = limit as usize;
-        let (Some(count), Some(warned)) = (self.limited.get(index), self.warned.get(index)) else {
+        self.reached(limit);
+        let Some(warned) = self.warned.get(limit as usize) else {
             return false;
         };
-        add(count);
         let millis = now.saturating_duration_since(self.started).as_millis();
         let now = u64::try_from(millis).unwrap_or(u64::MAX).saturating_add(1);
         let last = get(warned);
@@ -266,6 +198,20 @@ impl Counters {
         let is_due = last == 0 || now.saturating_sub(last) >= interval;
         let order = Ordering::Relaxed;
         is_due && warned.compare_exchange(last, now, order, order).is_ok()
+    }
+
+    /// Counts that somebody reached a limit, which nobody has to be warned of.
+    pub(crate) fn reached(&self, limit: LimitKind) {
+        if let Some(count) = self.limited.get(limit as usize) {
+            add(count);
+        }
+    }
+
+    /// Counts that somebody broke a rule.
+    pub(crate) fn violated(&self, violation: ViolationKind) {
+        if let Some(count) = self.violations.get(violation as usize) {
+            add(count);
+        }
     }
 
     pub(crate) fn session_opened(&self, transport: Transport) {
@@ -315,7 +261,8 @@ impl Counters {
             slow_consumers: get(&self.slow_consumers),
             ping_timeouts: get(&self.ping_timeouts),
             refusals: std::array::from_fn(|code| get(&self.refusals[code])),
-            limited: std::array::from_fn(|limit| get(&self.limited[limit])),
+            limited: Tally::read(&self.limited),
+            violations: Tally::read(&self.violations),
             oversized_bodies: get(&self.oversized_bodies),
             dropped_events: 0,
             handler_panics: 0,
@@ -329,6 +276,10 @@ impl Counters {
             ..Stats::default()
         }
     }
+}
+
+fn none<const N: usize>() -> [AtomicU64; N] {
+    std::array::from_fn(|_| AtomicU64::default())
 }
 
 fn add(counter: &AtomicU64) {
@@ -361,6 +312,20 @@ mod tests {
                     .into_iter()
                     .all(|other| other.as_str() != limit.as_str())
             );
+        }
+    }
+
+    #[test]
+    fn each_violation_is_counted_under_its_own_name() {
+        let counters = Counters::new(Instant::now());
+        for (index, violation) in ViolationKind::ALL.into_iter().enumerate() {
+            (0..=index).for_each(|_| counters.violated(violation));
+        }
+        let stats = counters.read();
+        let mut names = std::collections::BTreeSet::new();
+        for (index, violation) in (1..).zip(ViolationKind::ALL) {
+            assert_eq!(stats.violations(violation), index, "{violation}");
+            assert!(names.insert(violation.as_str()), "{violation}");
         }
     }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Unit};
 
-use super::counters::{LimitKind, Stats};
+use super::counters::Stats;
+use super::reasons::{LimitKind, ViolationKind};
 
 /// How often counters are copied.
 pub(super) const INTERVAL: Duration = Duration::from_secs(1);
@@ -23,6 +24,7 @@ const HANDSHAKES: &str = "ferriwire_handshakes_total";
 const CLOSED: &str = "ferriwire_closed_total";
 const DROPPED: &str = "ferriwire_dropped_events_total";
 const REFUSALS: &str = "ferriwire_refusals_total";
+const VIOLATIONS: &str = "ferriwire_violations_total";
 const HANDLER: &str = "ferriwire_handler_seconds";
 const HEARTBEAT: &str = "ferriwire_heartbeat_seconds";
 
@@ -76,9 +78,6 @@ const COUNTERS: &[Count] = &[
         Some(("reason", "unsupported_revision")),
         |stats| stats.refusals[5],
     ),
-    (REFUSALS, Some(("reason", "max_payload")), |stats| {
-        stats.oversized_bodies
-    }),
     (REFUSALS, Some(("reason", "unknown_namespace")), |stats| {
         stats.unknown_namespaces
     }),
@@ -102,6 +101,7 @@ const GAUGES: &[Count] = &[
 pub(crate) struct Metrics {
     counters: Vec<(Counter, Read)>,
     limits: Vec<(Counter, LimitKind)>,
+    violations: Vec<(Counter, ViolationKind)>,
     gauges: Vec<(Gauge, Read)>,
     /// How long handlers of events took.
     pub(crate) handler_time: Histogram,
@@ -122,9 +122,14 @@ impl Metrics {
             let counter = metrics::counter!(REFUSALS, "reason" => limit.as_str());
             (counter, limit)
         };
+        let violation = |violation: ViolationKind| {
+            let counter = metrics::counter!(VIOLATIONS, "reason" => violation.as_str());
+            (counter, violation)
+        };
         Self {
             counters: COUNTERS.iter().map(counter).collect(),
             limits: LimitKind::ALL.into_iter().map(limit).collect(),
+            violations: ViolationKind::ALL.into_iter().map(violation).collect(),
             gauges: GAUGES.iter().map(gauge).collect(),
             handler_time: metrics::histogram!(HANDLER),
             round_trip: metrics::histogram!(HEARTBEAT),
@@ -137,6 +142,9 @@ impl Metrics {
         }
         for (counter, limit) in &self.limits {
             counter.absolute(stats.limited(*limit));
+        }
+        for (counter, violation) in &self.violations {
+            counter.absolute(stats.violations(*violation));
         }
         for (gauge, read) in &self.gauges {
             // Exact up to 2^53, which is more than there can be.
@@ -194,7 +202,12 @@ fn describe() {
     counter!(
         REFUSALS,
         Unit::Count,
-        "Requests and namespaces that were refused"
+        "Requests, clients and namespaces that were refused, and limits that were reached"
+    );
+    counter!(
+        VIOLATIONS,
+        Unit::Count,
+        "Rules of the protocols that clients broke"
     );
     counter!(
         "ferriwire_handler_panics_total",

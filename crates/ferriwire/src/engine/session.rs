@@ -15,8 +15,9 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::Message;
-use super::counters::LimitKind;
+use super::fault::Fault;
 use super::outbox::{Flushed, Outbox, Poller, Push};
+use super::reasons::{LimitKind, ViolationKind};
 use super::request::Request;
 use super::shard::Shard;
 use super::transport::websocket::Arriving;
@@ -191,6 +192,25 @@ impl Session {
         } else {
             tracing::debug!(session = ?self.id(), %limit, "a client ran into a limit");
         }
+    }
+
+    /// Counts that the client is read from more slowly for a while, which is nothing to warn of.
+    pub(crate) fn slowed(&self, limit: LimitKind) {
+        self.shared.shard.counters().reached(limit);
+        tracing::debug!(session = ?self.id(), %limit, "a client is read from more slowly");
+    }
+
+    /// Counts what the client did wrong.
+    pub(crate) fn at_fault(&self, fault: impl Into<Fault>) {
+        match fault.into() {
+            Fault::Limit(limit) => self.limited(limit),
+            Fault::Violation(violation) => self.violated(violation),
+        }
+    }
+
+    /// Counts that the client broke a rule. Who says what it was says it in a log line of its own.
+    pub(crate) fn violated(&self, violation: ViolationKind) {
+        self.shared.shard.counters().violated(violation);
     }
 
     /// Closes the session with `slow consumer`, if its client is still slow, and says how many bytes

@@ -27,6 +27,7 @@ use self::frames::{Origin, poll_until_end};
 use super::core::Core;
 use super::gate::Pass;
 use super::outbox::{Poller, Trouble};
+use super::reasons::LimitKind;
 use super::running::{BoxFuture, Running};
 use super::session::{Input, Session};
 use super::transport::websocket::{Arriving, WebSocketIo};
@@ -173,7 +174,9 @@ impl SessionTask {
             self.opened = true;
             self.handler.opened(now, cx);
         }
-        self.machine.handle_timeout(now);
+        if self.machine.handle_timeout(now) {
+            self.session.limited(LimitKind::UpgradeTime);
+        }
         self.drain_machine(now, cx);
         // In front of the mailbox, because a client that has sent `5` may poll once more right
         // behind it, and that poll belongs to an upgraded session.
@@ -334,7 +337,10 @@ impl SessionTask {
             (Ok(body), Revision::V3) => {
                 self.handle_payload(revision3::Payload::of_text(body, limit), now, cx);
             }
-            (Err(_), _) => self.machine.handle_parse_error(),
+            (Err(_), _) => {
+                self.session.at_fault(&ParseError::Utf8);
+                self.machine.handle_parse_error();
+            }
         }
     }
 
@@ -349,6 +355,7 @@ impl SessionTask {
                 Ok(packet) => self.handle_packet(packet, now, cx),
                 Err(error) => {
                     tracing::debug!(session = ?self.session.id(), error = %shown(error), "unreadable payload");
+                    self.session.at_fault(&error);
                     self.machine.handle_parse_error();
                 }
             }

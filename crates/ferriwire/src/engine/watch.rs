@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::core::Core;
-use super::counters::LimitKind;
+use super::reasons::LimitKind;
 use super::session::Session;
 
 /// How often is looked.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::Instant;
 
-use ferriwire_proto::connection::{self, Incoming, Output, Violation};
+use ferriwire_proto::connection::{self, Incoming, Output};
 use ferriwire_proto::engine::{CloseReason, Message, Revision};
 
 use super::namespaces::Namespaces;
@@ -54,10 +54,14 @@ impl Connection {
         let limits = &self.config.limits;
         let patience = limits.event_flood_timeout;
         if !self.pace.settle(limits.event_rate, patience, now) && !self.sockets.is_over() {
-            self.session.limited(LimitKind::Events);
+            self.session.limited(LimitKind::EventFloodTime);
             self.sockets.close(CloseReason::LimitExceeded, cx);
         }
-        self.pause = self.pace.pauses_until(now);
+        let pause = self.pace.pauses_until(now);
+        if pause.is_some() && self.pause.is_none() {
+            self.session.slowed(LimitKind::Events);
+        }
+        self.pause = pause;
     }
 
     /// Tells the protocol what became of its namespaces, and does what it asks for.
@@ -80,6 +84,7 @@ impl Connection {
                 }
                 Output::Close(cause) => {
                     tracing::debug!(session = ?self.session.id(), %cause, "connection closed: the client broke the protocol");
+                    self.session.limited(cause.into());
                     self.sockets.close(CloseReason::ForcedServerClose, cx);
                 }
             }
@@ -117,6 +122,7 @@ impl SessionHandler for Connection {
                 payload,
             })) => sockets.authorize(key, namespace, payload, cx),
             Ok(Some(Incoming::Refused { namespace, why })) => {
+                self.session.limited(why.into());
                 sockets.refuse(namespace, &ConnectError::new(why.to_string()));
             }
             Ok(Some(Incoming::Disconnect { key })) => {
@@ -131,12 +137,9 @@ impl SessionHandler for Connection {
             Ok(Some(Incoming::Ack { key, id, arguments })) => match arguments.validate() {
                 Ok(()) if sockets.handle_ack(key, id, arguments) => {}
                 Ok(()) => self.pace.count(),
-                Err(violation) => sockets.violate(&violation, false, cx),
+                Err(violation) => sockets.violate(&violation.into(), cx),
             },
-            Err(violation) => {
-                let of_state = !matches!(violation, Violation::Packet(_));
-                sockets.violate(&violation, of_state, cx);
-            }
+            Err(violation) => sockets.violate(&violation, cx),
         }
         self.drain(cx);
     }

@@ -56,7 +56,7 @@ pub(crate) fn join(hub: &Hub, selection: &Selection, rooms: &[Arc<str>]) {
     for room in rooms {
         for socket in &selected {
             if let Err(error) = socket.join(room) {
-                tracing::warn!(socket = %socket.shown_id(), %error, "a socket cannot join a room");
+                tracing::debug!(socket = %socket.shown_id(), %error, "a socket cannot join a room");
             }
         }
     }

@@ -24,8 +24,8 @@ use super::rooms::{Rooms, Target};
 use super::seat::Child;
 use crate::cluster::node::Node;
 use crate::config::Limits;
-use crate::engine::Session;
 use crate::engine::outbox::Push;
+use crate::engine::{LimitKind, Session};
 use crate::error::JoinError;
 use crate::shown::shown;
 
@@ -276,6 +276,7 @@ impl Hub {
                 // The earlier holder of the session may have joined rooms while middleware did.
                 if rooms.room_count(key) >= max_rooms {
                     tracing::debug!(socket = %membership.shown_id(), max_rooms, "a room of middleware is too many");
+                    session.shard().counters().reached(LimitKind::Rooms);
                     return false;
                 }
                 if rooms.join(key, room)

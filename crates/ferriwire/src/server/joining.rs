@@ -17,8 +17,8 @@ use super::namespaces::{Found, Namespaces};
 use super::recovery::{self, Tracking};
 use super::seat::{Parent, Seat};
 use crate::config::Config;
-use crate::engine::Session;
 use crate::engine::running::BoxFuture;
+use crate::engine::{LimitKind, Session};
 use crate::handshake::{ConnectError, Presented};
 use crate::socket_id::SocketId;
 
@@ -128,7 +128,9 @@ pub(crate) fn begin(
     let timeout = config.limits.auth_timeout;
     Some(Box::pin(async move {
         let decided = tokio::time::timeout(timeout, decision).await;
-        decided.unwrap_or_else(|_| Err(ConnectError::new("authentication timed out")))
+        decided.unwrap_or_else(|_| {
+            Err(ConnectError::new("authentication timed out").because_of(LimitKind::AuthTime))
+        })
     }))
 }
 

@@ -18,8 +18,8 @@ use super::listeners::Listeners;
 use super::recovery::Tracking;
 use super::rooms::MemberKey;
 use crate::config::{Config, Limits};
-use crate::engine::Session;
 use crate::engine::outbox::Push;
+use crate::engine::{LimitKind, Session};
 use crate::error::{AckError, EmitError, JoinError};
 use crate::shown::shown;
 use crate::socket_id::SocketId;
@@ -318,6 +318,17 @@ impl Membership {
     }
 
     pub(crate) fn join(&self, room: &str) -> Result<(), JoinError> {
+        let joined = self.try_join(room);
+        // No lock is held here.
+        match joined {
+            Err(JoinError::TooManyRooms(_)) => self.session.limited(LimitKind::Rooms),
+            Err(JoinError::NameTooLong(..)) => self.session.limited(LimitKind::RoomName),
+            Ok(()) | Err(JoinError::Disconnected) => {}
+        }
+        joined
+    }
+
+    fn try_join(&self, room: &str) -> Result<(), JoinError> {
         let limits = &self.config.limits;
         if self.state() == State::Joining
             && let Pending::Joining(prelude) = &mut *self.pending.lock()
@@ -465,6 +476,15 @@ impl Membership {
     }
 
     fn enter_ack(&self, id: AckId, waiting: Waiting) -> Result<(), AckError> {
+        let entered = self.try_enter_ack(id, waiting);
+        // No lock is held here.
+        if let Err(AckError::TooManyPending(_)) = entered {
+            self.session.limited(LimitKind::PendingAcks);
+        }
+        entered
+    }
+
+    fn try_enter_ack(&self, id: AckId, waiting: Waiting) -> Result<(), AckError> {
         let limit = self.config.limits.max_pending_acks;
         let mut pending = self.pending.lock();
         match &mut *pending {

@@ -20,6 +20,7 @@ mod connection;
 mod delivery;
 mod desk;
 mod dynamic;
+mod fault;
 mod handle;
 mod handler;
 mod hooks;

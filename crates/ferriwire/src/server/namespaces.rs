@@ -19,8 +19,8 @@ use super::recovery::{self, Recovery};
 use super::seat::{Child, Parent, Seat};
 use crate::cluster::node::Node;
 use crate::config::{Config, Recovery as Settings};
-use crate::engine::Stats;
 use crate::engine::running::panic_message;
+use crate::engine::{LimitKind, Stats};
 use crate::error::Error;
 use crate::handshake::ConnectError;
 use crate::shown::shown;
@@ -264,9 +264,8 @@ impl Namespaces {
         let limit = config.limits.max_dynamic_namespaces;
         if self.by_name.read().children >= limit {
             tracing::debug!(limit, "no further dynamic namespace");
-            return Err(ConnectError::new(format!(
-                "limit of {limit} dynamic namespaces reached"
-            )));
+            let refusal = format!("limit of {limit} dynamic namespaces reached");
+            return Err(ConnectError::new(refusal).because_of(LimitKind::DynamicNamespaces));
         }
         let child = Child::new(parent, self, params, config.cleanup_empty_child_namespaces);
         let hub = Arc::new(self.hub_of(&**parent.serving(), name, Some(Box::new(child))));

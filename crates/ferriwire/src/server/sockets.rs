@@ -10,7 +10,7 @@ use std::task::Context;
 use std::time::Instant;
 
 use ferriwire_proto::codec::{Arguments, EncodeError, Payload};
-use ferriwire_proto::connection::Key;
+use ferriwire_proto::connection::{Key, Violation};
 use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::engine::{CloseReason, Revision, Transport};
 use ferriwire_proto::packet::AckId;
@@ -25,9 +25,9 @@ use super::namespaces::Namespaces;
 use super::reason::DisconnectReason;
 use super::recovery::{self, Beginning};
 use crate::config::Config;
-use crate::engine::Session;
 use crate::engine::running::{Ended, Running, panic_message};
 use crate::engine::session::Input;
+use crate::engine::{LimitKind, Session};
 use crate::handshake::ConnectError;
 use crate::hints::Mistake;
 use crate::shown::shown;
@@ -107,6 +107,7 @@ impl Sockets {
         // Handlers of events wait when there are too many, but the hooks of a socket do not.
         if self.running.len() >= self.config.limits.max_running_handlers {
             tracing::debug!(session = ?self.session.id(), namespace = %shown(namespace), "refused while too many handlers are running");
+            self.session.limited(LimitKind::RunningHandlers);
             self.verdicts.push(Verdict::Refused(key));
             let refusal = ConnectError::new("too many handlers are running");
             return self.refuse(namespace, &refusal);
@@ -233,7 +234,10 @@ impl Sockets {
                 if refusal == joining::invalid_namespace() {
                     self.refuse_unknown(&namespace);
                 } else {
-                    self.namespaces.counters().refused_by_auth();
+                    match refusal.limit() {
+                        Some(limit) => self.session.limited(limit),
+                        None => self.namespaces.counters().refused_by_auth(),
+                    }
                     self.refuse(&namespace, &refusal);
                 }
             }
@@ -384,13 +388,10 @@ impl Sockets {
     }
 
     /// The client broke the protocol, which ends its connection.
-    pub(crate) fn violate(
-        &mut self,
-        violation: &dyn std::fmt::Display,
-        of_state: bool,
-        cx: &mut Context<'_>,
-    ) {
+    pub(crate) fn violate(&mut self, violation: &Violation, cx: &mut Context<'_>) {
         tracing::debug!(session = ?self.session.id(), violation = %shown(violation), "connection closed: the client broke the protocol");
+        self.session.at_fault(violation);
+        let of_state = !matches!(violation, Violation::Packet(_));
         // As the reference has it: a polling client without a waiting GET cannot be told at once.
         let silent = self.session.transport() == Transport::Polling
             && !self.session.outbox().has_waiting_poll();
@@ -431,11 +432,12 @@ impl Sockets {
         }
         self.dispatch_held(cx);
         if self.grace_ends.is_some_and(|ends| now >= ends) && !self.running.is_empty() {
-            tracing::warn!(
+            tracing::debug!(
                 session = ?self.session.id(),
                 handlers = self.running.len(),
                 "handlers ended after their grace"
             );
+            self.session.limited(LimitKind::HandlerGrace);
             self.running.clear();
             self.grace_ends = None;
         }

@@ -9,6 +9,7 @@ mod closing;
 mod compression;
 mod cookies;
 mod cors;
+mod counted;
 mod deflate;
 mod eio3;
 mod eio3_admission;

@@ -14,6 +14,7 @@ mod backpressure;
 mod client;
 mod cluster;
 mod codecs;
+mod counted;
 mod custom_codec;
 mod deflate;
 mod dynamic_namespaces;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ferriwire::{
     Config, ConnectError, DisconnectReason, Event, Gap, Handshake, Namespace, Recovery,
-    RunningServer, Transport,
+    RunningServer, Transport, ViolationKind,
 };
 use ferriwire_proto::websocket::frame::OpCode;
 use serde::Deserialize;
@@ -105,6 +105,8 @@ async fn another_identity_gets_a_session_of_its_own_and_the_owner_keeps_his() {
     assert_ne!(thief.pid, absent.pid);
     assert!(thief.replayed.is_empty());
     assert_eq!(entries.next().await, "gap OtherIdentity");
+    let stats = server.stats();
+    assert_eq!(stats.violations(ViolationKind::ForeignSession), 1);
     assert_eq!(entries.next().await, "connect bob false");
 
     let auth = user("ann", 1, &absent.claim(None));

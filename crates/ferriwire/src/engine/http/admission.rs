@@ -12,10 +12,10 @@ use hyper::upgrade::OnUpgrade;
 
 use super::super::body::Body;
 use super::super::core::Core;
-use super::super::counters::LimitKind;
 use super::super::forwarded::{self, Origin};
 use super::super::gate::Pass;
 use super::super::origins::Verdict;
+use super::super::reasons::LimitKind;
 use super::super::request::{PeerAddress, Request, Secure, detached};
 use super::super::session::Session;
 use super::answers::{close_connection, later, with_body};
@@ -126,11 +126,11 @@ pub(super) async fn admit<B>(
     let upgrade =
         (query.transport == Transport::WebSocket).then(|| hyper::upgrade::on(&mut *request));
     let request = Arc::new(remember(request, &query, jsonp, origin));
-    decisions::allow(config, &request).await?;
+    decisions::allow(core, &request).await?;
     query.check_revision(config.revisions()).inspect_err(|_| {
         config.hint(Mistake::Revision3, Vec::<&str>::new);
     })?;
-    let id = decisions::new_id(config, &request).await?;
+    let id = decisions::new_id(core, &request).await?;
     Ok(Admission::Open(id, request, upgrade, pass))
 }
 

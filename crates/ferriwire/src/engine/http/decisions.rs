@@ -8,19 +8,21 @@ use ferriwire_proto::engine::SessionId;
 use ferriwire_proto::engine::handshake::{BadRequest, Refusal};
 use futures_util::FutureExt as _;
 
+use super::super::core::Core;
+use super::super::reasons::LimitKind;
 use super::super::request::Request;
 use super::super::running::panic_message;
-use crate::config::{AllowRequest, Config, guarded};
+use crate::config::{AllowRequest, guarded};
 use crate::shown::shown;
 
 /// Whether the program lets this client in. When it does not come to say so, it does not.
-pub(super) async fn allow(config: &Config, request: &Arc<Request>) -> Result<(), Refusal> {
-    let decision = match &config.hooks.allow_request {
+pub(super) async fn allow(core: &Core, request: &Arc<Request>) -> Result<(), Refusal> {
+    let decision = match &core.config().hooks.allow_request {
         None => return Ok(()),
         Some(AllowRequest::Now(decide)) => guarded("allow_request", || decide(request)),
         Some(AllowRequest::Later(decide)) => {
             let decision = async || decide(Arc::clone(request)).await;
-            in_time(config, "allow_request", decision()).await
+            in_time(core, "allow_request", decision()).await
         }
     };
     match decision {
@@ -33,9 +35,9 @@ pub(super) async fn allow(config: &Config, request: &Arc<Request>) -> Result<(),
 }
 
 /// The id of a new session.
-pub(super) async fn new_id(config: &Config, request: &Arc<Request>) -> Result<SessionId, Refusal> {
+pub(super) async fn new_id(core: &Core, request: &Arc<Request>) -> Result<SessionId, Refusal> {
     let refusal = Refusal::BadRequest(BadRequest::IdGeneration);
-    let Some(generate) = &config.hooks.generate_id else {
+    let Some(generate) = &core.config().hooks.generate_id else {
         let mut random = [0; 15];
         return match getrandom::fill(&mut random) {
             Ok(()) => Ok(SessionId::from_random(random)),
@@ -46,7 +48,7 @@ pub(super) async fn new_id(config: &Config, request: &Arc<Request>) -> Result<Se
         };
     };
     let id = async || generate(Arc::clone(request)).await;
-    match in_time(config, "generate_id", id()).await {
+    match in_time(core, "generate_id", id()).await {
         Some(Ok(id)) => SessionId::parse_custom(&id).ok_or_else(|| {
             // Not the id: it may be valid but for one character.
             tracing::error!("generate_id made an id of other than 1 to 64 valid characters");
@@ -61,9 +63,9 @@ pub(super) async fn new_id(config: &Config, request: &Arc<Request>) -> Result<Se
 }
 
 /// Waits for the program, but not for ever. `None` when it takes too long or panics.
-async fn in_time<T>(config: &Config, name: &str, decision: impl Future<Output = T>) -> Option<T> {
+async fn in_time<T>(core: &Core, name: &str, decision: impl Future<Output = T>) -> Option<T> {
     let decision = AssertUnwindSafe(decision).catch_unwind();
-    match tokio::time::timeout(config.limits.decision_timeout, decision).await {
+    match tokio::time::timeout(core.config().limits.decision_timeout, decision).await {
         Ok(Ok(decision)) => Some(decision),
         Ok(Err(panic)) => {
             let panic = panic_message(&*panic);
@@ -71,7 +73,14 @@ async fn in_time<T>(config: &Config, name: &str, decision: impl Future<Output = 
             None
         }
         Err(_) => {
-            tracing::warn!("{name} took too long");
+            if core.counters().limited(
+                LimitKind::DecisionTime,
+                tokio::time::Instant::now().into_std(),
+            ) {
+                tracing::warn!("{name} took too long");
+            } else {
+                tracing::debug!("{name} took too long");
+            }
             None
         }
     }

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::super::body::{Body, ReadError, read_body};
 use super::super::core::Core;
-use super::super::counters::LimitKind;
+use super::super::reasons::LimitKind;
 use super::super::session::{Input, Session};
 use super::admission::Refused;
 use super::answers::{close_connection, empty, ok, payload};
@@ -126,6 +126,7 @@ where
         Err(ReadError::TooLarge) => {
             refused("it is larger than max_payload");
             core.counters().oversized_body();
+            session.limited(LimitKind::Payload);
             close_connection(empty(StatusCode::PAYLOAD_TOO_LARGE))
         }
         Err(ReadError::TimedOut) => {

@@ -16,7 +16,7 @@ use super::connection::serve;
 use super::listener::Bound;
 use super::spare::{Spare, is_no_descriptor};
 use crate::engine::core::Core;
-use crate::engine::counters::LimitKind;
+use crate::engine::reasons::LimitKind;
 use crate::engine::tcp::{Place, Places, TcpConnection};
 
 /// A peer that takes nothing for so long is gone (`TCP_USER_TIMEOUT`).

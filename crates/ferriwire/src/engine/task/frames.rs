@@ -12,7 +12,7 @@ use ferriwire_proto::engine::session::Lost;
 use ferriwire_proto::websocket::{Item, frame::OpCode};
 
 use super::{Candidate, SessionTask, Wire, close_frame};
-use crate::engine::counters::LimitKind;
+use crate::engine::reasons::LimitKind;
 use crate::engine::transport::websocket::{WebSocketIo, with_read_buffer};
 use crate::shown::shown;
 
@@ -92,6 +92,7 @@ impl SessionTask {
                 }
                 Err(violation) => {
                     tracing::debug!(session = ?self.session.id(), violation = %shown(&violation), "bad frame");
+                    self.session.at_fault(&violation);
                     self.violate(origin, violation.close_code(), cx);
                     self.drain_machine(now, cx);
                     return false;
@@ -263,6 +264,7 @@ impl SessionTask {
             (Origin::Candidate, Ok(packet)) => self.machine.handle_candidate_packet(&packet, now),
             (origin, Err(error)) => {
                 tracing::debug!(session = ?self.session.id(), error = %shown(error), "unreadable packet");
+                self.session.at_fault(&error);
                 match origin {
                     Origin::Current => self.machine.handle_parse_error(),
                     Origin::Candidate => self.part_from_candidate(close_frame(&[]), cx),

@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::claim::{Claim, Request, Seen};
 use super::sessions::{Identity, Session, Whereabouts};
 use super::{Beginning, Gap, Recovery, State, Token, Tracking, now};
-use crate::engine::Session as Connection;
 use crate::engine::outbox::Push;
+use crate::engine::{Session as Connection, ViolationKind};
 use crate::handshake::ConnectError;
 use crate::server::hub::{Data, Hub};
 use crate::server::membership::Membership;
@@ -109,7 +109,8 @@ impl Recovery {
         };
         if gap == Some(Gap::OtherIdentity) {
             // The token itself is a secret.
-            tracing::warn!(socket = %id, "a client has tried to take up somebody else's session");
+            connection.violated(ViolationKind::ForeignSession);
+            tracing::debug!(socket = %id, "a client has tried to take up somebody else's session");
         } else if let Some(gap) = gap {
             tracing::debug!(socket = %id, %gap, "a client starts anew");
         }

@@ -11,6 +11,7 @@ use ferriwire_proto::packet::AckId;
 
 use super::work::{Job, Work};
 use super::{Slot, Sockets};
+use crate::engine::LimitKind;
 use crate::engine::running::{BoxFuture, panic_message};
 use crate::event::HandlerError;
 use crate::hints::Mistake;
@@ -63,6 +64,9 @@ impl Sockets {
             let held = HeldEvent::new(name, ack, arguments);
             let bytes = held.bytes;
             occupant.held.push_back(held);
+            if full && self.held_bytes == 0 {
+                self.session.slowed(LimitKind::RunningHandlers);
+            }
             self.held_bytes = self.held_bytes.saturating_add(bytes);
             return;
         }
@@ -177,10 +181,10 @@ impl Sockets {
                     self.config.hint(mistake, || declared);
                 }
                 if let Err(violation) = arguments.validate() {
-                    self.violate(&violation, false, cx);
+                    self.violate(&violation.into(), cx);
                 }
             }
-            Ok(Err(violation)) => self.violate(&violation, false, cx),
+            Ok(Err(violation)) => self.violate(&violation.into(), cx),
             Err(panic) => self.panicked(key, &membership, &panic_message(&*panic), cx),
         }
     }
