@@ -277,6 +277,17 @@ impl Encoded {
             .filter(|piece| !piece.is_empty())
     }
 
+    /// Its one WebSocket frame, if it is a text of at most `max` bytes that waits in a queue like any
+    /// other and looks the same in every dialect.
+    pub(crate) fn small_frame(&self, max: usize) -> Option<&[u8]> {
+        let is_plain = self.kind != Kind::ControlFrame
+            && self.attachments.is_empty()
+            && self.compress
+            && self.waiting.conflation_key.is_none();
+        let frame = self.buffer.get(self.frame_start..)?;
+        (is_plain && frame.len() <= max).then_some(frame)
+    }
+
     /// How many bytes all its WebSocket frames take in revision 4.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -112,6 +112,12 @@ impl Writer {
         }
     }
 
+    /// A packet as text, which may be compressed.
+    pub(super) fn packet(&mut self, packet: &[u8]) {
+        self.compress = true;
+        self.text(packet);
+    }
+
     fn text(&mut self, packet: &[u8]) {
         match self.form {
             Form::Separated => self.separate(),

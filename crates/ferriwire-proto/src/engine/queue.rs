@@ -3,6 +3,7 @@
 //! Pure data. The server keeps one behind each connection's lock, the client one per connection.
 
 mod deflate;
+mod frames;
 mod latest;
 mod overflow;
 
@@ -16,6 +17,7 @@ use super::{Dialect, Revision};
 use crate::encoded::Encoded;
 use crate::websocket::Deflater;
 
+pub use self::frames::Frames;
 pub use self::overflow::Overflow;
 
 /// Something to send.
@@ -23,6 +25,8 @@ pub use self::overflow::Overflow;
 pub enum Entry {
     /// A message, shared by all its receivers.
     Message(Arc<Encoded>),
+    /// Small texts for this receiver alone.
+    Frames(Frames),
     /// A message that was promised to the receiver: no policy drops it, and none takes its place.
     Promised(Arc<Encoded>),
     /// A message whose compressed form is written: what [`Batch::deflate`] makes of one.
@@ -185,8 +189,11 @@ impl Queue {
     /// part.
     #[must_use]
     pub fn bytes_behind(&self) -> usize {
-        let first = self.entries.front();
-        let first = first.map_or(0, |entry| entry.len(self.dialect));
+        let first = match self.entries.front() {
+            Some(Entry::Frames(frames)) => frames.first_len(),
+            Some(entry) => entry.len(self.dialect),
+            None => 0,
+        };
         let rest = first.saturating_sub(self.written);
         self.bytes.saturating_sub(rest)
     }
@@ -263,6 +270,7 @@ impl Batch {
         for entry in &self.entries {
             match entry {
                 Entry::Control(control) => writer.control(*control),
+                Entry::Frames(frames) => frames.texts().for_each(|text| writer.packet(text)),
                 Entry::Message(message)
                 | Entry::Promised(message)
                 | Entry::Deflated { message, .. } => writer.message(message),
@@ -275,9 +283,12 @@ impl Batch {
     pub fn advance(&mut self, count: usize) {
         self.bytes = self.bytes.saturating_sub(count);
         self.written = self.written.saturating_add(count);
-        while let Some(first) = self.entries.front() {
+        while let Some(first) = self.entries.front_mut() {
             let len = first.len_on_wire(self.dialect);
             if self.written < len {
+                if let Entry::Frames(frames) = first {
+                    self.written = frames.forget(self.written);
+                }
                 break;
             }
             self.written = self.written.saturating_sub(len);
@@ -298,7 +309,7 @@ pub struct Pieces<'a> {
 #[derive(Debug)]
 enum PieceIter<'a> {
     Empty,
-    Control(&'a [u8]),
+    Whole(&'a [u8]),
     Message {
         encoded: &'a Encoded,
         dialect: Dialect,
@@ -336,10 +347,10 @@ impl<'a> Iterator for PieceIter<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
         match self {
             Self::Empty => None,
-            Self::Control(frame) => {
-                let frame = *frame;
+            Self::Whole(piece) => {
+                let piece = *piece;
                 *self = Self::Empty;
-                Some(frame)
+                Some(piece)
             }
             Self::Message {
                 encoded,
@@ -370,6 +381,7 @@ impl Entry {
             Self::Message(message) | Self::Promised(message) | Self::Deflated { message, .. } => {
                 message.len_in(dialect)
             }
+            Self::Frames(frames) => frames.as_bytes().len(),
             Self::Control(control) => control.frame().len(),
         }
     }
@@ -379,7 +391,7 @@ impl Entry {
             Self::Message(message) | Self::Promised(message) | Self::Deflated { message, .. } => {
                 message.attachments().len() > 0
             }
-            Self::Control(_) => false,
+            Self::Frames(_) | Self::Control(_) => false,
         }
     }
 
@@ -395,7 +407,8 @@ impl Entry {
                 dialect,
                 index: 0,
             },
-            Self::Control(control) => PieceIter::Control(control.frame()),
+            Self::Frames(frames) => PieceIter::Whole(frames.as_bytes()),
+            Self::Control(control) => PieceIter::Whole(control.frame()),
         }
     }
 }
@@ -525,6 +538,9 @@ mod tests {
                     else if index % 2 == 0 { message(&"t".repeat(*size)) } else { binary(*size) };
                 expected.extend(entry.pieces(dialect).flatten().copied());
                 queue.push(entry);
+                let own = Encoded::text_message(&"o".repeat(*size));
+                expected.extend(own.websocket_pieces().flatten());
+                queue.push_own(own, Overflow::Close);
             }
             prop_assert_eq!(queue.bytes(), expected.len());
             let mut seen = Vec::new();

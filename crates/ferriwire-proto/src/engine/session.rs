@@ -148,7 +148,7 @@ struct Close {
 ///
 /// What is asked for twice is done once, and the order of the fields is the order in which it is
 /// polled: pings before the poll that could carry them, the candidate's end before the session's.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Pending {
     send_ping: bool,
     answer_probe: bool,
@@ -372,6 +372,12 @@ impl Session {
     pub fn poll_output(&mut self) -> Output {
         let timeout = Output::Timeout(self.deadline());
         self.pending.take().unwrap_or(timeout)
+    }
+
+    /// Whether [`poll_output`](Self::poll_output) would name the next deadline and nothing else.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.pending == Pending::default()
     }
 
     fn deadline(&self) -> Option<Instant> {

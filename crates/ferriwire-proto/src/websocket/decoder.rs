@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::close::CloseFrame;
 use super::deflate::Inflater;
-use super::frame::{Header, OpCode};
+use super::frame::{FIN, Header, MASKED, OpCode};
 use super::mask::mask;
 use super::message::Message;
 use super::received::{PartialHeader, ReceivedHeader};
@@ -88,6 +88,41 @@ impl Decoder {
     /// Without an item all of `input` is consumed. With one, call again with the rest of it, even
     /// if nothing is left: the call after an item releases what that item borrowed.
     pub fn decode<'a>(&'a mut self, input: &'a mut [u8]) -> Result<Decoded<'a>, Violation> {
+        match self.whole_text(input) {
+            Some((key, header_len, len)) => {
+                let payload = input.get_mut(header_len..len).unwrap_or_default();
+                mask(key, 0, payload);
+                let text = str::from_utf8(payload).map_err(|_| Violation::InvalidUtf8);
+                if text.is_err() {
+                    self.stream = None;
+                }
+                Ok(Decoded {
+                    consumed: len,
+                    item: Some(Item::Text(Cow::Borrowed(text?))),
+                })
+            }
+            None => self.decode_any(input),
+        }
+    }
+
+    /// Whether the input begins with the only frame of a short text, all of it: what nearly every
+    /// frame is. Says its key, and how long its header and the whole of it are.
+    fn whole_text(&self, input: &[u8]) -> Option<([u8; 4], usize, usize)> {
+        let [WHOLE_TEXT, second, a, b, c, d, ..] = *input else {
+            return None;
+        };
+        let len = usize::from(second & !MASKED);
+        let end = len.saturating_add(SHORT_HEADER);
+        let is_usual = self.role == Role::Server
+            && second & MASKED != 0
+            && len <= Header::MAX_CONTROL
+            && len <= self.limits.max_message
+            && end <= input.len()
+            && self.stream.as_ref().is_some_and(Stream::is_idle);
+        is_usual.then_some(([a, b, c, d], SHORT_HEADER, end))
+    }
+
+    fn decode_any<'a>(&'a mut self, input: &'a mut [u8]) -> Result<Decoded<'a>, Violation> {
         if !self.stream.as_ref().is_some_and(Stream::is_within_control) {
             self.control = None;
         }
@@ -153,6 +188,12 @@ impl Decoder {
         self.stream.as_ref().is_none_or(Stream::is_idle)
     }
 }
+
+/// The first byte of a text that is one frame, and not compressed.
+const WHOLE_TEXT: u8 = FIN | OpCode::Text.bits();
+
+/// How long the header of a short frame with a mask is.
+const SHORT_HEADER: usize = 6;
 
 /// The answer of [`Decoder::decode`].
 #[derive(Debug, PartialEq, Eq)]

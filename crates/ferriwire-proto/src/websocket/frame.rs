@@ -111,6 +111,16 @@ impl Header {
     }
 }
 
+/// How long header and payload of the frame are that begins here, if it is one of those texts that
+/// are written by [`Header`].
+pub(crate) fn text_frame_lens(frame: &[u8]) -> Option<(usize, usize)> {
+    match *frame {
+        [_, LENGTH_IN_16_BITS, a, b, ..] => Some((4, u16::from_be_bytes([a, b]).into())),
+        [_, len @ 0..LENGTH_IN_16_BITS, ..] => Some((2, len.into())),
+        _ => None,
+    }
+}
+
 /// In the first byte: the last frame of a message.
 pub(super) const FIN: u8 = 0x80;
 /// In the first byte: the payload of the message is compressed.

@@ -200,6 +200,21 @@ impl Outbox {
         self.enqueue(&mut state, Entry::Message(Arc::clone(message)), bounded)
     }
 
+    /// The same with a message for this receiver alone.
+    pub(crate) fn push_own(&self, message: Encoded, volatile: bool) -> Push {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Open {
+            return Push::Disconnected;
+        }
+        if volatile && !state.is_writable() {
+            return Push::Dropped;
+        }
+        let bounded = message.kind() == Kind::Event;
+        let overflow = state.overflow;
+        state.queue.push_own(message, overflow);
+        self.after_enqueue(&mut state, bounded)
+    }
+
     /// The same with a message that no policy may drop.
     pub(crate) fn push_promised(&self, message: &Arc<Encoded>) -> Push {
         let mut state = self.state.lock();
@@ -211,6 +226,10 @@ impl Outbox {
 
     fn enqueue(&self, state: &mut State, entry: Entry, bounded: bool) -> Push {
         state.queue.push(entry);
+        self.after_enqueue(state, bounded)
+    }
+
+    fn after_enqueue(&self, state: &mut State, bounded: bool) -> Push {
         if !state.relieve(self.max_buffered.saturating_mul(UNTRIED)) {
             return Push::Overflow;
         }

@@ -243,24 +243,44 @@ impl Session {
     /// that does not need to be flushed now.
     pub(crate) fn push_quietly(&self, message: &Arc<Encoded>, volatile: bool) -> Push {
         if volatile && self.shared.shard.stops_volatile() {
-            self.shared.shard.traffic().volatile_dropped();
-            tracing::trace!(session = ?self.id(), "volatile event dropped: memory is short");
-            return Push::Dropped;
+            return self.drop_volatile();
         }
         let push = self.shared.outbox.push(message, volatile);
+        self.count_push(message.kind(), push);
+        push
+    }
+
+    /// The same with a message for this client alone.
+    pub(crate) fn push_own(&self, message: Encoded, volatile: bool) -> Push {
+        if volatile && self.shared.shard.stops_volatile() {
+            return self.drop_volatile();
+        }
+        let kind = message.kind();
+        let push = self.shared.outbox.push_own(message, volatile);
+        self.count_push(kind, push);
+        push
+    }
+
+    #[cold]
+    fn drop_volatile(&self) -> Push {
+        self.shared.shard.traffic().volatile_dropped();
+        tracing::trace!(session = ?self.id(), "volatile event dropped: memory is short");
+        Push::Dropped
+    }
+
+    fn count_push(&self, kind: Kind, push: Push) {
         match push {
-            Push::Dropped => self.shared.shard.traffic().volatile_dropped(),
+            Push::Dropped => {
+                self.shared.shard.traffic().volatile_dropped();
+                tracing::trace!(session = ?self.id(), "volatile event dropped: something waits already");
+            }
             Push::Disconnected | Push::Overflow => {}
             Push::Queued | Push::NeedsFlush | Push::NeedsFlushNow => {
-                if message.kind() == Kind::Event {
+                if kind == Kind::Event {
                     self.shared.shard.traffic().event_out();
                 }
             }
         }
-        if push == Push::Dropped {
-            tracing::trace!(session = ?self.id(), "volatile event dropped: something waits already");
-        }
-        push
     }
 
     /// The same with a message that no policy may drop.
@@ -338,7 +358,8 @@ impl Session {
     }
 
     pub(crate) fn take_attention(&self) -> bool {
-        self.shared.attention.swap(false, Ordering::AcqRel)
+        self.shared.attention.load(Ordering::Acquire)
+            && self.shared.attention.swap(false, Ordering::AcqRel)
     }
 
     /// The transport that the session uses now (`socket.conn.transport.name`).

@@ -105,8 +105,9 @@ impl SessionHandler for Connection {
             return;
         }
         // Whoever was told to leave may already have read that, and come back.
-        self.sockets.end_leaving(cx);
-        self.drain(cx);
+        if self.sockets.end_leaving(cx) {
+            self.drain(cx);
+        }
         let sockets = &mut self.sockets;
         let incoming = self.protocol.handle_message(message, now);
         // Attachments belong to the packet that announced them, and an answer that somebody waits for

@@ -278,7 +278,9 @@ impl Membership {
 
     /// Queues a message for this socket alone.
     pub(crate) fn push(&self, message: Encoded, volatile: bool) -> Result<(), EmitError> {
-        if let Pending::Joining(prelude) = &mut *self.pending.lock() {
+        if self.state() == State::Joining
+            && let Pending::Joining(prelude) = &mut *self.pending.lock()
+        {
             let limit = self.config.limits.max_buffered;
             // The client can take nothing now.
             return if volatile {
@@ -292,7 +294,13 @@ impl Membership {
         {
             return recovery.send(self, message, volatile);
         }
-        let push = self.queue(volatile, || Arc::new(message))?;
+        let push = {
+            let _state = self.pending.lock();
+            if !self.is_connected() {
+                return Err(EmitError::Disconnected);
+            }
+            self.session.push_own(message, volatile)
+        };
         self.session.complete_push(push)
     }
 

@@ -14,6 +14,7 @@ use ferriwire_proto::codec::{
 };
 use ferriwire_proto::packet::{AckId, is_reserved};
 use ferriwire_proto::value::{Args, Value};
+use foldhash::fast::FixedState;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -97,7 +98,8 @@ pub(crate) struct Declaration<D> {
     names: Names,
     authorize: Authorize<D>,
     middleware: Vec<Middleware<D>>,
-    events: HashMap<&'static str, Vec<EventHandler<D>>>,
+    /// Only the program adds to it, so its hasher need not withstand an attack.
+    events: HashMap<&'static str, Vec<EventHandler<D>>, FixedState>,
     server_events: HashMap<&'static str, Vec<ServerListener>>,
     any: Vec<AnyHandler<D>>,
     connect: Option<ConnectHook<D>>,
@@ -115,7 +117,7 @@ impl<D> Declaration<D> {
             names,
             authorize,
             middleware: Vec::new(),
-            events: HashMap::new(),
+            events: HashMap::default(),
             server_events: HashMap::new(),
             any: Vec::new(),
             connect: None,

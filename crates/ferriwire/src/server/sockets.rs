@@ -321,10 +321,11 @@ impl Sockets {
         }
     }
 
-    /// Looks after the sockets that somebody took out, in a handler or from outside this task.
-    pub(crate) fn end_leaving(&mut self, cx: &mut Context<'_>) {
+    /// Looks after the sockets that somebody took out, in a handler or from outside this task. Says
+    /// whether there may have been any.
+    pub(crate) fn end_leaving(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.session.take_attention() {
-            return;
+            return false;
         }
         let mut close_connection = false;
         for index in 0..self.slots.len() {
@@ -355,6 +356,7 @@ impl Sockets {
             self.session
                 .tell(Input::CloseApart(CloseReason::ForcedClose));
         }
+        true
     }
 
     /// The socket has left: its hook runs at once, its running handlers go on to their end.

@@ -48,7 +48,9 @@ impl Entry {
     pub(super) fn len_on_wire(&self, dialect: Dialect) -> usize {
         match self {
             Self::Deflated { message, .. } => message.deflated_len_in(dialect),
-            Self::Message(_) | Self::Promised(_) | Self::Control(_) => self.len(dialect),
+            Self::Message(_) | Self::Promised(_) | Self::Frames(_) | Self::Control(_) => {
+                self.len(dialect)
+            }
         }
     }
 }

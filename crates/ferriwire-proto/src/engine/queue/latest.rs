@@ -106,7 +106,10 @@ impl Entry {
                 message,
                 promised: false,
             } => message.conflation_key(),
-            Self::Promised(_) | Self::Deflated { promised: true, .. } | Self::Control(_) => None,
+            Self::Promised(_)
+            | Self::Deflated { promised: true, .. }
+            | Self::Frames(_)
+            | Self::Control(_) => None,
         }
     }
 }

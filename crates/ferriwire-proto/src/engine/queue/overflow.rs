@@ -92,9 +92,11 @@ impl Entry {
                 message,
                 promised: false,
             } if message.kind() == Kind::Event => message.overflow().unwrap_or(default),
-            Self::Message(_) | Self::Promised(_) | Self::Deflated { .. } | Self::Control(_) => {
-                Overflow::Close
-            }
+            Self::Message(_)
+            | Self::Promised(_)
+            | Self::Deflated { .. }
+            | Self::Frames(_)
+            | Self::Control(_) => Overflow::Close,
         }
     }
 }

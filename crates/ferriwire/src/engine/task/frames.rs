@@ -73,14 +73,17 @@ impl SessionTask {
                 return false;
             }
         };
+        // The decoder is taken out so that what it decoded can be handled by all of `self`.
+        let decoder = self.io(origin).and_then(|io| io.decoder.take());
+        let Some(mut decoder) = decoder else {
+            return false;
+        };
         let mut rest = &mut buffer[..count];
         // Frames behind the one that made the candidate the transport come from the transport.
         let mut origin = origin;
+        // Whether the message is still the same of which fragments came before.
+        let mut same_message = true;
         while !self.closed {
-            // The decoder is taken out so that what it decoded can be handled by all of `self`.
-            let Some(mut decoder) = self.io(origin).and_then(|io| io.decoder.take()) else {
-                return false;
-            };
             let (consumed, more) = match decoder.decode(rest) {
                 Ok(decoded) => {
                     let consumed = decoded.consumed;
@@ -98,26 +101,26 @@ impl SessionTask {
                     return false;
                 }
             };
-            let was_candidate = origin == Origin::Candidate;
-            self.drain_machine(now, cx);
-            if was_candidate && self.machine.transport() == Transport::WebSocket {
+            if !self.machine.is_settled() {
+                self.drain_machine(now, cx);
+            }
+            if origin == Origin::Candidate && self.machine.transport() == Transport::WebSocket {
                 origin = Origin::Current;
             }
-            let Some(io) = self.io(origin) else {
-                return false;
-            };
-            if decoder.is_within_fragments() {
-                io.fragments_since.get_or_insert(now);
-            } else {
-                io.fragments_since = None;
-            }
-            io.decoder = Some(decoder);
+            same_message &= decoder.is_within_fragments();
             rest = &mut rest[consumed..];
             if !more && rest.is_empty() {
-                return true;
+                break;
             }
         }
-        false
+        let is_closed = self.closed;
+        let Some(io) = self.io(origin).filter(|_| !is_closed) else {
+            return false;
+        };
+        let since = io.fragments_since.filter(|_| same_message).or(Some(now));
+        io.fragments_since = since.filter(|_| decoder.is_within_fragments());
+        io.decoder = Some(decoder);
+        true
     }
 
     fn io(&mut self, origin: Origin) -> Option<&mut WebSocketIo> {

@@ -153,10 +153,15 @@ impl Sockets {
         let membership = Arc::clone(occupant.socket.membership());
         let running = &mut self.running;
         let is_measured = self.session.shard().metrics().is_some();
-        let mut ended = Vec::new();
+        // There is mostly one, and no list is needed for that.
+        let (mut ended, mut more_ended) = (None, Vec::new());
         let mut start = |handler| {
             let job = Job::Event(key, Arc::clone(&membership), is_measured.then(Instant::now));
-            ended.extend(running.start(job, Work::Handle(handler), cx));
+            match running.start(job, Work::Handle(handler), cx) {
+                Some(handler) if ended.is_some() => more_ended.push(handler),
+                Some(handler) => ended = Some(handler),
+                None => {}
+            }
         };
         // The program's own decoding runs in there, and a panic of that is one of its handler.
         let result = catch_unwind(AssertUnwindSafe(|| begin(&*occupant.socket, &mut start)));
@@ -165,7 +170,7 @@ impl Sockets {
             (Ok(Ok(false)), Some(_)) => occupant.socket.declared_events(),
             _ => None,
         };
-        for handler in ended {
+        for handler in ended.into_iter().chain(more_ended) {
             self.finish(handler, cx);
         }
         match result {
