@@ -246,20 +246,19 @@ impl Hub {
             .complete(self, membership.session());
     }
 
-    /// The same with rooms, and with messages in front of the CONNECT packet, for a caller that
-    /// holds a lock and completes it without; `stamp` sees what middleware has sent.
+    /// The same with rooms, and with what the client has missed behind the CONNECT packet, for a caller
+    /// that holds a lock and completes it without; `stamp` sees what middleware has sent.
     pub(crate) fn insert(
         &self,
         membership: &Arc<Membership>,
         data: Data,
         connect: &Arc<Encoded>,
         kept: &[Arc<str>],
-        replayed: &[Arc<Encoded>],
+        missed: &[Arc<Encoded>],
         stamp: &mut dyn FnMut(Arc<Encoded>) -> Arc<Encoded>,
     ) -> Inserted {
         let session = membership.session();
-        let mut push = Push::Queued;
-        let mut accepted = {
+        let accepted = {
             let mut rooms = self.shard(session).lock();
             let member = Member {
                 session: session.clone(),
@@ -267,10 +266,7 @@ impl Hub {
                 data,
             };
             let key = rooms.insert(membership.id().clone(), member);
-            for message in replayed {
-                push = push.and(session.promise_quietly(message));
-            }
-            let mut accepted = membership.accept(key, connect, stamp);
+            let mut accepted = membership.accept(key, connect, missed, stamp);
             let max_rooms = membership.config().limits.max_rooms_per_socket;
             let mut join = |room: &str| {
                 // The earlier holder of the session may have joined rooms while middleware did.
@@ -292,7 +288,6 @@ impl Hub {
             accepted.rooms.retain(|room| join(room));
             accepted
         };
-        accepted.held.insert(0, push);
         Inserted(accepted)
     }
 

@@ -86,7 +86,7 @@ struct Prelude {
 
 /// What is left to do when a socket was accepted.
 pub(crate) struct Accepted {
-    /// Its CONNECT packet.
+    /// Its CONNECT packet, and what its client has missed.
     pub(crate) connect: Push,
     /// What its middleware sent.
     pub(crate) held: Vec<Push>,
@@ -165,11 +165,13 @@ impl Membership {
         self.key.get().copied()
     }
 
-    /// The socket is accepted. Queues its CONNECT packet, and behind it what was held.
+    /// The socket is accepted. Queues its CONNECT packet, behind it what its client has missed, and then
+    /// what was held.
     pub(crate) fn accept(
         &self,
         key: MemberKey,
         connect: &Arc<Encoded>,
+        missed: &[Arc<Encoded>],
         stamp: &mut dyn FnMut(Arc<Encoded>) -> Arc<Encoded>,
     ) -> Accepted {
         let mut pending = self.pending.lock();
@@ -186,8 +188,10 @@ impl Membership {
             Pending::Some(prelude.acks)
         };
         let push = |message: &Arc<Encoded>| self.session.push_quietly(message, false);
+        let connect = push(connect);
+        let replay = |push: Push, message| push.and(self.session.promise_quietly(message));
         Accepted {
-            connect: push(connect),
+            connect: missed.iter().fold(connect, replay),
             held: prelude
                 .messages
                 .into_iter()

@@ -165,8 +165,9 @@ impl Recovery {
         })
     }
 
-    /// Makes the client a member: with what it has missed and its CONNECT packet in front of anything
-    /// else.
+    /// Makes the client a member: with its CONNECT packet, and then what it has missed, in front of
+    /// anything else. In this order a client that is cut again has handed out whatever it has read, and
+    /// asks for the rest.
     pub(crate) fn admit(
         &self,
         membership: &Arc<Membership>,
