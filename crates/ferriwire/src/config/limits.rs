@@ -519,6 +519,8 @@ impl Limits {
 
     /// How many children all dynamic namespaces of the server may have together. Default 10,000
     /// (reference: no limit); beyond it a client that wants a new one is refused.
+    /// Children without clients that are kept for [recovery](crate::Recovery) count, and make room for
+    /// new ones, the oldest first.
     #[must_use]
     pub fn max_dynamic_namespaces(mut self, namespaces: usize) -> Self {
         self.max_dynamic_namespaces = namespaces;

@@ -14,8 +14,10 @@ use std::time::Duration;
 /// order, so [`latest`](crate::Broadcast::latest) has no effect; what a policy of
 /// [overflow](crate::Config::overflow) has dropped does not come back.
 ///
-/// A child of a dynamic namespace that is removed when it is empty takes its sessions with it: whoever
-/// comes back to it starts anew. Clients of Socket.IO 4 and older do not come back.
+/// A child of a dynamic namespace stays while clients may come back to it, and counts against
+/// [`Limits::max_dynamic_namespaces`](crate::Limits::max_dynamic_namespaces). When that is reached, the
+/// one whose last client left first makes room for a new one; its clients start anew. Clients of
+/// Socket.IO 4 and older do not come back.
 ///
 /// # Examples
 ///

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `builder` | the builder, listening, mounting |
 //! | `namespace`, `dynamic`, `names`, `handler` | declaring what happens, and under which names |
-//! | `namespaces`, `seat` | which namespaces there are; children, and who keeps them |
+//! | `namespaces`, `seat`, `vacancies` | which namespaces there are; children, and who keeps them |
 //! | `joining` | a client's way in: name, `auth`, middleware |
 //! | `connection`, `sockets` | one client: packets to sockets to handlers |
 //! | `socket`, `listeners`, `membership` | one client in one namespace, with and without its data's type |
@@ -42,6 +42,7 @@ mod server_answers;
 mod socket;
 mod sockets;
 mod termination;
+mod vacancies;
 
 pub use answers::{Acknowledgement, Answer, Answers, Missing, Responses};
 pub use broadcast::{Broadcast, Target};

@@ -17,6 +17,7 @@ use super::names::{Names, Params, Rule};
 use super::namespace::Serving;
 use super::recovery::{self, Recovery};
 use super::seat::{Child, Parent, Seat};
+use super::vacancies::Vacancies;
 use crate::cluster::node::Node;
 use crate::config::{Config, Recovery as Settings};
 use crate::engine::running::panic_message;
@@ -48,6 +49,22 @@ pub(crate) struct Namespaces {
 struct ByName {
     entries: BTreeMap<Arc<str>, Entry>,
     children: usize,
+    vacant: Vacancies,
+}
+
+impl ByName {
+    /// Removes a child in which nobody is.
+    fn remove(&mut self, hub: &Hub) {
+        self.entries.remove(hub.name());
+        self.children -= 1;
+        self.vacant.remove(hub);
+        if let Some(child) = hub.child() {
+            if let Some(parent) = child.parent() {
+                parent.children().remove(hub.name());
+            }
+            child.retire();
+        }
+    }
 }
 
 struct Entry {
@@ -256,12 +273,15 @@ impl Namespaces {
         if let Some(seat) = self.seat_in(parent, name) {
             return seat;
         }
+        // Behind the locks, because the program's data goes with it.
+        let _given_up;
         let _making = self.making.lock();
         // It may have been made in the meantime.
         if let Some(seat) = self.seat_in(parent, name) {
             return seat;
         }
         let limit = config.limits.max_dynamic_namespaces;
+        _given_up = self.make_room(limit);
         if self.by_name.read().children >= limit {
             tracing::debug!(limit, "no further dynamic namespace");
             let refusal = format!("limit of {limit} dynamic namespaces reached");
@@ -296,20 +316,32 @@ impl Namespaces {
         })
     }
 
-    /// Removes a child in which nobody has a seat.
-    pub(crate) fn remove_if_empty(&self, hub: &Arc<Hub>) {
+    /// Removes the child that has been kept for absent clients for longest, if there is room for no
+    /// other one: they start anew.
+    fn make_room(&self, limit: usize) -> Option<GivenUp> {
         let mut by_name = self.by_name.write();
-        let Some(child) = hub.child().filter(|child| child.is_empty()) else {
-            return;
-        };
+        if by_name.children < limit {
+            return None;
+        }
+        let hub = by_name.vacant.oldest()?;
+        by_name.remove(&hub);
+        tracing::debug!(limit, namespace = %shown(hub.name()), "a dynamic namespace that was kept for absent clients makes room");
+        Some(GivenUp(hub))
+    }
+
+    /// Removes a child in which nobody has a seat; one that absent clients keep may make room from now
+    /// on.
+    pub(crate) fn vacate(&self, hub: &Arc<Hub>) {
+        let mut by_name = self.by_name.write();
         let entry = by_name.entries.get(hub.name());
-        if entry.is_some_and(|entry| Arc::ptr_eq(&entry.hub, hub)) {
-            by_name.entries.remove(hub.name());
-            by_name.children -= 1;
-            if let Some(parent) = child.parent() {
-                parent.children().remove(hub.name());
-            }
-            child.retire();
+        if !entry.is_some_and(|entry| Arc::ptr_eq(&entry.hub, hub)) {
+            return;
+        }
+        match hub.child() {
+            Some(child) if child.is_occupied() => {}
+            Some(child) if child.is_kept() => by_name.vacant.insert(hub),
+            Some(_) => by_name.remove(hub),
+            None => {}
         }
     }
 
@@ -355,6 +387,17 @@ impl Namespaces {
                 tracing::error!(namespace = %shown(name), panic = %shown(panic), "a hook for new namespaces panicked");
                 self.counters.handler_panicked();
             }
+        }
+    }
+}
+
+/// A child that made room. What was kept for its clients goes with it, whoever has a handle still.
+struct GivenUp(Arc<Hub>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        if let Some(recovery) = self.0.recovery() {
+            recovery.forget_all();
         }
     }
 }

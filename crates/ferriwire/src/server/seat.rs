@@ -2,11 +2,13 @@
 //!
 //! Whoever joins a child has a seat in it. Seats are taken under the lock of the table of names, and
 //! a child is removed under that lock when it has no seat left: so it cannot go while somebody
-//! joins, and somebody who comes too late makes a new one.
+//! joins, and somebody who comes too late makes a new one. With recovery, a client that was cut
+//! leaves a seat behind, and a child with such seats only is vacant: it stays until it has to make
+//! room for another one ([`Vacancies`](super::vacancies::Vacancies)).
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::RwLock;
@@ -83,6 +85,10 @@ pub(crate) struct Child {
     /// Whether it is removed when it is empty.
     cleanup: bool,
     seats: AtomicUsize,
+    /// Seats of clients that may come back.
+    kept: AtomicUsize,
+    /// Its place among the vacant children, or 0; changed while the table of names is locked.
+    vacant_since: AtomicU64,
     /// It was removed; there may be another one of its name.
     retired: AtomicBool,
 }
@@ -100,6 +106,8 @@ impl Child {
             params,
             cleanup,
             seats: AtomicUsize::new(0),
+            kept: AtomicUsize::new(0),
+            vacant_since: AtomicU64::new(0),
             retired: AtomicBool::new(false),
         }
     }
@@ -120,8 +128,34 @@ impl Child {
         &self.namespaces
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.seats.load(Ordering::Acquire) == 0
+    /// Whether anybody is there, or about to be.
+    pub(super) fn is_occupied(&self) -> bool {
+        self.seats.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether anybody may come back.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept.load(Ordering::Acquire) > 0
+    }
+
+    pub(super) fn vacant_since(&self) -> u64 {
+        self.vacant_since.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_vacant_since(&self, turn: u64) {
+        self.vacant_since.store(turn, Ordering::Relaxed);
+    }
+
+    /// Gives a seat back. With the last one of its kind the child may go: that is looked at under the
+    /// lock, where of two that leave at once the second one sees that both have left.
+    fn leave(&self, seats: &AtomicUsize, hub: &Arc<Hub>) {
+        let was_last = seats.fetch_sub(1, Ordering::AcqRel) == 1;
+        if was_last
+            && self.cleanup
+            && let Some(namespaces) = self.namespaces.upgrade()
+        {
+            namespaces.vacate(hub);
+        }
     }
 
     pub(crate) fn retire(&self) {
@@ -157,15 +191,34 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let Some(child) = self.hub.child() else {
-            return;
-        };
-        let was_last = child.seats.fetch_sub(1, Ordering::AcqRel) == 1;
-        if was_last
-            && child.cleanup
-            && let Some(namespaces) = child.namespaces.upgrade()
+        if let Some(child) = self.hub.child() {
+            child.leave(&child.seats, &self.hub);
+        }
+    }
+}
+
+/// The place of a client that was cut and may come back. It does not own the namespace, which owns it.
+///
+/// Dropped without a lock of recovery: its child may go with it.
+#[derive(Debug)]
+pub(crate) struct KeptSeat(Weak<Hub>);
+
+impl KeptSeat {
+    /// In a child that is removed when it is empty. Whoever goes away has a [`Seat`] still, so that the
+    /// child is there.
+    pub(crate) fn take(hub: &Arc<Hub>) -> Option<Self> {
+        let child = hub.child().filter(|child| child.cleanup)?;
+        child.kept.fetch_add(1, Ordering::AcqRel);
+        Some(Self(Arc::downgrade(hub)))
+    }
+}
+
+impl Drop for KeptSeat {
+    fn drop(&mut self) {
+        if let Some(hub) = self.0.upgrade()
+            && let Some(child) = hub.child()
         {
-            namespaces.remove_if_empty(&self.hub);
+            child.leave(&child.kept, &hub);
         }
     }
 }

@@ -34,6 +34,7 @@ mod protocol;
 mod protocol_4;
 mod reasons;
 mod recovery;
+mod recovery_children;
 mod recovery_claims;
 mod recovery_edges;
 mod recovery_limits;

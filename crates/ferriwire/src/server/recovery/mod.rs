@@ -27,7 +27,7 @@ use ferriwire_proto::log::{Address, Audience, Epoch, Heard, Limits, Log};
 use parking_lot::{Mutex, MutexGuard};
 
 use self::claim::FingerprintKeys;
-use self::sessions::{Session, Sessions};
+use self::sessions::{Over, Sessions};
 use super::hub::{Data, Hub};
 use super::membership::Membership;
 use super::reason::DisconnectReason;
@@ -87,11 +87,11 @@ struct State {
 }
 
 /// The lock. What the program gave to sessions that are over is dropped when it is free again,
-/// because that may run the program's code.
+/// because that may run the program's code; and seats that were kept, with which a child may go.
 struct Locked<'a> {
     state: MutexGuard<'a, State>,
     /// Behind `state`, so that it is dropped after it.
-    over: Vec<Session>,
+    over: Over,
 }
 
 impl Deref for Locked<'_> {
@@ -110,7 +110,7 @@ impl DerefMut for Locked<'_> {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        self.over = self.state.sessions.take_ended();
+        self.over = self.state.sessions.take_what_is_over();
     }
 }
 
@@ -176,7 +176,7 @@ impl Recovery {
     fn lock(&self) -> Locked<'_> {
         Locked {
             state: self.state.lock(),
-            over: Vec::new(),
+            over: Over::default(),
         }
     }
 
@@ -267,6 +267,14 @@ impl Recovery {
     /// Drops what is older than the window.
     pub(crate) fn sweep(&self) {
         self.lock().sweep(now());
+    }
+
+    /// Drops everything: nobody can come back any more.
+    pub(crate) fn forget_all(&self) {
+        let mut state = self.lock();
+        while state.sessions.forget_oldest() {}
+        while state.log.drop_oldest() {}
+        state.settle();
     }
 
     /// How many bytes events and absent clients take.

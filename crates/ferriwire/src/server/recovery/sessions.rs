@@ -10,6 +10,7 @@ use super::Token;
 use super::claim::Fingerprint;
 use crate::server::hub::Data;
 use crate::server::membership::Membership;
+use crate::server::seat::KeptSeat;
 
 #[derive(Default)]
 pub(super) struct Sessions {
@@ -20,8 +21,14 @@ pub(super) struct Sessions {
     away_bytes: usize,
     /// How often anybody went away, ever.
     departures: u64,
-    /// Those that are over: the program's data in them is dropped without the lock.
-    ended: Vec<Session>,
+    over: Over,
+}
+
+/// What is over: the program's data, and seats in a child, are dropped without the lock.
+#[derive(Default)]
+pub(super) struct Over {
+    sessions: Vec<Session>,
+    seats: Vec<KeptSeat>,
 }
 
 pub(super) struct Session {
@@ -47,6 +54,8 @@ pub(super) enum Whereabouts {
     Away {
         departure: u64,
         bytes: usize,
+        /// In a child of a dynamic namespace.
+        seat: Option<KeptSeat>,
     },
 }
 
@@ -80,8 +89,9 @@ impl Sessions {
         let here = Whereabouts::Here(Arc::clone(holder));
         let earlier = match std::mem::replace(&mut session.whereabouts, here) {
             Whereabouts::Here(earlier) => Some(earlier),
-            Whereabouts::Away { bytes, .. } => {
+            Whereabouts::Away { bytes, seat, .. } => {
                 self.away_bytes = self.away_bytes.saturating_sub(bytes);
+                self.over.seats.extend(seat);
                 None
             }
         };
@@ -115,7 +125,12 @@ impl Sessions {
         let departure = self.departures;
         let bytes = session.presence.size().saturating_add(SESSION);
         session.presence.go_away(last, heard);
-        session.whereabouts = Whereabouts::Away { departure, bytes };
+        let seat = KeptSeat::take(holder.hub());
+        session.whereabouts = Whereabouts::Away {
+            departure,
+            bytes,
+            seat,
+        };
         self.away_bytes = self.away_bytes.saturating_add(bytes);
         self.away.push_back(Absence {
             token,
@@ -176,9 +191,9 @@ impl Sessions {
         self.by_token.is_empty()
     }
 
-    /// The sessions that are over, for a caller that drops them when it holds no lock.
-    pub(super) fn take_ended(&mut self) -> Vec<Session> {
-        std::mem::take(&mut self.ended)
+    /// What is over, for a caller that drops it when it holds no lock.
+    pub(super) fn take_what_is_over(&mut self) -> Over {
+        std::mem::take(&mut self.over)
     }
 
     fn remove(&mut self, token: Token) {
@@ -188,7 +203,7 @@ impl Sessions {
         if let Whereabouts::Away { bytes, .. } = session.whereabouts {
             self.away_bytes = self.away_bytes.saturating_sub(bytes);
         }
-        self.ended.push(session);
+        self.over.sessions.push(session);
         if self.by_token.capacity() > SMALL && self.by_token.len() < self.by_token.capacity() / 4 {
             self.by_token
                 .shrink_to(self.by_token.len().saturating_mul(2));
