@@ -10,7 +10,7 @@ const here = (file) => fileURLToPath(new URL(file, import.meta.url));
 // What is being waited for right now, so that a scenario that hangs can say where.
 export const waiting = new Set();
 
-async function waitFor(name, promise) {
+export async function waitFor(name, promise) {
   waiting.add(name);
   try {
     return await promise;

@@ -16,6 +16,7 @@ import * as msgpack from "./scenarios/msgpack.mjs";
 import * as namespaces from "./scenarios/namespaces.mjs";
 import * as order from "./scenarios/order.mjs";
 import * as payloads from "./scenarios/payloads.mjs";
+import * as recovery from "./scenarios/recovery.mjs";
 import * as rooms from "./scenarios/rooms.mjs";
 import * as upgrades from "./scenarios/upgrades.mjs";
 
@@ -33,6 +34,8 @@ const SCENARIOS = {
   ...upgrades.scenarios,
   ...msgpack.scenarios,
   ...deflate.scenarios,
+  // The reference has no namespaces that remember, and recovers less.
+  ...(process.env.INTEROP_SERVER ? recovery.scenarios : {}),
 };
 
 const RUNS = Object.entries(SCENARIOS).flatMap(([name, scenario]) => {

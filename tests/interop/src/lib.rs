@@ -5,6 +5,7 @@
 //! alone, and when it is empty the scripts take the official server instead.
 
 pub mod matrix;
+pub mod watched;
 
 use std::path::Path;
 use std::process::{Command, ExitStatus};

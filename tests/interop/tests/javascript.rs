@@ -54,6 +54,12 @@ scenarios! {
     msgpack_rooms: polling websocket upgrade,
     deflated_payloads: websocket upgrade,
     deflated_broadcasts: websocket upgrade,
+    recovery_from_a_quiet_start_again_and_again: polling websocket upgrade,
+    recovery_runs_auth_and_middleware_again: polling websocket upgrade,
+    recovery_of_binary_events_with_msgpack: polling websocket upgrade,
+    recovery_after_a_page_was_reloaded: polling websocket upgrade,
+    recovery_in_dynamic_namespaces: polling websocket upgrade,
+    recovery_when_the_replay_itself_is_cut: polling websocket upgrade,
 }
 
 #[test]

@@ -14,6 +14,7 @@ use ferriwire::{
     Args, Codec, Config, ConnectError, Deflate, DisconnectReason, Event, Handshake, Limits,
     Listener, Namespace, Recovery, Server, Socket, SocketId, Target, Tls, Value,
 };
+use interop::watched::Watched;
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
@@ -40,6 +41,9 @@ const STOP: Event = Event::new("stop");
 /// The number of the event, and how many milliseconds its handler sleeps.
 const SLEEPY: Event<(u64, u64)> = Event::new("sleepy");
 const STARTED: Event<(), Vec<u64>> = Event::new("started");
+
+/// To the clients of which namespace, whether it is volatile, and what.
+const TELL: Event<(String, bool, Args)> = Event::new("tell");
 
 /// Whether to close the whole connection.
 const THROW_OUT: Event<bool> = Event::new("throw out");
@@ -73,9 +77,10 @@ struct Credentials {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let running = Server::new()
-        .config(config()?)
-        .namespace(main_namespace())
+    let mut server = Server::new().config(config()?);
+    let watched = Watched::add_to(&mut server);
+    let running = server
+        .namespace(main_namespace(watched))
         .namespace(second_namespace())
         .namespace(private_namespace())
         .bind_all([listener()?])
@@ -139,7 +144,7 @@ fn number<N: std::str::FromStr>(name: &str) -> Result<Option<N>, N::Err> {
         .transpose()
 }
 
-fn main_namespace() -> Namespace<Visitor> {
+fn main_namespace(watched: Watched) -> Namespace<Visitor> {
     let namespace = Namespace::new("/").auth(async |_: Handshake| Ok(Visitor::new()));
     let namespace = order(rooms(payloads(namespace)));
     namespace
@@ -149,6 +154,9 @@ fn main_namespace() -> Namespace<Visitor> {
             } else {
                 socket.disconnect();
             }
+        })
+        .on(TELL, async move |_, (namespace, volatile, news)| {
+            Ok(watched.tell(&namespace, &news, volatile)?)
         })
         .on_disconnect(report)
 }
