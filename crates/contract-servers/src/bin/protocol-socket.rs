@@ -5,6 +5,11 @@ use std::time::Duration;
 
 use contract_servers::{GRACE, Outcome, config, limits, ready, run};
 use ferriwire::{Args, ConnectError, Event, Handshake, Namespace, Origins, Server, Value};
+use tokio::time::sleep;
+
+/// The suite begins to wait for the greeting when it has seen the answer to CONNECT, and never sees one that
+/// it has read in the same go.
+const APART: Duration = Duration::from_millis(10);
 
 const MESSAGE: Event<Args> = Event::new("message");
 
@@ -34,8 +39,11 @@ fn main() -> ExitCode {
 fn namespace(name: &str) -> Namespace<Value> {
     Namespace::new(name)
         .auth(async |handshake: Handshake| Ok::<Value, ConnectError>(handshake.auth))
-        // A client that has gone meanwhile needs no greeting.
-        .on_connect(async |socket| drop(socket.emit("auth", socket.data())))
+        .on_connect(async |socket| {
+            sleep(APART).await;
+            // A client that has gone meanwhile needs no greeting.
+            drop(socket.emit("auth", socket.data()));
+        })
         .on(MESSAGE, async |socket, args| {
             socket.emit("message-back", args)?;
             Ok(())

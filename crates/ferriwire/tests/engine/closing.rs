@@ -5,11 +5,12 @@ use std::time::Duration;
 use ferriwire::Limits;
 use ferriwire::engine::{CloseReason, Message, Server};
 use ferriwire_proto::websocket::frame::OpCode;
+use tokio::sync::oneshot;
 
 use crate::support::Endpoint;
 use crate::support::http::Http;
 use crate::support::websocket::{Frame, WebSocket};
-use crate::support::within;
+use crate::support::{PATIENCE, within};
 use crate::{Echo, PATH, WEBSOCKET, config, quick};
 
 #[tokio::test]
@@ -22,6 +23,33 @@ async fn a_close_packet_answers_the_waiting_get_with_a_noop() {
     assert_eq!(polling.finish_get().await.text(), "6");
     assert_eq!(echo.closed().await, CloseReason::TransportClose);
     assert_eq!(polling.get().await.status, 400);
+}
+
+/// Two requests that became readable at once used to be taken the wrong way round, so that the GET of a
+/// client which closes found no session: every fourth time in the conformance suite.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_get_and_a_post_that_come_at_once_are_taken_in_order() {
+    let echo = Echo::start(config()).await;
+    for _ in 0..20 {
+        let mut polling = echo.polling().await;
+        // The server has both connections, and waits on them.
+        assert_eq!(polling.posts.get("/nothing/here").await.status, 404);
+        // The only thread of the server sleeps until both requests are there.
+        let (stopped, is_stopped) = oneshot::channel();
+        let (resume, resumed) = std::sync::mpsc::channel::<()>();
+        let pause = tokio::spawn(async move {
+            stopped.send(()).unwrap();
+            resumed.recv_timeout(PATIENCE).unwrap();
+        });
+        is_stopped.await.unwrap();
+        let target = polling.target();
+        polling.gets.start("GET", &target, &[], "").await;
+        polling.posts.start("POST", &target, &[], "1").await;
+        resume.send(()).unwrap();
+        pause.await.unwrap();
+        assert_eq!(polling.gets.response().await.text(), "6");
+        assert_eq!(polling.posts.response().await.text(), "ok");
+    }
 }
 
 /// The connection used to be dropped without a close frame, which clients see as 1006.

@@ -113,6 +113,9 @@ where
                 Some(_) => form_body(&body).unwrap_or_default().into(),
                 None => body,
             };
+            // Of requests that become readable at once the runtime runs the last one first: a GET that came
+            // just before is let pass, so that it waits already when these packets have an answer.
+            tokio::task::yield_now().await;
             session.tell(Input::Post {
                 body,
                 is_binary,
