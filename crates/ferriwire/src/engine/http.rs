@@ -8,6 +8,7 @@ mod bundle;
 mod cors;
 mod decisions;
 pub(crate) mod encoding;
+mod framing;
 mod polling;
 mod upgrade;
 
@@ -24,9 +25,10 @@ use hyper::upgrade::OnUpgrade;
 
 use self::admission::{Admission, Refused, admit};
 pub(crate) use self::answers::empty;
-use self::answers::{is_internet_explorer, later, payload, without_filter};
+use self::answers::{close_connection, is_internet_explorer, later, payload, without_filter};
 use self::cors::{allow_origin, is_preflight, preflight};
 use self::encoding::{Coding, negotiate};
+use self::framing::is_unambiguous;
 use self::polling::{poll, post};
 use self::upgrade::upgrade;
 pub(crate) use self::upgrade::{
@@ -73,6 +75,10 @@ pub(crate) async fn respond<B>(core: &Arc<Core>, mut request: http::Request<B>) 
 where
     B: HttpBody<Data: Buf, Error: Display>,
 {
+    if !is_unambiguous(request.version(), request.headers()) {
+        tracing::debug!("request refused: its host or its length is ambiguous");
+        return close_connection(empty(StatusCode::BAD_REQUEST));
+    }
     let target = request.uri().path_and_query();
     let max_target = core.config().limits.max_target;
     if target.is_some_and(|target| target.as_str().len() > max_target) {

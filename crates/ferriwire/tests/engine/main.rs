@@ -26,6 +26,7 @@ mod memory;
 mod mounting;
 mod payloads;
 mod restart;
+mod smuggling;
 mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
