@@ -11,6 +11,7 @@
     reason = "errors go where they can be told from output"
 )]
 
+mod attacks;
 mod check;
 mod demo;
 mod documents;

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::Result;
+use crate::attacks::{ATTACKS, incomplete_attacks};
 use crate::documents::{
     CASES, LIMITS, REASONS_OF_LIMITS, SETTINGS, incomplete_cases, missing_reasons,
     missing_settings, missing_tests,
@@ -62,6 +63,9 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
         }
         if path == CASES {
             complain(incomplete_cases(text));
+        }
+        if path == ATTACKS {
+            complain(incomplete_attacks(text));
         }
         if path == LIMITS {
             complain(missing_settings(

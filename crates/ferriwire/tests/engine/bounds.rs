@@ -34,6 +34,20 @@ async fn a_head_above_its_limits_is_refused() {
     echo_is_alive(&echo).await;
 }
 
+/// What has come is not parsed again for each byte.
+#[tokio::test]
+async fn t_rs_16_a_head_in_segments_of_one_byte_is_read() {
+    let echo = Echo::start(config()).await;
+    let long = "x".repeat(15 * 1024);
+    let mut http = Http::connect(echo.addr()).await;
+    for byte in head("GET", POLLING, &[("X-Long", &long)]) {
+        http.send(&[byte]).await;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(http.response().await.status, 200);
+    echo_is_alive(&echo).await;
+}
+
 #[tokio::test]
 async fn a_target_above_8_kib_is_refused() {
     let echo = Echo::start(config()).await;

@@ -122,10 +122,54 @@ async fn a_thousand_refused_upgrades_with_a_reset_leave_the_server_alive() {
     echo.is_empty_and_alive().await;
 }
 
+/// No subprotocol is spoken, so nothing is looked for in what a client offers.
+#[tokio::test]
+async fn t_adv_23_a_long_offer_of_subprotocols_is_not_read() {
+    let echo = Echo::start(config()).await;
+    for filler in [" ", "\t", ",", "a ", ", ,"] {
+        let offer = format!("a{}b", filler.repeat(8 * 1024 / filler.len()));
+        let headers = [("Sec-WebSocket-Protocol", offer.as_str())];
+        let connected = WebSocket::connect(echo.addr(), WEBSOCKET, &headers).await;
+        let mut websocket = connected.unwrap();
+        assert_eq!(websocket.response.header("sec-websocket-protocol"), None);
+        assert!(websocket.text().await.starts_with('0'));
+    }
+}
+
+#[tokio::test]
+async fn a12_the_connection_ends_behind_a_close_frame_whatever_it_is_like() {
+    let mut echo = Echo::start(config()).await;
+    let endless = frame(OpCode::Text, "4more").repeat(1_000);
+    for (payload, code, reason) in [
+        (&b"\x03\xe8"[..], Some(1000), CloseReason::TransportClose),
+        (b"", None, CloseReason::TransportClose),
+        // One byte is no code, and these are none that may be sent.
+        (b"\x03", Some(1002), CloseReason::TransportError),
+        (b"\x03\xec", Some(1002), CloseReason::TransportError),
+        (b"\x13\x88", Some(1002), CloseReason::TransportError),
+        (b"\x03\xe8\xff", Some(1007), CloseReason::TransportError),
+    ] {
+        let mut websocket = echo.websocket().await;
+        let bytes = [frame(OpCode::Close, payload), endless.clone()].concat();
+        websocket.send_raw(&bytes).await;
+        assert_eq!(websocket.rest().await, [Frame::Close(code)], "{payload:?}");
+        assert_eq!(echo.closed().await, reason, "{payload:?}");
+        assert!(echo.received.try_recv().is_err(), "{payload:?}");
+    }
+    echo.is_empty_and_alive().await;
+}
+
 #[tokio::test]
 async fn a_declared_length_is_refused_before_anything_is_reserved() {
     let mut echo = Echo::start(config()).await;
-    for length in [1_000_001_u64, 1 << 32, (1 << 63) - 1] {
+    for (length, code) in [
+        (1_000_001_u64, 1009),
+        (1 << 32, 1009),
+        ((1 << 63) - 1, 1009),
+        // The first bit must be 0 (RFC 6455 section 5.2).
+        (1 << 63, 1002),
+        (u64::MAX, 1002),
+    ] {
         let mut websocket = echo.websocket().await;
         let mut header = vec![0x82, 0xff];
         header.extend(length.to_be_bytes());
@@ -133,7 +177,7 @@ async fn a_declared_length_is_refused_before_anything_is_reserved() {
         websocket.send_raw(&header).await;
         assert_eq!(
             websocket.rest().await,
-            [Frame::Close(Some(1009))],
+            [Frame::Close(Some(code))],
             "{length}"
         );
         assert_eq!(echo.closed().await, CloseReason::TransportError);

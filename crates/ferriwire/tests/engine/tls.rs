@@ -294,6 +294,66 @@ async fn t_tls_01_a_client_hello_in_records_of_one_byte() {
 }
 
 #[tokio::test]
+async fn t_tls_02_a_close_notify_within_the_handshake_ends_it() {
+    let authority = Authority::new();
+    let limits = Limits::new().tls_handshake_timeout(Duration::from_secs(2));
+    let echo = start(config().limits(limits), pem(&authority.sign())).await;
+    let (client, mut server) = tokio::io::duplex(64 * 1024);
+    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    let connector = authority.client(None, &[]);
+    let connecting = tokio::spawn(async move { connector.connect(name, client).await });
+    let mut hello = vec![0; 5];
+    let read = within("the hello", server.read_exact(&mut hello));
+    read.await.unwrap();
+    hello.resize(5 + usize::from(u16::from_be_bytes([hello[3], hello[4]])), 0);
+    let read = within("the hello", server.read_exact(&mut hello[5..]));
+    read.await.unwrap();
+    connecting.abort();
+    let close_notify = [0x15, 3, 3, 0, 2, 1, 0];
+    let half = &hello[..hello.len() / 2];
+    for (bytes, ends) in [
+        (close_notify.to_vec(), false),
+        ([&hello[..], &close_notify].concat(), false),
+        ([&hello[..], &close_notify].concat(), true),
+        ([half, &close_notify].concat(), true),
+    ] {
+        let mut http = Http::connect(echo.addr()).await;
+        http.send(&bytes).await;
+        if ends {
+            http.finish().await;
+        }
+        // The server closes; who turned in a circle would never come here.
+        http.rest().await;
+    }
+    works(&authority.endpoint(echo.addr(), "http/1.1")).await;
+}
+
+/// All have one name, so that each may have signed each other.
+#[tokio::test]
+async fn t_tls_03_a_hundred_authorities_of_one_name_are_searched_in_bounded_time() {
+    let [authority, clients] = [(); 2].map(|()| Authority::new());
+    let tls = pem(&authority.sign()).client_ca_pem(clients.pem());
+    let echo = start(config(), tls).await;
+    let strangers: Vec<Authority> = (0..100).map(|_| Authority::new()).collect();
+    let mut shown = strangers[0].sign();
+    for stranger in &strangers {
+        shown.chain.push_str(&stranger.pem());
+    }
+    for (shown, expected) in [(shown, false), (clients.sign(), true)] {
+        let connector = authority.client(Some(&shown), &["http/1.1"]);
+        let answered = async {
+            let mut stream = connect(&connector, echo.addr()).await?;
+            let request = crate::support::http::head("GET", POLLING, &[("Connection", "close")]);
+            stream.write_all(&request).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            std::io::Result::Ok(answer.starts_with("HTTP/1.1 200"))
+        };
+        assert_eq!(answered.await.unwrap_or(false), expected);
+    }
+}
+
+#[tokio::test]
 async fn a04_handshakes_that_stall_are_ended_and_keep_nobody_out() {
     let authority = Authority::new();
     let limits = Limits::new().max_tls_handshakes(20);

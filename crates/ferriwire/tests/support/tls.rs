@@ -65,7 +65,8 @@ impl Authority {
         let mut config = match shows {
             None => builder.with_no_client_auth(),
             Some(signed) => {
-                let chain = vec![der(&signed.chain)];
+                let chain = CertificateDer::pem_slice_iter(signed.chain.as_bytes());
+                let chain = chain.collect::<Result<_, _>>().expect("certificates");
                 let key = PrivateKeyDer::from_pem_slice(signed.key.as_bytes()).expect("a key");
                 builder.with_client_auth_cert(chain, key).expect("they fit")
             }
