@@ -49,6 +49,7 @@ pub struct Limits {
     pub(crate) max_pending_pongs: usize,
     pub(crate) max_buffered: usize,
     pub(crate) write_stall_timeout: Duration,
+    pub(crate) answer_stall_timeout: Duration,
     pub(crate) upgrade_timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) decision_timeout: Duration,
@@ -104,6 +105,7 @@ impl Default for Limits {
             max_pending_pongs: 16,
             max_buffered: 1024 * 1024,
             write_stall_timeout: Duration::from_secs(10),
+            answer_stall_timeout: Duration::from_secs(30),
             upgrade_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(20),
             decision_timeout: Duration::from_secs(10),
@@ -362,6 +364,16 @@ impl Limits {
     #[must_use]
     pub fn write_stall_timeout(mut self, timeout: Duration) -> Self {
         self.write_stall_timeout = timeout;
+        self
+    }
+
+    /// How long a client of the server's own listeners may take nothing of an HTTP answer, such as that to a
+    /// poll, before it is given up. Default 30 s (reference: no limit). Over HTTP/1.1 its connection is
+    /// closed, over HTTP/2 its stream or, when the connection itself takes nothing, that; a session on
+    /// long-polling whose packets were in the answer is closed with `slow consumer`.
+    #[must_use]
+    pub fn answer_stall_timeout(mut self, timeout: Duration) -> Self {
+        self.answer_stall_timeout = timeout;
         self
     }
 

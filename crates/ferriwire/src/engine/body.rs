@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,27 +11,76 @@ use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 
+use super::session::Session;
+use super::writing::Writing;
 use crate::config::Limits;
 
 /// So long a body may be slower than its rate: a network may have to wake up.
 const RATE_GRACE: Duration = Duration::from_secs(5);
 
+/// So much of an answer is given to a stream of HTTP/2 at a time, as it takes it: a frame's worth.
+const PIECE: usize = 16 * 1024;
+
 /// The body of an answer: nothing, or one piece.
 #[derive(Debug, Default)]
-pub struct Body(Option<Bytes>);
+pub struct Body {
+    /// Not empty.
+    content: Option<Bytes>,
+    /// Whose packets it has.
+    session: Option<Session>,
+    /// The stream of HTTP/2 on which it is sent, which takes it piece by piece.
+    stream: Option<Arc<Writing>>,
+}
 
 impl Body {
     pub(crate) fn empty() -> Self {
-        Self(None)
+        Self::default()
     }
 
     /// All of it.
     pub(crate) fn content(&self) -> Option<&Bytes> {
-        self.0.as_ref()
+        self.content.as_ref()
     }
 
     pub(crate) fn full(content: Bytes) -> Self {
-        Self((!content.is_empty()).then_some(content))
+        Self {
+            content: (!content.is_empty()).then_some(content),
+            ..Self::default()
+        }
+    }
+
+    /// It has packets of this session, which ends when they are not taken.
+    pub(crate) fn of_session(mut self, session: Session) -> Self {
+        self.session = Some(session);
+        self
+    }
+
+    /// Tells what becomes of it: `stream` if it is sent on one of HTTP/2, whose task this is, or else
+    /// `connection`.
+    pub(crate) fn watch(&mut self, stream: Option<Arc<Writing>>, connection: &Writing) {
+        let session = self.session.take();
+        match stream {
+            Some(stream) if self.content.is_some() => {
+                stream.begin(session);
+                stream.note_wait();
+                self.stream = Some(stream);
+            }
+            Some(_) => {}
+            None => connection.begin(session),
+        }
+    }
+
+    fn next_piece(&mut self) -> Option<Bytes> {
+        let Some(stream) = &self.stream else {
+            return self.content.take();
+        };
+        let content = self.content.as_mut()?;
+        if content.len() > PIECE {
+            stream.note_progress();
+            return Some(content.split_to(PIECE));
+        }
+        stream.note_end();
+        self.content.take()
     }
 }
 
@@ -42,15 +92,16 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.take().map(|content| Ok(Frame::data(content))))
+        Poll::Ready(self.next_piece().map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_none()
+        self.content.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.as_ref().map_or(0, |content| content.len() as u64))
+        let content = self.content.as_ref();
+        SizeHint::with_exact(content.map_or(0, |content| content.len() as u64))
     }
 }
 

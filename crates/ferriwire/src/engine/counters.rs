@@ -58,6 +58,7 @@ pub(crate) struct Counters {
     ping_timeouts: AtomicU64,
     refusals: [AtomicU64; CODES],
     oversized_bodies: AtomicU64,
+    failed_tls_handshakes: AtomicU64,
     websockets_opened: AtomicU64,
     upgrades: AtomicU64,
     /// What was written to sessions that have ended.
@@ -85,6 +86,9 @@ pub struct Stats {
     violations: Tally<VIOLATIONS>,
     /// Polling bodies above `max_payload`.
     pub oversized_bodies: u64,
+    /// TLS handshakes that failed because of what the client sent or did not accept, or that it broke
+    /// off. Those that took too long or had to make room are counted under their limits.
+    pub failed_tls_handshakes: u64,
     /// Events that were dropped because their client read too slowly, by
     /// [`Config::overflow`](crate::Config::overflow) or a policy of their own.
     pub dropped_events: u64,
@@ -178,6 +182,7 @@ impl Counters {
             ping_timeouts: AtomicU64::default(),
             refusals: Default::default(),
             oversized_bodies: AtomicU64::default(),
+            failed_tls_handshakes: AtomicU64::default(),
             websockets_opened: AtomicU64::default(),
             upgrades: AtomicU64::default(),
             written_to_ended: AtomicU64::default(),
@@ -250,6 +255,10 @@ impl Counters {
         }
     }
 
+    pub(crate) fn tls_handshake_failed(&self) {
+        add(&self.failed_tls_handshakes);
+    }
+
     pub(crate) fn oversized_body(&self) {
         add(&self.oversized_bodies);
     }
@@ -264,6 +273,7 @@ impl Counters {
             limited: Tally::read(&self.limited),
             violations: Tally::read(&self.violations),
             oversized_bodies: get(&self.oversized_bodies),
+            failed_tls_handshakes: get(&self.failed_tls_handshakes),
             dropped_events: 0,
             handler_panics: 0,
             unexpected_acks: 0,

@@ -78,6 +78,9 @@ const COUNTERS: &[Count] = &[
         Some(("reason", "unsupported_revision")),
         |stats| stats.refusals[5],
     ),
+    (REFUSALS, Some(("reason", "tls_handshake")), |stats| {
+        stats.failed_tls_handshakes
+    }),
     (REFUSALS, Some(("reason", "unknown_namespace")), |stats| {
         stats.unknown_namespaces
     }),

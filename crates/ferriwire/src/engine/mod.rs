@@ -7,7 +7,7 @@
 //! | file | concept |
 //! |---|---|
 //! | `http`, `origins`, `body` | a request to a session and a transport, or to an error answer |
-//! | `listen`, `tcp`, `service` | where requests come from |
+//! | `listen`, `tcp`, `writing`, `service` | where requests come from |
 //! | `forwarded` | where a client is, when proxies stand in front |
 //! | `gate`, `machine` | how many sessions there may be, and how fast they may come |
 //! | `core`, `sessions` | what all sessions share |
@@ -50,6 +50,7 @@ mod turn;
 mod waiters;
 pub(crate) mod watch;
 mod write;
+mod writing;
 
 pub use body::Body;
 pub use connection_error::ConnectionError;

@@ -67,6 +67,12 @@ reasons! {
         UnknownSessions => "unknown_sessions_per_address",
         /// [`Limits::decision_timeout`](crate::Limits::decision_timeout).
         DecisionTime => "decision_timeout",
+        /// [`Limits::tls_handshake_timeout`](crate::Limits::tls_handshake_timeout).
+        TlsHandshakeTime => "tls_handshake_timeout",
+        /// [`Limits::max_tls_handshakes`](crate::Limits::max_tls_handshakes): one had to make room.
+        TlsHandshakes => "max_tls_handshakes",
+        /// [`Limits::answer_stall_timeout`](crate::Limits::answer_stall_timeout).
+        AnswerStall => "answer_stall_timeout",
         /// [`Limits::max_payload`](crate::Limits::max_payload): a body, a message, what it inflates
         /// to, a packet with its attachments, or what its placeholders copy.
         Payload => "max_payload",

@@ -57,6 +57,8 @@ pub(crate) enum Input {
     Poll(Poller),
     /// The client gave up a waiting GET.
     PollAborted,
+    /// The client does not take the answer to a GET.
+    AnswerStalled,
     /// A POST brought a payload; it is answered when the payload has been handed on.
     Post {
         body: Bytes,

@@ -263,6 +263,10 @@ impl SessionTask {
             Input::Poll(waiter) => self.handle_poll(waiter, now, cx),
             // Also when the GET was answered in the same instant: the answer did not arrive.
             Input::PollAborted => self.lose_polling(),
+            Input::AnswerStalled if self.machine.transport() == Transport::Polling => {
+                self.machine.abort(CloseReason::SlowConsumer);
+            }
+            Input::AnswerStalled => {}
             Input::Post {
                 body,
                 is_binary,

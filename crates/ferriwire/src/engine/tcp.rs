@@ -13,6 +13,8 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::writing::Writing;
+
 /// What all listeners of a server have room for.
 #[derive(Debug)]
 pub(crate) struct Places {
@@ -54,11 +56,29 @@ impl Drop for Place {
 pub(crate) struct TcpConnection {
     stream: TcpStream,
     place: Place,
+    writing: Arc<Writing>,
 }
 
 impl TcpConnection {
     pub(crate) fn new(stream: TcpStream, place: Place) -> Self {
-        Self { stream, place }
+        Self {
+            stream,
+            place,
+            writing: Writing::new(),
+        }
+    }
+
+    /// Whether the peer takes what is written.
+    pub(crate) fn writing(&self) -> &Arc<Writing> {
+        &self.writing
+    }
+
+    fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(_) => self.writing.note_end(),
+            Poll::Pending => self.writing.note_wait(),
+        }
+        written
     }
 }
 
@@ -112,7 +132,8 @@ impl AsyncWrite for TcpConnection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note(written)
     }
 
     fn poll_write_vectored(
@@ -120,7 +141,8 @@ impl AsyncWrite for TcpConnection {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.note(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -27,6 +27,7 @@ mod mounting;
 mod payloads;
 mod restart;
 mod smuggling;
+mod stalls;
 mod tcp;
 #[cfg(feature = "tls")]
 mod tls;

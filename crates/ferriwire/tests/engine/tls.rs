@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferriwire::{ClientCertificates, Config, Error, Limits, Listener, Tls};
+use ferriwire::{ClientCertificates, Config, Error, LimitKind, Limits, Listener, Tls};
 use http::HeaderMap;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -20,7 +20,7 @@ use crate::support::http::Http;
 use crate::support::http2::Http2;
 use crate::support::polling::Polling;
 use crate::support::tls::{Authority, Folder, Signed, connect, der};
-use crate::support::within;
+use crate::support::{until, within};
 use crate::{ANY_PORT, Echo, PATH, POLLING, WEBSOCKET, config};
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -375,6 +375,10 @@ async fn a04_handshakes_that_stall_are_ended_and_keep_nobody_out() {
     let begun = std::time::Instant::now();
     assert_eq!(stalled.remove(0).rest().await, b"");
     assert!(begun.elapsed() < Duration::from_secs(9));
+    // Each that began beyond the twentieth displaced one.
+    let stats = echo.server.stats();
+    assert!(stats.limited(LimitKind::TlsHandshakes) >= 80);
+    assert_eq!(stats.limited(LimitKind::TlsHandshakeTime), 0);
     within("the shutdown", echo.server.shutdown(SHORT)).await;
 }
 
@@ -385,6 +389,9 @@ async fn a_handshake_has_its_time_and_the_first_request_has_its_own() {
     let echo = start(config().limits(limits), pem(&authority.sign())).await;
     let mut silent = Http::connect(echo.addr()).await;
     assert_eq!(silent.rest().await, b"");
+    let stats = echo.server.stats();
+    assert_eq!(stats.limited(LimitKind::TlsHandshakeTime), 1);
+    assert_eq!(stats.failed_tls_handshakes, 0);
     let limits = Limits::new().head_timeout(SHORT);
     let echo = start(config().limits(limits), pem(&authority.sign())).await;
     for protocol in ["http/1.1", "h2"] {
@@ -394,6 +401,30 @@ async fn a_handshake_has_its_time_and_the_first_request_has_its_own() {
         let end = within("the end", stream.read_to_end(&mut rest)).await;
         assert!(end.is_ok() || end.unwrap_err().kind() == ErrorKind::UnexpectedEof);
     }
+}
+
+#[tokio::test]
+async fn handshakes_that_fail_or_are_given_up_are_counted() {
+    let authority = Authority::new();
+    let echo = start(config(), pem(&authority.sign())).await;
+    let failed = || echo.server.stats().failed_tls_handshakes;
+    // No TLS at all, a hello that is given up, and a client that trusts somebody else.
+    let mut plain = Http::connect(echo.addr()).await;
+    plain
+        .send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
+    plain.rest().await;
+    until("the first", || failed() == 1).await;
+    let mut half = Http::connect(echo.addr()).await;
+    half.send(b"\x16\x03\x01\x02\x00\x01").await;
+    drop(half);
+    until("the second", || failed() == 2).await;
+    let stranger = Authority::new().client(None, &["http/1.1"]);
+    assert!(connect(&stranger, echo.addr()).await.is_err());
+    until("the third", || failed() == 3).await;
+    let endpoint = authority.endpoint(echo.addr(), "http/1.1");
+    let response = Http::connect(&endpoint).await.get(POLLING).await;
+    assert_eq!((response.status, failed()), (200, 3));
 }
 
 #[tokio::test]

@@ -22,8 +22,22 @@ pub(crate) struct Http2 {
 impl Http2 {
     /// A connection that has seen the server's settings.
     pub(crate) async fn connect(endpoint: impl Into<Endpoint>) -> Self {
+        // What the protocol begins with.
+        Self::connect_with(endpoint, 65_535, 65_535).await
+    }
+
+    /// The same with room for so many bytes that were not taken, on each stream and on all of them.
+    pub(crate) async fn connect_with(
+        endpoint: impl Into<Endpoint>,
+        of_stream: u32,
+        of_all: u32,
+    ) -> Self {
         let stream = endpoint.into().open().await;
-        let handshake = within("the preface", h2::client::handshake(stream)).await;
+        let mut builder = h2::client::Builder::new();
+        builder
+            .initial_window_size(of_stream)
+            .initial_connection_window_size(of_all);
+        let handshake = within("the preface", builder.handshake(stream)).await;
         let (requests, mut connection) = handshake.expect("the server speaks HTTP/2");
         let mut ping = connection.ping_pong().expect("it was not taken before");
         let connection = tokio::spawn(connection);

@@ -14,7 +14,7 @@ impl Limits {
     /// [`memory`](Self::memory), [`max_connections`](Self::max_connections),
     /// [`max_tcp_connections`](Self::max_tcp_connections), acknowledgements and their
     /// time, running handlers, dynamic namespaces and the length of their names, and the times of
-    /// `auth`, decisions, attachments and fragments. Behaviour that is no limit, such as JSONP or the
+    /// `auth`, decisions, attachments, fragments and answers that are not taken. Behaviour that is no limit, such as JSONP or the
     /// check of origins, is not changed: that is [`Config`](crate::Config)'s.
     ///
     /// # Examples
@@ -128,6 +128,7 @@ mod tests {
             "max_attachments: 10",
             "attachments_timeout: 10s",
             "fragments_timeout: 30s",
+            "answer_stall_timeout: 30s",
             "upgrade_timeout: 10s",
             "max_payload: 1000000",
             "max_head_bytes: 16384",

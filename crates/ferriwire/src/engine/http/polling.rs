@@ -27,12 +27,11 @@ pub(super) async fn poll(core: &Core, session: Session, coding: Option<Coding>) 
     let response = match answer.await {
         Ok(body) => {
             let compress = body.compress;
-            let response = payload(body, session.request().jsonp.as_deref());
+            let mut response = payload(body, session.request().jsonp.as_deref());
             if compress {
-                compressed(core, response, coding).await
-            } else {
-                response
+                response = compressed(core, response, coding).await;
             }
+            response.map(|body| body.of_session(session.clone()))
         }
         // A second GET at the same time, or the session is over.
         Err(_) => empty(StatusCode::BAD_REQUEST),

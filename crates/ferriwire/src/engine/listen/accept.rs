@@ -89,7 +89,7 @@ fn place_for(core: &Core, places: &Arc<Places>, peer: SocketAddr) -> Option<Plac
 }
 
 /// Counts that a connection was refused, and says so now and then.
-fn note(core: &Core, limit: LimitKind, source: Option<Source>, why: &dyn fmt::Display) {
+pub(super) fn note(core: &Core, limit: LimitKind, source: Option<Source>, why: &dyn fmt::Display) {
     let address = source.map(tracing::field::display);
     let now = tokio::time::Instant::now().into_std();
     if core.counters().limited(limit, now) {

@@ -9,6 +9,9 @@ use http::Version;
 use hyper::rt::Executor;
 use tokio::time::Instant;
 
+use crate::engine::counters::Counters;
+use crate::engine::writing::{OF_STREAM, Writing};
+
 /// Counts what one HTTP connection is doing.
 pub(super) struct Activity {
     begun: Instant,
@@ -86,7 +89,12 @@ impl Activity {
 
 /// Runs the streams of one HTTP/2 connection as tasks, and counts them.
 #[derive(Clone)]
-pub(super) struct Streams(pub(super) Arc<Activity>);
+pub(super) struct Streams {
+    pub(super) activity: Arc<Activity>,
+    pub(super) counters: Arc<Counters>,
+    /// How long a client may take nothing of an answer.
+    pub(super) stall_timeout: Duration,
+}
 
 /// One that is counted.
 struct Stream(Arc<Activity>);
@@ -99,13 +107,19 @@ impl Drop for Stream {
 
 impl<F> Executor<F> for Streams
 where
-    F: Future<Output: Send> + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, future: F) {
-        self.0.streams.fetch_add(1, Ordering::AcqRel);
-        let stream = Stream(Arc::clone(&self.0));
+        self.activity.streams.fetch_add(1, Ordering::AcqRel);
+        let stream = Stream(Arc::clone(&self.activity));
+        let (counters, limit) = (Arc::clone(&self.counters), self.stall_timeout);
         tokio::spawn(async move {
-            future.await;
+            let writing = Writing::new();
+            tokio::select! {
+                biased;
+                () = OF_STREAM.scope(Arc::clone(&writing), future) => {}
+                () = writing.stalled(limit) => writing.give_up(&counters),
+            }
             drop(stream);
         });
     }
@@ -124,7 +138,11 @@ mod tests {
         let activity = Activity::new();
         assert_eq!(activity.purpose(KEEP_ALIVE), Purpose::Unknown);
         activity.request_arrived(Version::HTTP_2);
-        let streams = Streams(Arc::clone(&activity));
+        let streams = Streams {
+            activity: Arc::clone(&activity),
+            counters: Arc::new(Counters::new(Instant::now().into_std())),
+            stall_timeout: KEEP_ALIVE,
+        };
         let ends: Vec<_> = (0..2)
             .map(|_| {
                 let (end, ended) = oneshot::channel::<()>();

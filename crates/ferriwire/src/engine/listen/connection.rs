@@ -27,6 +27,7 @@ use crate::engine::core::Core;
 use crate::engine::http::{empty, respond};
 use crate::engine::request::PeerAddress;
 use crate::engine::tcp::TcpConnection;
+use crate::engine::writing::{OF_STREAM, Writing};
 
 /// What hyper reads into at least.
 const MIN_HEAD: usize = 8 * 1024;
@@ -58,6 +59,7 @@ pub(super) async fn serve(
         core,
         peer,
         activity: Activity::new(),
+        writing: Arc::clone(stream.writing()),
         phase: phase.clone(),
     };
     match &*security {
@@ -68,7 +70,7 @@ pub(super) async fn serve(
             prior_knowledge: true,
         } => Box::pin(connection.http2(stream, |_| {}, true)).await,
         Security::Tls(acceptor) => {
-            let handshake = Box::pin(acceptor.handshake(stream, peer));
+            let handshake = Box::pin(acceptor.handshake(&connection.core, stream, peer));
             let secured = tokio::select! {
                 secured = handshake => secured,
                 () = until_parting(&mut phase) => None,
@@ -89,6 +91,7 @@ struct Connection {
     core: Arc<Core>,
     peer: SocketAddr,
     activity: Arc<Activity>,
+    writing: Arc<Writing>,
     phase: watch::Receiver<Phase>,
 }
 
@@ -132,7 +135,11 @@ impl Connection {
     {
         let config = self.core.config();
         let limits = &config.limits;
-        let mut builder = auto::Builder::new(Streams(Arc::clone(&self.activity)));
+        let mut builder = auto::Builder::new(Streams {
+            activity: Arc::clone(&self.activity),
+            counters: Arc::clone(self.core.counters()),
+            stall_timeout: limits.answer_stall_timeout,
+        });
         builder
             .http1()
             .timer(TokioTimer::new())
@@ -174,22 +181,26 @@ impl Connection {
     where
         M: Fn(&mut Request<Incoming>) + Send + 'static,
     {
-        let (core, activity, peer) = (
+        let (core, activity, writing, peer) = (
             Arc::clone(&self.core),
             Arc::clone(&self.activity),
+            Arc::clone(&self.writing),
             self.peer,
         );
         service_fn(move |mut request: Request<Incoming>| {
             activity.request_arrived(request.version());
             request.extensions_mut().insert(PeerAddress(peer));
             mark(&mut request);
-            let core = Arc::clone(&core);
+            let (core, writing) = (Arc::clone(&core), Arc::clone(&writing));
             async move {
                 // Over HTTP/1.1 hyper has counted them.
                 if request.headers().len() > core.config().limits.max_headers {
                     return Ok(empty(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
                 }
-                Ok(respond(&core, request).await)
+                let mut response = respond(&core, request).await;
+                let stream = OF_STREAM.try_with(Arc::clone).ok();
+                response.body_mut().watch(stream, &writing);
+                Ok(response)
             }
         })
     }
@@ -204,6 +215,7 @@ impl Connection {
         let (mut told_to_end, mut parting) = (false, false);
         let first = self.activity.begun() + limits.head_timeout.min(LONGEST);
         let mut wake = pin!(tokio::time::sleep_until(first));
+        let mut stalled = pin!(self.writing.stalled(limits.answer_stall_timeout));
         loop {
             tokio::select! {
                 // A request that has arrived is seen before the time for it is over.
@@ -212,6 +224,10 @@ impl Connection {
                     if let Err(error) = result {
                         tracing::debug!(peer = %self.peer, %error, "HTTP connection ended");
                     }
+                    return;
+                }
+                () = stalled.as_mut() => {
+                    self.writing.give_up(self.core.counters());
                     return;
                 }
                 // Only when the sessions have ended: polling clients fetch their farewell over this.

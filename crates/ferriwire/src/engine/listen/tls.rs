@@ -6,13 +6,17 @@ mod handshakes;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ferriwire_proto::admission::Source;
 use http::Request;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use self::certificate::Certificate;
 use self::handshakes::Handshakes;
+use super::accept::note;
 use crate::config::{ClientCertificates, Limits, Tls};
+use crate::engine::core::Core;
+use crate::engine::reasons::LimitKind;
 use crate::engine::request::Secure;
 use crate::engine::tcp::TcpConnection;
 use crate::error::Error;
@@ -42,20 +46,27 @@ impl Acceptor {
     /// Does the handshake; `None` when it fails, takes too long, or has to make room.
     pub(super) async fn handshake(
         &self,
+        core: &Core,
         stream: TcpConnection,
         peer: SocketAddr,
     ) -> Option<Secured> {
         let acceptor = TlsAcceptor::from(self.certificate.current());
         let mut turn = self.handshakes.begin();
-        let failure = tokio::select! {
+        let (limit, why) = tokio::select! {
             done = tokio::time::timeout(self.timeout, acceptor.accept(stream)) => match done {
                 Ok(Ok(stream)) => return Some(Secured(stream)),
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "it took too long".to_owned(),
+                Ok(Err(error)) => {
+                    tracing::debug!(%peer, %error, "TLS handshake failed");
+                    core.counters().tls_handshake_failed();
+                    return None;
+                }
+                Err(_) => (LimitKind::TlsHandshakeTime, "its TLS handshake took too long"),
             },
-            () = turn.displaced() => "too many others began after it".to_owned(),
+            () = turn.displaced() => {
+                (LimitKind::TlsHandshakes, "too many TLS handshakes began after its own")
+            }
         };
-        tracing::debug!(%peer, %failure, "TLS handshake failed");
+        note(core, limit, Some(Source::from(peer.ip())), &why);
         None
     }
 }

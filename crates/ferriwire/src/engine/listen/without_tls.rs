@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use http::Request;
 
 use crate::config::{Limits, Tls};
+use crate::engine::core::Core;
 use crate::engine::tcp::TcpConnection;
 use crate::error::Error;
 
@@ -22,7 +23,12 @@ impl Acceptor {
         match tls {}
     }
 
-    pub(super) async fn handshake(&self, _: TcpConnection, _: SocketAddr) -> Option<Secured> {
+    pub(super) async fn handshake(
+        &self,
+        _: &Core,
+        _: TcpConnection,
+        _: SocketAddr,
+    ) -> Option<Secured> {
         match *self {}
     }
 }
