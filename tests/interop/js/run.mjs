@@ -12,6 +12,7 @@ import * as deflate from "./scenarios/deflate.mjs";
 import * as disconnects from "./scenarios/disconnects.mjs";
 import * as encryption from "./scenarios/encryption.mjs";
 import * as headers from "./scenarios/headers.mjs";
+import * as http2 from "./scenarios/http2.mjs";
 import * as msgpack from "./scenarios/msgpack.mjs";
 import * as namespaces from "./scenarios/namespaces.mjs";
 import * as order from "./scenarios/order.mjs";
@@ -30,6 +31,7 @@ const SCENARIOS = {
   ...headers.scenarios,
   ...encryption.scenarios,
   ...browser.scenarios,
+  ...http2.scenarios,
   ...order.scenarios,
   ...upgrades.scenarios,
   ...msgpack.scenarios,

@@ -43,6 +43,8 @@ scenarios! {
     a_cookie_header: polling websocket upgrade,
     over_tls: polling websocket upgrade,
     a_page_whose_host_has_set_a_cookie: polling websocket upgrade,
+    a_page_over_tls_and_http2: polling websocket upgrade,
+    node_polls_over_http2: polling,
     ten_thousand_from_the_client: polling websocket upgrade,
     ten_thousand_from_the_server: polling websocket upgrade,
     handlers_that_sleep_start_in_order: polling websocket upgrade,

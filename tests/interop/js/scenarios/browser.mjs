@@ -4,9 +4,9 @@ import { accessSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const DIST = new URL("../../node_modules/socket.io-client/dist/", import.meta.url);
-const BUNDLE = fileURLToPath(new URL("socket.io.min.js", DIST));
+export const BUNDLE = fileURLToPath(new URL("socket.io.min.js", DIST));
 
-function browserOnPath() {
+export function browserOnPath() {
   const folders = (process.env.PATH ?? "").split(":");
   const isThere = (path) => {
     try {

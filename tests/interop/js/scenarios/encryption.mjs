@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 // A certificate for this machine, made when it is needed for the first time.
 let made;
-function certificate() {
+export function certificate() {
   if (made) return made;
   const folder = mkdtempSync(join(tmpdir(), "interop-tls-"));
   const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];

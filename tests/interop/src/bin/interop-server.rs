@@ -1,7 +1,8 @@
 //! The server under test: the events that the scenarios need, the same as `js/reference-server.mjs`.
 //!
 //! Environment: `PORT`, for TLS the files `TLS_CERT` and `TLS_KEY`, in milliseconds `PING_INTERVAL`,
-//! `PING_TIMEOUT`, `UPGRADE_TIMEOUT`; `CODEC=msgpack`, `EIO3=1`, `RECOVERY=1`, `DEFLATE=1`.
+//! `PING_TIMEOUT`, `UPGRADE_TIMEOUT`; `CODEC=msgpack`, `EIO3=1`, `RECOVERY=1`, `DEFLATE=1`,
+//! `HTTP2_WEBSOCKET=1`.
 //! It prints `READY <url>`, then `DISCONNECT <namespace> <socket id> <reason>` for each socket that ends,
 //! and shuts down at SIGTERM.
 #![expect(clippy::print_stdout, reason = "the scripts read what is printed")]
@@ -115,7 +116,9 @@ fn config() -> Result<Config, std::num::ParseIntError> {
         .handshakes_per_core(None)
         .unknown_sessions_per_address(None);
     let is = |name, value: &str| std::env::var(name).is_ok_and(|set| set == value);
-    let mut config = Config::new().allow_eio3(is("EIO3", "1"));
+    let mut config = Config::new()
+        .allow_eio3(is("EIO3", "1"))
+        .http2_websocket(is("HTTP2_WEBSOCKET", "1"));
     if is("RECOVERY", "1") {
         config = config.recovery(Recovery::new());
     }
