@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::*;
 use crate::codec::{
@@ -506,6 +507,24 @@ fn arguments_that_do_not_fit_are_named_by_their_path() {
         matches!(&deep, Err(ArgumentsError::Mismatch { path, .. }) if path == "[0][1].a[1]"),
         "{deep:?}"
     );
+}
+
+#[test]
+fn raw_json_fits_no_argument() {
+    // The last one is what `RawValue` looks for in JSON, `{"$serde_json::private::RawValue": "1"}`.
+    let name = "$serde_json::private::RawValue";
+    let names: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let pretence = format!("81 be {names} a131");
+    for argument in ["01", "a131", "90", "80", "c40101", "d40000", &pretence] {
+        let raw = payload::<(Box<RawValue>,)>(event_with(argument));
+        assert!(
+            matches!(raw, Err(ArgumentsError::Mismatch { .. })),
+            "{argument}: {raw:?}"
+        );
+    }
+    let none = payload::<(Option<Box<RawValue>>,)>(event_with("c0")).unwrap();
+    assert!(none.0.is_none());
+    assert!(payload::<(Value,)>(event_with(&pretence)).is_ok());
 }
 
 #[test]

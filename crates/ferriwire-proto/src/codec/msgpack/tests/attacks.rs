@@ -195,7 +195,7 @@ fn what_is_nested_too_deep_is_not_sent() {
     let error = encode_event("/", None, "e", &(nest(MAX_DEPTH + 1),)).unwrap_err();
     assert_eq!(error, EncodeError::TooDeep);
     let raw = format!("{}{}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
-    let raw = serde_json::value::RawValue::from_string(raw).unwrap();
+    let raw = RawValue::from_string(raw).unwrap();
     assert!(encode_event("/", None, "e", &raw).is_ok());
     let error = encode_event("/", None, "e", &(vec![raw],)).unwrap_err();
     assert_eq!(error, EncodeError::TooDeep);
