@@ -10,6 +10,7 @@ import * as acknowledgements from "./scenarios/acknowledgements.mjs";
 import * as browser from "./scenarios/browser.mjs";
 import * as deflate from "./scenarios/deflate.mjs";
 import * as disconnects from "./scenarios/disconnects.mjs";
+import * as dynamic from "./scenarios/dynamic.mjs";
 import * as encryption from "./scenarios/encryption.mjs";
 import * as headers from "./scenarios/headers.mjs";
 import * as http2 from "./scenarios/http2.mjs";
@@ -36,8 +37,8 @@ const SCENARIOS = {
   ...upgrades.scenarios,
   ...msgpack.scenarios,
   ...deflate.scenarios,
-  // The reference has no namespaces that remember, and recovers less.
-  ...(process.env.INTEROP_SERVER ? recovery.scenarios : {}),
+  // The reference program has no namespaces that remember, and the reference recovers less.
+  ...(process.env.INTEROP_SERVER ? { ...dynamic.scenarios, ...recovery.scenarios } : {}),
 };
 
 const RUNS = Object.entries(SCENARIOS).flatMap(([name, scenario]) => {

@@ -26,6 +26,7 @@ mod leaving;
 mod lifecycle;
 mod limits;
 mod listeners;
+mod many_children;
 mod middleware;
 mod namespaces;
 mod order;
