@@ -25,6 +25,7 @@ mod violation;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::namespaces::{Namespaces, Standing};
@@ -70,7 +71,8 @@ impl Default for Config {
 /// [contract of every state machine](crate#the-contract-of-every-state-machine) holds.
 #[derive(Debug)]
 pub struct Connection {
-    config: Config,
+    /// Shared, because every connection of a server has the same.
+    config: Arc<Config>,
     decoder: Decoder,
     namespaces: Namespaces,
     phase: Phase,
@@ -170,7 +172,8 @@ impl fmt::Display for ConnectionTimeout {
 impl Connection {
     /// A connection that has joined nothing, to a client that speaks this codec.
     #[must_use]
-    pub fn new(config: Config, codec: &Codec, now: Instant) -> Self {
+    pub fn new(config: impl Into<Arc<Config>>, codec: &Codec, now: Instant) -> Self {
+        let config = config.into();
         Self {
             decoder: codec.decoder(),
             namespaces: Namespaces::new(config.max_namespaces, config.max_namespace_name),

@@ -95,7 +95,11 @@ impl Namespaces {
         });
         match self.members.get_mut(index) {
             Some(place) => *place = member,
-            None => self.members.push(member),
+            None => {
+                // Most clients join one namespace, and would pay for four.
+                self.members.reserve_exact(1);
+                self.members.push(member);
+            }
         }
         self.left.retain(|left| **left != *name);
         Ok(key)

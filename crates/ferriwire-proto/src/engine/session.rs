@@ -6,6 +6,7 @@
 //! possible second one that wants to take over (the candidate) and the queue of what waits, tells
 //! the session what arrives, and carries out what [`Session::poll_output`] answers.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::packet::Packet;
@@ -89,7 +90,8 @@ pub enum Lost {
 /// it is closed, everything that happens is ignored.
 #[derive(Debug)]
 pub struct Session {
-    timing: Timing,
+    /// Shared, because every session of a server has the same.
+    timing: Arc<Timing>,
     revision: Revision,
     transport: Transport,
     state: State,
@@ -162,13 +164,19 @@ struct Pending {
 impl Session {
     /// A session that is open: its handshake is answered on `transport`.
     #[must_use]
-    pub fn new(timing: Timing, revision: Revision, transport: Transport, now: Instant) -> Self {
+    pub fn new(
+        timing: impl Into<Arc<Timing>>,
+        revision: Revision,
+        transport: Transport,
+        now: Instant,
+    ) -> Self {
+        let timing = timing.into();
         Self {
-            timing,
             revision,
             transport,
             state: State::Open,
             heartbeat: Heartbeat::new(&timing, revision, now),
+            timing,
             pending: Pending::default(),
         }
     }

@@ -11,6 +11,7 @@ use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::engine::body::Body as Payload;
 use ferriwire_proto::engine::handshake::Open;
 use ferriwire_proto::engine::queue::{Entry, Queue};
+use ferriwire_proto::engine::session::Timing;
 use ferriwire_proto::engine::{CloseReason, SessionId, Transport};
 use tokio::sync::{Notify, Semaphore};
 
@@ -57,6 +58,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(crate) struct Core {
     config: Arc<Config>,
+    timing: Arc<Timing>,
     application: Box<dyn Application>,
     gate: Arc<Gate>,
     sessions: Sessions,
@@ -101,6 +103,7 @@ impl Core {
             })
             .collect();
         Ok(Arc::new(Self {
+            timing: Arc::new(config.timing()),
             config: Arc::new(config),
             application,
             gate,
@@ -118,6 +121,10 @@ impl Core {
             tasks: AtomicUsize::new(0),
             task_ended: Notify::new(),
         }))
+    }
+
+    pub(crate) fn timing(&self) -> &Arc<Timing> {
+        &self.timing
     }
 
     pub(crate) fn config(&self) -> &Config {

@@ -132,8 +132,12 @@ where
     B: HttpBody<Data: Buf, Error: Display>,
 {
     match admission {
-        Admission::Open(id, request, upgrade, pass) => {
-            open(core, id, request, upgrade, pass, asked)
+        Admission::Open(id, first, upgrade, pass) => {
+            let switching = upgrade.map(|upgrade| switch(core, &request, upgrade));
+            match switching.transpose() {
+                Ok(switching) => open(core, id, &first, switching, pass, asked),
+                Err(refusal) => *refusal,
+            }
         }
         Admission::Unavailable => {
             tracing::debug!("request refused: the server is shutting down");
@@ -152,30 +156,31 @@ where
     }
 }
 
+/// Answers a WebSocket's handshake.
+fn switch<B>(
+    core: &Core,
+    request: &http::Request<B>,
+    upgrade: OnUpgrade,
+) -> Result<(Response<Body>, Arriving), Box<Response<Body>>> {
+    let config = core.config();
+    let compression = config.websocket_compression.as_ref();
+    let (response, deflate) =
+        switching_protocols(request.method(), request.headers(), compression)?;
+    let arriving = Arriving::new(upgrade, config.websocket_limits(), deflate);
+    Ok((response, arriving))
+}
+
 /// Opens a session, by long-polling or by a WebSocket.
 fn open(
     core: &Arc<Core>,
     id: SessionId,
-    request: Arc<Request>,
-    upgrade: Option<OnUpgrade>,
+    request: &Arc<Request>,
+    switching: Option<(Response<Body>, Arriving)>,
     pass: Pass,
     asked: Option<&http::Request<()>>,
 ) -> Response<Body> {
-    let (switching, upgrade) = match upgrade {
-        Some(upgrade) => {
-            let compression = core.config().websocket_compression.as_ref();
-            match switching_protocols(&request.method, &request.headers, compression) {
-                Ok((response, deflate)) => {
-                    let limits = core.config().websocket_limits();
-                    let arriving = Arriving::new(upgrade, limits, deflate);
-                    (Some(response), Some(arriving))
-                }
-                Err(refusal) => return *refusal,
-            }
-        }
-        None => (None, None),
-    };
-    let opened = core.open_session(id, Arc::clone(&request), upgrade, pass);
+    let (switching, arriving) = switching.unzip();
+    let opened = core.open_session(id, Arc::clone(request), arriving, pass);
     let Some(handshake) = opened else {
         tracing::error!("generate_id made the id of a session that exists");
         let refused = Refused::from(Refusal::BadRequest(BadRequest::IdGeneration));

@@ -1,21 +1,28 @@
 //! The request that opened a session, as far as the program may want to see it later.
 
+mod kept;
+
 use std::any::Any;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
+use ferriwire_proto::engine::handshake::Query;
 use ferriwire_proto::engine::{Dialect, Revision, Transport};
 use http::header::ORIGIN;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{Extensions, HeaderMap, HeaderName, Method, Uri};
+
+use self::kept::Kept;
 
 /// The first request of a session: headers, query, address and extensions.
 ///
 /// It stays as it was when a session changes its transport.
 #[derive(Debug)]
 pub struct Request {
-    pub(crate) method: Method,
-    pub(crate) uri: Uri,
-    pub(crate) headers: HeaderMap,
+    kept: Kept,
+    /// It was an extended CONNECT.
+    connects: bool,
+    peer: Option<PeerAddress>,
+    marked_secure: Option<Secure>,
     pub(crate) extensions: Extensions,
     pub(crate) address: Option<SocketAddr>,
     pub(crate) secure: bool,
@@ -36,18 +43,65 @@ pub struct PeerAddress(pub SocketAddr);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Secure;
 
+static GET: Method = Method::GET;
+static CONNECT: Method = Method::CONNECT;
+
 impl Request {
+    /// Keeps what a program may want to see of a request; `more` is a header that it should have had.
+    pub(super) fn new<B>(
+        request: &mut http::Request<B>,
+        more: Option<(HeaderName, &str)>,
+        address: Option<SocketAddr>,
+        secure: bool,
+        query: &Query,
+        jsonp: Option<&str>,
+    ) -> Self {
+        let target = request.uri().path_and_query();
+        let target = target.map_or("/", |target| target.as_str());
+        let kept = Kept::new(target, request.headers(), more);
+        let mut extensions = std::mem::take(request.extensions_mut());
+        // Nearly every request has these, and a table for them would take 180 bytes.
+        let peer = extensions.remove();
+        let marked_secure = extensions.remove();
+        if extensions.is_empty() {
+            // An empty one keeps its table.
+            extensions = Extensions::new();
+        }
+        Self {
+            kept,
+            connects: request.method() == Method::CONNECT,
+            peer,
+            marked_secure,
+            extensions,
+            address,
+            secure,
+            transport: query.transport,
+            dialect: query.dialect(),
+            jsonp: jsonp.map(Into::into),
+            issued: SystemTime::now(),
+        }
+    }
+
+    /// Forgets what was made for hooks that looked at it.
+    pub(super) fn compact(&mut self) {
+        self.kept.compact();
+    }
+
     /// The headers (`handshake.headers`).
+    ///
+    /// They are kept as text. The map is made when you ask first, and stays, about 1 KB, for as long as
+    /// the session does; what is made for [`Config::allow_request`](crate::Config::allow_request) does
+    /// not stay.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        self.kept.headers()
     }
 
     /// The path and query (`handshake.url`), whatever the version of HTTP.
     #[must_use]
     #[doc(alias = "url")]
     pub fn uri(&self) -> &Uri {
-        &self.uri
+        self.kept.uri()
     }
 
     /// The first query parameter of that name, percent-decoded (`handshake.query`).
@@ -60,7 +114,11 @@ impl Request {
 
     /// All query parameters in order, percent-decoded, those of Engine.IO included.
     pub fn query_pairs(&self) -> impl Iterator<Item = (String, String)> {
-        let query = self.uri.query().unwrap_or_default();
+        let query = self
+            .kept
+            .target()
+            .split_once('?')
+            .map_or("", |(_, query)| query);
         form_urlencoded::parse(query.as_bytes())
             .map(|(key, value)| (key.into_owned(), value.into_owned()))
     }
@@ -89,7 +147,7 @@ impl Request {
     #[must_use]
     #[doc(alias = "xdomain")]
     pub fn has_origin(&self) -> bool {
-        self.headers.contains_key(ORIGIN)
+        self.kept.has_header(&ORIGIN)
     }
 
     /// When the session was opened (`handshake.issued` and `handshake.time`).
@@ -102,13 +160,17 @@ impl Request {
     /// Something that a layer in front of us put into the request, such as a web session.
     #[must_use]
     pub fn extension<T: Any + Send + Sync>(&self) -> Option<&T> {
-        self.extensions.get()
+        let peer = self.peer.as_ref().map(|peer| peer as &dyn Any);
+        let secure = self.marked_secure.as_ref().map(|secure| secure as &dyn Any);
+        let known = [peer, secure].into_iter().flatten();
+        let mut known = known.filter_map(|known| known.downcast_ref());
+        known.next().or_else(|| self.extensions.get())
     }
 
     /// The method: GET, unless the session was opened by an extended CONNECT.
     #[must_use]
     pub fn method(&self) -> &Method {
-        &self.method
+        if self.connects { &CONNECT } else { &GET }
     }
 
     /// The transport by which the session was opened.
@@ -122,44 +184,5 @@ impl Request {
     #[doc(alias = "protocol")]
     pub fn revision(&self) -> Revision {
         self.dialect.revision
-    }
-}
-
-/// The headers in memory of their own. Those that hyper parsed are slices of its read buffer, and
-/// would keep all its 8 KiB for as long as the session lives.
-pub(super) fn detached(headers: &HeaderMap) -> HeaderMap {
-    let mut copies = HeaderMap::with_capacity(headers.len());
-    for (name, value) in headers {
-        let name = HeaderName::from_bytes(name.as_str().as_bytes());
-        let copy = HeaderValue::from_bytes(value.as_bytes());
-        // Neither can fail, because both were valid before.
-        if let (Ok(name), Ok(mut copy)) = (name, copy) {
-            copy.set_sensitive(value.is_sensitive());
-            copies.append(name, copy);
-        }
-    }
-    copies
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-
-    #[test]
-    fn detached_headers_are_the_same_and_share_no_memory() {
-        let buffer = Bytes::from("x-forwarded-for: 10.0.0.1, cookie: a=1, cookie: b=2".to_owned());
-        let mut parsed = HeaderMap::new();
-        for (name, value) in [(0..15, 17..25), (27..33, 35..38), (27..33, 48..51)] {
-            let name = HeaderName::from_bytes(&buffer[name]).unwrap();
-            let value = HeaderValue::from_maybe_shared(buffer.slice(value)).unwrap();
-            parsed.append(name, value);
-        }
-        let copies = detached(&parsed);
-        assert_eq!(copies, parsed);
-        assert_eq!(copies.get_all("cookie").iter().count(), 2);
-        drop(parsed);
-        assert!(buffer.is_unique());
     }
 }

@@ -69,7 +69,10 @@ pub(crate) enum Input {
     /// A POST broke the rules, or its connection broke.
     PostFailed,
     /// A WebSocket wants to take the session over.
-    Candidate { upgrade: Arriving, dialect: Dialect },
+    Candidate {
+        upgrade: Box<Arriving>,
+        dialect: Dialect,
+    },
     /// Write what waits, then close.
     Close(CloseReason),
     /// The same, and see to it that the client has handled what waits before it learns of the close.

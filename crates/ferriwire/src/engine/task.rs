@@ -76,10 +76,8 @@ pub(crate) struct SessionTask {
     candidate: Option<Candidate>,
     /// How packets have to look on the candidate; before there was one, on the first transport.
     candidate_dialect: Dialect,
-    /// GETs that came while the candidate was on its way, and may stand behind its `5`.
-    early_polls: Vec<Poller>,
-    /// POSTs whose packets were handed on, answered when the handler wants to read again.
-    posts: Vec<oneshot::Sender<()>>,
+    /// Of a session on long-polling; an idle WebSocket pays for a pointer.
+    requests: Option<Box<Requests>>,
     /// WebSockets that were refused, on their way out.
     refused: Running<()>,
     opened: bool,
@@ -90,7 +88,7 @@ pub(crate) struct SessionTask {
     /// It must not share an answer with what stands in front of it.
     close_apart: bool,
     /// What a WebSocket is told at its end, when there is more to say than that it is the end.
-    farewell: Option<Encoded>,
+    farewell: Option<Box<Encoded>>,
     /// The WebSocket has ended or failed, or its peer does not read: no farewell would arrive.
     wire_lost: bool,
     closed: bool,
@@ -98,11 +96,26 @@ pub(crate) struct SessionTask {
     pinged: u32,
 }
 
+/// Requests of long-polling that wait for this task.
+#[derive(Default)]
+struct Requests {
+    /// GETs that came while the candidate was on its way, and may stand behind its `5`.
+    early_polls: Vec<Poller>,
+    /// POSTs whose packets were handed on, answered when the handler wants to read again.
+    posts: Vec<oneshot::Sender<()>>,
+}
+
+impl Requests {
+    fn is_empty(&self) -> bool {
+        self.early_polls.is_empty() && self.posts.is_empty()
+    }
+}
+
 /// Where packets come from.
 enum Wire {
     Polling,
     /// The handshake was answered; the bare connection is on its way from hyper.
-    Arriving(Arriving),
+    Arriving(Box<Arriving>),
     WebSocket(Box<WebSocketIo>),
     /// The session is over; the peer is given time to read our last frames.
     Lingering(Box<WebSocketIo>, Instant),
@@ -119,7 +132,7 @@ struct Stall {
 }
 
 enum Candidate {
-    Arriving(Arriving),
+    Arriving(Box<Arriving>),
     WebSocket(Box<WebSocketIo>),
 }
 
@@ -134,11 +147,11 @@ impl SessionTask {
     ) -> Self {
         let transport = session.request().transport;
         let dialect = session.request().dialect;
-        let timing = core.config().timing();
+        let timing = Arc::clone(core.timing());
         let machine = Machine::new(timing, dialect.revision, transport, now);
         let handler = core.open_handler(&session);
         let wire = match upgrade {
-            Some(upgrade) => Wire::Arriving(upgrade),
+            Some(upgrade) => Wire::Arriving(upgrade.into()),
             None => {
                 session.outbox().use_polling();
                 Wire::Polling
@@ -153,8 +166,7 @@ impl SessionTask {
             wire,
             candidate: None,
             candidate_dialect: dialect,
-            early_polls: Vec::new(),
-            posts: Vec::new(),
+            requests: None,
             refused: Running::new(),
             opened: false,
             stall: None,
@@ -259,7 +271,9 @@ impl SessionTask {
 
     fn handle_input(&mut self, input: Input, now: Instant, cx: &mut Context<'_>) {
         match input {
-            Input::Poll(waiter) if self.is_candidate_arriving() => self.early_polls.push(waiter),
+            Input::Poll(waiter) if self.is_candidate_arriving() => {
+                self.requests().early_polls.push(waiter);
+            }
             Input::Poll(waiter) => self.handle_poll(waiter, now, cx),
             // Also when the GET was answered in the same instant: the answer did not arrive.
             Input::PollAborted => self.lose_polling(),
@@ -273,7 +287,7 @@ impl SessionTask {
                 handed_on,
             } => {
                 self.handle_body(&body, is_binary, now, cx);
-                self.posts.push(handed_on);
+                self.requests().posts.push(handed_on);
             }
             Input::PostFailed => self.lose_polling(),
             Input::Candidate { upgrade, dialect } => {
@@ -295,6 +309,10 @@ impl SessionTask {
         self.drain_machine(now, cx);
     }
 
+    fn requests(&mut self) -> &mut Requests {
+        self.requests.get_or_insert_default()
+    }
+
     fn is_candidate_arriving(&self) -> bool {
         matches!(self.candidate, Some(Candidate::Arriving(_)))
     }
@@ -303,7 +321,9 @@ impl SessionTask {
         if self.is_candidate_arriving() {
             return;
         }
-        for waiter in std::mem::take(&mut self.early_polls) {
+        let requests = self.requests.as_deref_mut();
+        let early = requests.map(|requests| std::mem::take(&mut requests.early_polls));
+        for waiter in early.into_iter().flatten() {
             self.handle_poll(waiter, now, cx);
         }
     }
@@ -457,6 +477,7 @@ impl SessionTask {
                 let dialect = self.candidate_dialect;
                 self.session.outbox().set_dialect(dialect);
                 self.wire = Wire::WebSocket(io);
+                self.requests.take_if(|requests| requests.is_empty());
                 if let Some(tell) = &self.core.config().hooks.upgrade {
                     guarded("on_upgrade", || tell(&self.session));
                 }
@@ -489,7 +510,7 @@ impl SessionTask {
             // Whatever the reason: a peer that is there is told by a close frame.
             Wire::WebSocket(mut io) if whole && !self.wire_lost => {
                 if !told {
-                    let farewell = farewell.unwrap_or_else(|| close_frame(&[]));
+                    let farewell = farewell.unwrap_or_else(|| close_frame(&[]).into());
                     io.send_aside(farewell.websocket_pieces().flatten().copied());
                 }
                 if io.poll_flush_aside(cx).is_ready() {
@@ -530,12 +551,16 @@ impl SessionTask {
     }
 
     fn answer_posts(&mut self) {
-        if self.posts.is_empty() || !(self.closed || self.handler.wants_to_read()) {
+        let answers = self.closed || self.handler.wants_to_read();
+        let Some(requests) = self.requests.as_deref_mut().filter(|_| answers) else {
+            return;
+        };
+        if requests.posts.is_empty() {
             return;
         }
         // A client may not expect an answer by its GET before the one to its POST.
         self.session.outbox().pause_polls();
-        for post in self.posts.drain(..) {
+        for post in requests.posts.drain(..) {
             // A client that gave up its POST has been reported by its request already.
             let _ = post.send(());
         }

@@ -4,9 +4,10 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use ferriwire_proto::connection;
 use tokio::net::ToSocketAddrs;
 
 use super::broadcast::Addressed;
@@ -280,6 +281,7 @@ impl Server {
             self.namespaces.set_recovery(recovery);
         }
         let application = SocketIo {
+            protocol: OnceLock::new(),
             namespaces: self.namespaces,
             node,
             recovery: self.config.recovery,
@@ -311,6 +313,8 @@ impl fmt::Debug for Server {
 struct SocketIo {
     namespaces: Arc<Namespaces>,
     recovery: Option<Recovery>,
+    /// What each connection may do, made from the configuration when the first one comes.
+    protocol: OnceLock<Arc<connection::Config>>,
     /// This server among others.
     node: Option<Arc<Node>>,
 }
@@ -340,7 +344,10 @@ impl Application for SocketIo {
         self.join_cluster();
         let now = tokio::time::Instant::now().into_std();
         let (config, namespaces) = (Arc::clone(config), Arc::clone(&self.namespaces));
-        Box::new(Connection::new(session.clone(), config, namespaces, now))
+        let protocol = self.protocol.get_or_init(|| config.connection().into());
+        let protocol = Arc::clone(protocol);
+        let session = session.clone();
+        Box::new(Connection::new(session, config, protocol, namespaces, now))
     }
 
     fn sweeper(&self) -> Option<Sweeper> {

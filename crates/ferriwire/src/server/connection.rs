@@ -32,10 +32,11 @@ impl Connection {
     pub(crate) fn new(
         session: Session,
         config: Arc<Config>,
+        protocol: Arc<connection::Config>,
         namespaces: Arc<Namespaces>,
         now: Instant,
     ) -> Self {
-        let mut protocol = connection::Connection::new(config.connection(), &config.codec, now);
+        let mut protocol = connection::Connection::new(protocol, &config.codec, now);
         if session.request().revision() == Revision::V3 {
             protocol = protocol.with_protocol_4();
         }

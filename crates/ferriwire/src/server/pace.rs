@@ -14,7 +14,8 @@ pub(crate) struct Pace {
     /// Since the last look at the clock.
     uncounted: u32,
     bucket: Bucket,
-    pause: Option<Pause>,
+    /// Of those few clients that were too fast, once.
+    pause: Option<Box<Pause>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -42,15 +43,16 @@ impl Pace {
         };
         let same = self
             .pause
+            .as_deref()
             .filter(|last| now.saturating_duration_since(last.until) <= SAME_FLOOD);
         let since = same.map_or(now, |last| last.since);
-        self.pause = Some(Pause { since, until });
+        self.pause = Some(Box::new(Pause { since, until }));
         now.saturating_duration_since(since) < patience
     }
 
     /// Until when nothing is read.
     pub(crate) fn pauses_until(&self, now: Instant) -> Option<Instant> {
-        let until = self.pause.map(|pause| pause.until);
+        let until = self.pause.as_deref().map(|pause| pause.until);
         until.filter(|until| *until > now)
     }
 }

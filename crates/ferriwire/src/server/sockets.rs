@@ -481,6 +481,8 @@ impl Sockets {
     fn slot(&mut self, key: Key) -> &mut Slot {
         let index = key.index();
         if self.slots.len() <= index {
+            // Most clients use one namespace, and would pay for four.
+            self.slots.reserve_exact(index + 1 - self.slots.len());
             self.slots.resize_with(index + 1, || Slot::Free);
         }
         &mut self.slots[index]

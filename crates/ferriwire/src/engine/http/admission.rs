@@ -1,7 +1,7 @@
 //! Whether a request may do what it asks for, and what that is (1.1.4).
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use ferriwire_proto::admission::{self, Source};
 use ferriwire_proto::engine::handshake::{self, BadRequest, Query, Refusal};
@@ -16,7 +16,7 @@ use super::super::forwarded::{self, Origin};
 use super::super::gate::Pass;
 use super::super::origins::Verdict;
 use super::super::reasons::LimitKind;
-use super::super::request::{PeerAddress, Request, Secure, detached};
+use super::super::request::{PeerAddress, Request, Secure};
 use super::super::session::Session;
 use super::answers::{close_connection, later, with_body};
 use super::decisions;
@@ -125,12 +125,15 @@ pub(super) async fn admit<B>(
     let pass = pass.map_err(|refusal| Refused::Limit { refusal, origin })?;
     let upgrade =
         (query.transport == Transport::WebSocket).then(|| hyper::upgrade::on(&mut *request));
-    let request = Arc::new(remember(request, &query, jsonp, origin));
+    let mut request = Arc::new(remember(request, &query, jsonp, origin));
     decisions::allow(core, &request).await?;
     query.check_revision(config.revisions()).inspect_err(|_| {
         config.hint(Mistake::Revision3, Vec::<&str>::new);
     })?;
     let id = decisions::new_id(core, &request).await?;
+    if let Some(request) = Arc::get_mut(&mut request) {
+        request.compact();
+    }
     Ok(Admission::Open(id, request, upgrade, pass))
 }
 
@@ -176,30 +179,19 @@ fn remember<B>(
     jsonp: Option<&str>,
     origin: Option<Origin>,
 ) -> Request {
-    let uri = std::mem::take(request.uri_mut());
-    let extensions = std::mem::take(request.extensions_mut());
     let forwarded = origin.and_then(|origin| origin.secure);
-    let secure = forwarded.unwrap_or_else(|| extensions.get::<Secure>().is_some());
-    let mut headers = detached(request.headers());
-    if let Some(authority) = uri.authority()
-        && let Ok(host) = HeaderValue::try_from(authority.as_str())
-    {
-        // Where HTTP/1.1 names the host in a header, HTTP/2 does in the target.
-        headers.entry(HOST).or_insert(host);
-    }
-    let target = uri.path_and_query().map(|target| target.as_str().parse());
-    Request {
-        method: request.method().clone(),
-        uri: target.and_then(Result::ok).unwrap_or(uri),
-        headers,
-        extensions,
-        address: origin.map(|origin| origin.address),
-        secure,
-        transport: query.transport,
-        dialect: query.dialect(),
-        jsonp: jsonp.map(Into::into),
-        issued: SystemTime::now(),
-    }
+    let secure = forwarded.unwrap_or_else(|| request.extensions().get::<Secure>().is_some());
+    let authority = request
+        .uri()
+        .authority()
+        .map(|host| host.as_str().to_owned());
+    // Where HTTP/1.1 names the host in a header, HTTP/2 does in the target.
+    let host = authority
+        .as_deref()
+        .filter(|_| !request.headers().contains_key(HOST));
+    let host = host.map(|host| (HOST, host));
+    let address = origin.map(|origin| origin.address);
+    Request::new(request, host, address, secure, query, jsonp)
 }
 
 impl Refused {

@@ -32,6 +32,7 @@ pub(super) fn upgrade<B>(
         Ok((response, deflate)) => {
             let upgrade = hyper::upgrade::on(&mut request);
             let upgrade = Arriving::new(upgrade, core.config().websocket_limits(), deflate);
+            let upgrade = Box::new(upgrade);
             session.tell(Input::Candidate { upgrade, dialect });
             response
         }

@@ -151,7 +151,7 @@ impl SessionTask {
         match origin {
             Origin::Candidate => self.part_from_candidate(farewell, cx),
             Origin::Current => {
-                self.farewell = Some(farewell);
+                self.farewell = Some(farewell.into());
                 self.machine.handle_transport_lost(how);
             }
         }

@@ -82,14 +82,10 @@ pub(crate) struct WebSocketIo {
     stream: Stream,
     /// Taken out while what it decoded is handled.
     pub(crate) decoder: Option<Decoder>,
-    /// What the client sent right behind its request.
-    early: Bytes,
     /// For what the outbox writes.
     deflater: Option<Deflater>,
-    /// Frames that do not go through the outbox: the answer to a probe, a farewell.
-    pending: Vec<u8>,
-    /// Pong frames that wait for the stream to take anything.
-    pongs: VecDeque<Encoded>,
+    /// What is there now and then; an idle WebSocket pays for a pointer.
+    aside: Option<Box<Aside>>,
     /// What is left of the rate of pings.
     pub(crate) pings: Bucket,
     /// Since when a message has had its first fragment, and not its last.
@@ -98,6 +94,16 @@ pub(crate) struct WebSocketIo {
     attached: bool,
     /// A flush of the connection task has left something that the kernel would take.
     unfinished: bool,
+}
+
+#[derive(Default)]
+struct Aside {
+    /// What the client sent right behind its request.
+    early: Bytes,
+    /// Frames that do not go through the outbox: the answer to a probe, a farewell.
+    pending: Vec<u8>,
+    /// Pong frames that wait for the stream to take anything.
+    pongs: VecDeque<Encoded>,
 }
 
 enum Stream {
@@ -120,20 +126,19 @@ impl WebSocketIo {
     fn new(upgraded: Upgraded, limits: Limits, deflate: Option<&Deflate>) -> Self {
         let (stream, early) = take_apart(upgraded);
         // Even an empty remainder keeps hyper's read buffer of 8 KiB in memory.
-        let early = if early.is_empty() {
-            Bytes::new()
-        } else {
-            early
-        };
+        let aside = (!early.is_empty()).then(|| {
+            Box::new(Aside {
+                early,
+                ..Aside::default()
+            })
+        });
         Self {
             stream,
             decoder: Some(
                 Decoder::new(Role::Server, limits).with_inflater(deflate.map(Deflate::inflater)),
             ),
-            early,
+            aside,
             deflater: deflate.map(Deflate::deflater),
-            pending: Vec::new(),
-            pongs: VecDeque::new(),
             pings: Bucket::default(),
             fragments_since: None,
             attached: false,
@@ -156,9 +161,12 @@ impl WebSocketIo {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        if !self.early.is_empty() {
-            let count = self.early.len().min(buffer.len());
-            buffer[..count].copy_from_slice(&self.early.split_to(count));
+        if let Some(Aside { early, .. }) = self.aside.as_deref_mut()
+            && !early.is_empty()
+        {
+            let count = early.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&early.split_to(count));
+            self.tidy();
             return Poll::Ready(Ok(count));
         }
         match &mut self.stream {
@@ -181,49 +189,65 @@ impl WebSocketIo {
 
     /// Queues a frame beside the outbox.
     pub(crate) fn send_aside(&mut self, frame: impl Iterator<Item = u8>) {
-        self.pending.extend(frame);
+        self.aside.get_or_insert_default().pending.extend(frame);
     }
 
     /// Keeps a pong for a stream that takes nothing at the moment; the latest `limit` are kept. Says
     /// whether one was dropped.
     pub(crate) fn hold_pong(&mut self, pong: Encoded, limit: usize) -> bool {
-        self.pongs.push_back(pong);
-        let is_full = self.pongs.len() > limit;
+        let pongs = &mut self.aside.get_or_insert_default().pongs;
+        pongs.push_back(pong);
+        let is_full = pongs.len() > limit;
         if is_full {
-            self.pongs.pop_front();
+            pongs.pop_front();
         }
         is_full
     }
 
     pub(crate) fn take_pongs(&mut self) -> VecDeque<Encoded> {
-        std::mem::take(&mut self.pongs)
+        let aside = self.aside.as_deref_mut();
+        let pongs = aside.map(|aside| std::mem::take(&mut aside.pongs));
+        self.tidy();
+        pongs.unwrap_or_default()
     }
 
     pub(crate) fn has_pongs(&self) -> bool {
-        !self.pongs.is_empty()
+        self.aside
+            .as_ref()
+            .is_some_and(|aside| !aside.pongs.is_empty())
+    }
+
+    /// Frees what is kept aside when there is nothing.
+    fn tidy(&mut self) {
+        self.aside.take_if(|aside| {
+            aside.early.is_empty() && aside.pending.is_empty() && aside.pongs.is_empty()
+        });
     }
 
     /// Writes what was queued beside the outbox.
     pub(crate) fn poll_flush_aside(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.pending.is_empty() {
+        while let Some(Aside { pending, .. }) = self.aside.as_deref_mut()
+            && !pending.is_empty()
+        {
             let count = match &mut self.stream {
                 Stream::Tcp(stream) => loop {
                     ready!(stream.poll_write_ready(cx))?;
-                    match stream.try_write(&self.pending) {
+                    match stream.try_write(pending) {
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                         result => break result?,
                     }
                 },
                 Stream::Other(other) => {
                     other.needs_flush = true;
-                    ready!(other.io.as_mut().poll_write(cx, &self.pending))?
+                    ready!(other.io.as_mut().poll_write(cx, pending))?
                 }
             };
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.pending.drain(..count);
+            pending.drain(..count);
         }
+        self.tidy();
         match &mut self.stream {
             Stream::Tcp(_) => Poll::Ready(Ok(())),
             Stream::Other(other) => other.poll_flush(cx),
