@@ -21,7 +21,10 @@ use self::text::Text;
 use super::msgpack;
 use super::violation::Violation;
 
-pub(super) use self::serialize::{SerializeError, serialize_arguments, serialize_value};
+pub(super) use self::serialize::{
+    ArgumentWriter, NameSerializer, NameWriter, Outermost, SerializeError, serialize_arguments,
+    serialize_value, write_string,
+};
 
 /// The arguments of an event or an acknowledgement, not parsed yet.
 #[derive(Clone, Copy)]

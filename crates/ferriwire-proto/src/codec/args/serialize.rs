@@ -1,49 +1,52 @@
 //! Writes a payload as JSON and takes the binary data out of it.
 
-mod extract;
+mod compound;
+mod name;
+mod outermost;
+mod string;
+#[cfg(test)]
+mod tests;
+mod writer;
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use bytes::Bytes;
-use serde::ser::{Serialize, SerializeTuple, Serializer};
+use serde::ser::Serialize;
 
-use self::extract::Extract;
-use crate::codec::depth::{self, MAX_DEPTH};
+use self::writer::ValueWriter;
+use crate::codec::depth::MAX_DEPTH;
 use crate::value::handoff;
 
+pub(in crate::codec) use self::name::{NameSerializer, NameWriter};
+pub(in crate::codec) use self::outermost::{ArgumentWriter, Outermost};
+pub(in crate::codec) use self::string::write_string;
+
 /// Appends the arguments of `payload` to `out`, with a comma before the first one if it `follows`
-/// an event's name. Returns the attachments.
+/// an event's name. Returns the attachments. After an error nothing is left in `out`.
+#[inline]
 pub(crate) fn serialize_arguments<P: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     follows: bool,
     payload: &P,
     max_attachments: usize,
 ) -> Result<Vec<Bytes>, SerializeError> {
-    let start = out.len();
-    let state = State::new(Some(max_attachments));
-    let list = List {
-        out: &mut *out,
-        single: &mut None,
+    let mut arguments = Arguments {
+        output: Output::new(out, Some(max_attachments)),
         follows,
-        state: &state,
     };
-    let outcome = payload.serialize(list);
-    state.finish(outcome, out.get(start..).unwrap_or_default())
+    let outcome = payload.serialize(Outermost(&mut arguments));
+    arguments.output.finish(outcome, out)
 }
 
-/// Appends one value without binary data to `out`.
+/// Appends one value without binary data to `out`. After an error nothing is left in `out`.
+#[inline]
 pub(crate) fn serialize_value<P: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     payload: &P,
 ) -> Result<(), SerializeError> {
-    let start = out.len();
-    let state = State::new(None);
-    let outcome = state
-        .element(payload)
-        .serialize(&mut serde_json::Serializer::new(&mut *out));
-    state.finish(outcome, out.get(start..).unwrap_or_default())?;
-    Ok(())
+    let mut output = Output::new(out, None);
+    let outcome = payload.serialize(ValueWriter::new(&mut output));
+    output.finish(outcome, out).map(drop)
 }
 
 /// Why a payload cannot be written.
@@ -70,222 +73,108 @@ impl serde::ser::Error for SerializeError {
     }
 }
 
-/// What all serializers of one payload share.
-struct State {
-    attachments: RefCell<Vec<Bytes>>,
-    /// `None` where there is no place for any.
-    max_attachments: Option<usize>,
-    /// Why serialisation was broken off, unless the user's type did so.
-    refused: Cell<Option<SerializeError>>,
-    /// Whether text went out that was JSON already, so that its depth is not known.
-    has_raw: Cell<bool>,
+/// What passes through a user's type when a part of it cannot be written. As large as a pointer,
+/// because every call returns a result.
+#[derive(Debug)]
+pub(crate) struct Failed(Box<str>);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
-impl State {
-    const fn new(max_attachments: Option<usize>) -> Self {
-        Self {
-            attachments: RefCell::new(Vec::new()),
-            max_attachments,
-            refused: Cell::new(None),
-            has_raw: Cell::new(false),
+impl std::error::Error for Failed {}
+
+impl serde::ser::Error for Failed {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self(message.to_string().into())
+    }
+}
+
+/// The arguments that are being written, of which there may be any number.
+struct Arguments {
+    output: Output,
+    follows: bool,
+}
+
+impl ArgumentWriter for Arguments {
+    type Error = Failed;
+    type Value<'a> = ValueWriter<'a>;
+
+    #[inline]
+    fn next(&mut self) -> ValueWriter<'_> {
+        if std::mem::replace(&mut self.follows, true) {
+            self.output.text.push(b',');
         }
+        ValueWriter::new(&mut self.output)
+    }
+}
+
+/// What a payload becomes.
+struct Output {
+    text: Vec<u8>,
+    attachments: Vec<Bytes>,
+    /// `None` where there is no place for any.
+    max_attachments: Option<usize>,
+    /// Why serialisation was broken off, unless the user's type did so. That type may have ignored
+    /// or renamed the error.
+    refused: Option<SerializeError>,
+}
+
+impl Output {
+    /// Borrows the buffer, so that it is one step away instead of two.
+    #[inline]
+    fn new(out: &mut Vec<u8>, max_attachments: Option<usize>) -> Self {
+        Self {
+            text: std::mem::take(out),
+            attachments: Vec::new(),
+            max_attachments,
+            refused: None,
+        }
+    }
+
+    #[inline]
+    fn finish(
+        self,
+        outcome: Result<(), Failed>,
+        out: &mut Vec<u8>,
+    ) -> Result<Vec<Bytes>, SerializeError> {
+        if let Some(why) = self.refused {
+            return Err(why);
+        }
+        outcome.map_err(|Failed(message)| SerializeError::Serde(message.into()))?;
+        *out = self.text;
+        Ok(self.attachments)
     }
 
     /// Keeps binary data and returns its number.
-    fn attach<E: serde::ser::Error>(&self, data: &[u8]) -> Result<usize, E> {
+    fn attach(&mut self, data: &[u8]) -> Result<usize, Failed> {
         let Some(max_attachments) = self.max_attachments else {
             return Err(self.refuse(SerializeError::Binary));
         };
-        let mut attachments = self.attachments.borrow_mut();
-        let index = attachments.len();
+        let index = self.attachments.len();
         if index >= max_attachments {
             return Err(self.refuse(SerializeError::TooManyAttachments));
         }
-        attachments.push(handoff::claim(data));
+        self.attachments.push(handoff::claim(data));
         Ok(index)
     }
 
-    fn refuse<E: serde::ser::Error>(&self, why: SerializeError) -> E {
-        self.refused.set(Some(why));
-        E::custom("payload is refused")
-    }
-
-    const fn element<'a, T: ?Sized>(&'a self, value: &'a T) -> Element<'a, T> {
-        Element {
-            value,
-            state: self,
-            depth: 0,
+    /// The depth of what lies in `levels` more arrays or objects.
+    #[inline]
+    fn deeper(&mut self, depth: usize, levels: usize) -> Result<usize, Failed> {
+        let depth = depth.saturating_add(levels);
+        if depth > MAX_DEPTH {
+            return Err(self.refuse(SerializeError::TooDeep));
         }
+        Ok(depth)
     }
 
-    fn finish(
-        self,
-        outcome: serde_json::Result<()>,
-        written: &[u8],
-    ) -> Result<Vec<Bytes>, SerializeError> {
-        if let Some(why) = self.refused.take() {
-            return Err(why);
-        }
-        outcome.map_err(|error| SerializeError::Serde(error.to_string()))?;
-        if self.has_raw.get() && !depth::is_within(written, MAX_DEPTH) {
-            return Err(SerializeError::TooDeep);
-        }
-        Ok(self.attachments.into_inner())
-    }
-}
-
-/// A part of the payload, to be serialised with its binary data taken out.
-struct Element<'a, T: ?Sized> {
-    value: &'a T,
-    state: &'a State,
-    /// How many arrays and objects it lies in.
-    depth: usize,
-}
-
-impl<T: Serialize + ?Sized> Serialize for Element<'_, T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.value.serialize(Extract {
-            inner: serializer,
-            state: self.state,
-            depth: self.depth,
-        })
-    }
-}
-
-type Json<'b> = serde_json::Serializer<&'b mut Vec<u8>>;
-
-/// Serialises the outermost type of a payload: a tuple is the list, anything else one argument.
-struct List<'a, 'b> {
-    out: &'b mut Vec<u8>,
-    /// Where the serializer of a single argument lives.
-    single: &'a mut Option<Json<'b>>,
-    follows: bool,
-    state: &'a State,
-}
-
-impl<'a, 'b> List<'a, 'b> {
-    fn one_argument(self) -> Extract<'a, &'a mut Json<'b>> {
-        if self.follows {
-            self.out.push(b',');
-        }
-        Extract {
-            inner: self.single.insert(Json::new(self.out)),
-            state: self.state,
-            depth: 0,
-        }
-    }
-}
-
-type One<'a, 'b> = Extract<'a, &'a mut Json<'b>>;
-
-macro_rules! one_argument {
-    ($($method:ident($($name:ident: $type:ty),*) -> $output:ty;)*) => {$(
-        fn $method(self, $($name: $type),*) -> Result<$output, Self::Error> {
-            self.one_argument().$method($($name),*)
-        }
-    )*};
-}
-
-impl<'a, 'b> Serializer for List<'a, 'b> {
-    type Ok = ();
-    type Error = serde_json::Error;
-    type SerializeSeq = <One<'a, 'b> as Serializer>::SerializeSeq;
-    type SerializeTuple = Tuple<'a, 'b>;
-    type SerializeTupleStruct = <One<'a, 'b> as Serializer>::SerializeTupleStruct;
-    type SerializeTupleVariant = <One<'a, 'b> as Serializer>::SerializeTupleVariant;
-    type SerializeMap = <One<'a, 'b> as Serializer>::SerializeMap;
-    type SerializeStruct = <One<'a, 'b> as Serializer>::SerializeStruct;
-    type SerializeStructVariant = <One<'a, 'b> as Serializer>::SerializeStructVariant;
-
-    fn serialize_unit(self) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    fn serialize_tuple(self, _len: usize) -> Result<Tuple<'a, 'b>, Self::Error> {
-        Ok(Tuple {
-            out: self.out,
-            follows: self.follows,
-            state: self.state,
-        })
-    }
-
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Self::Error> {
-        self.one_argument().serialize_some(value)
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        name: &'static str,
-        value: &T,
-    ) -> Result<(), Self::Error> {
-        self.one_argument().serialize_newtype_struct(name, value)
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        name: &'static str,
-        index: u32,
-        variant: &'static str,
-        value: &T,
-    ) -> Result<(), Self::Error> {
-        self.one_argument()
-            .serialize_newtype_variant(name, index, variant, value)
-    }
-
-    one_argument! {
-        serialize_bool(value: bool) -> ();
-        serialize_i8(value: i8) -> ();
-        serialize_i16(value: i16) -> ();
-        serialize_i32(value: i32) -> ();
-        serialize_i64(value: i64) -> ();
-        serialize_i128(value: i128) -> ();
-        serialize_u8(value: u8) -> ();
-        serialize_u16(value: u16) -> ();
-        serialize_u32(value: u32) -> ();
-        serialize_u64(value: u64) -> ();
-        serialize_u128(value: u128) -> ();
-        serialize_f32(value: f32) -> ();
-        serialize_f64(value: f64) -> ();
-        serialize_char(value: char) -> ();
-        serialize_str(value: &str) -> ();
-        serialize_bytes(value: &[u8]) -> ();
-        serialize_none() -> ();
-        serialize_unit_struct(name: &'static str) -> ();
-        serialize_unit_variant(name: &'static str, index: u32, variant: &'static str) -> ();
-        serialize_seq(len: Option<usize>) -> Self::SerializeSeq;
-        serialize_map(len: Option<usize>) -> Self::SerializeMap;
-        serialize_tuple_struct(name: &'static str, len: usize) -> Self::SerializeTupleStruct;
-        serialize_struct(name: &'static str, len: usize) -> Self::SerializeStruct;
-        serialize_tuple_variant(
-            name: &'static str, index: u32, variant: &'static str, len: usize
-        ) -> Self::SerializeTupleVariant;
-        serialize_struct_variant(
-            name: &'static str, index: u32, variant: &'static str, len: usize
-        ) -> Self::SerializeStructVariant;
-    }
-}
-
-/// The arguments of a tuple.
-struct Tuple<'a, 'b> {
-    out: &'b mut Vec<u8>,
-    follows: bool,
-    state: &'a State,
-}
-
-impl SerializeTuple for Tuple<'_, '_> {
-    type Ok = ();
-    type Error = serde_json::Error;
-
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Self::Error> {
-        if std::mem::replace(&mut self.follows, true) {
-            self.out.push(b',');
-        }
-        self.state
-            .element(value)
-            .serialize(&mut Json::new(&mut *self.out))
-    }
-
-    fn end(self) -> Result<(), Self::Error> {
-        Ok(())
+    #[cold]
+    fn refuse(&mut self, why: SerializeError) -> Failed {
+        let failed = serde::ser::Error::custom(&why);
+        self.refused = Some(why);
+        failed
     }
 }

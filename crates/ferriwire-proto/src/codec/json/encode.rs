@@ -1,11 +1,9 @@
 //! Packets to messages, each serialised in one pass behind the room for its head.
 
-use std::fmt;
-use std::io::Write as _;
-
+use bytes::Bytes;
 use serde::Serialize;
 
-use crate::codec::args::{serialize_arguments, serialize_value};
+use crate::codec::args::{serialize_arguments, serialize_value, write_string};
 use crate::codec::{EncodeError, MAX_ATTACHMENTS};
 use crate::encoded::{Builder, Encoded, Kind};
 use crate::log::Offset;
@@ -58,19 +56,14 @@ fn encode_event_ending<P: Serialize + ?Sized>(
     if is_reserved(name) {
         return Err(EncodeError::ReservedName(name.to_owned()));
     }
-    let mut builder = builder(namespace);
+    let mut builder = begin(namespace, id);
     let body = builder.body();
     body.push(b'[');
-    serialize_value(body, name)?;
+    write_string(body, name);
     let attachments = serialize_arguments(body, true, payload, MAX_ATTACHMENTS)?;
     body.extend_from_slice(end);
-    let kind = if attachments.is_empty() {
-        PacketKind::Event
-    } else {
-        PacketKind::BinaryEvent
-    };
-    let head = head(kind, attachments.len(), namespace, id);
-    Ok(builder.finish(&head, attachments, Kind::Event))
+    let kinds = [PacketKind::Event, PacketKind::BinaryEvent];
+    Ok(finish(builder, kinds, attachments, Kind::Event))
 }
 
 /// Encodes the answer to an event.
@@ -83,18 +76,13 @@ pub fn encode_ack<P: Serialize + ?Sized>(
     id: AckId,
     payload: &P,
 ) -> Result<Encoded, EncodeError> {
-    let mut builder = builder(namespace);
+    let mut builder = begin(namespace, Some(id));
     let body = builder.body();
     body.push(b'[');
     let attachments = serialize_arguments(body, false, payload, MAX_ATTACHMENTS)?;
     body.push(b']');
-    let kind = if attachments.is_empty() {
-        PacketKind::Ack
-    } else {
-        PacketKind::BinaryAck
-    };
-    let head = head(kind, attachments.len(), namespace, Some(id));
-    Ok(builder.finish(&head, attachments, Kind::Control))
+    let kinds = [PacketKind::Ack, PacketKind::BinaryAck];
+    Ok(finish(builder, kinds, attachments, Kind::Control))
 }
 
 /// Encodes CONNECT: from a client with what authenticates it, from a server with the socket's id.
@@ -117,8 +105,8 @@ pub fn encode_connect<P: Serialize + ?Sized>(
 /// Encodes DISCONNECT.
 #[must_use]
 pub fn encode_disconnect(namespace: &str) -> Encoded {
-    let head = head(PacketKind::Disconnect, 0, namespace, None);
-    Builder::new(head.len(), 0).finish(&head, Vec::new(), Kind::Control)
+    let builder = begin(namespace, None);
+    builder.finish(&head(PacketKind::Disconnect), Vec::new(), Kind::Control)
 }
 
 /// Encodes the refusal of a CONNECT.
@@ -157,37 +145,55 @@ fn encode_value<P: Serialize + ?Sized>(
     payload: &P,
     keep: impl FnOnce(&[u8]) -> Option<usize>,
 ) -> Result<Encoded, EncodeError> {
-    let mut builder = builder(namespace);
+    let mut builder = begin(namespace, None);
     let body = builder.body();
     let start = body.len();
     serialize_value(body, payload)?;
     let kept = keep(body.get(start..).unwrap_or_default()).ok_or(EncodeError::Shape(kind))?;
     body.truncate(start.saturating_add(kept));
-    let head = head(kind, 0, namespace, None);
-    Ok(builder.finish(&head, Vec::new(), Kind::Control))
+    Ok(builder.finish(&head(kind), Vec::new(), Kind::Control))
 }
 
-/// A builder with room for any head of this namespace.
-fn builder(namespace: &str) -> Builder {
-    // Message type, packet type, "10-", the namespace with its comma, the id.
-    let max_head = namespace.len().saturating_add(6 + AckId::MAX_DIGITS);
-    Builder::new(max_head, USUAL_PAYLOAD)
-}
-
-fn head(kind: PacketKind, attachments: usize, namespace: &str, id: Option<AckId>) -> Vec<u8> {
-    let mut head = vec![b'4', kind.as_digit()];
-    let mut append = |part: fmt::Arguments<'_>| {
-        let written = head.write_fmt(part);
-        debug_assert!(written.is_ok(), "writing to a vector does not fail");
-    };
-    if kind.is_binary() {
-        append(format_args!("{attachments}-"));
-    }
+/// Begins a packet with what stands between its head and its payload.
+fn begin(namespace: &str, id: Option<AckId>) -> Builder {
+    let size = namespace.len().saturating_add(USUAL_PAYLOAD);
+    let mut builder = Builder::new(MAX_HEAD, size);
+    let body = builder.body();
     if namespace != "/" {
-        append(format_args!("{namespace},"));
+        body.extend_from_slice(namespace.as_bytes());
+        body.push(b',');
     }
-    if let Some(id) = id {
-        append(format_args!("{id}"));
+    if let Some(AckId(id)) = id {
+        body.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
     }
-    head
+    builder
+}
+
+/// Message type, packet type and "10-", which are known last.
+const MAX_HEAD: usize = 5;
+
+/// Puts the head in front, of the first kind without attachments and of the second one with some.
+fn finish(
+    builder: Builder,
+    [text, binary]: [PacketKind; 2],
+    attachments: Vec<Bytes>,
+    kind: Kind,
+) -> Encoded {
+    if attachments.is_empty() {
+        return builder.finish(&head(text), attachments, kind);
+    }
+    const { assert!(MAX_ATTACHMENTS < 100, "two digits are enough") };
+    let [message, packet] = head(binary);
+    let count = attachments.len();
+    let digit = |value: usize| b'0' | (value % 10).to_le_bytes()[0];
+    let head = [message, packet, digit(count / 10), digit(count), b'-'];
+    if count < 10 {
+        let [.., ones, end] = head;
+        return builder.finish(&[message, packet, ones, end], attachments, kind);
+    }
+    builder.finish(&head, attachments, kind)
+}
+
+fn head(kind: PacketKind) -> [u8; 2] {
+    [b'4', kind.as_digit()]
 }

@@ -486,3 +486,19 @@ fn a_stamped_event_ends_with_its_offset() {
     let text = format!("51-[\"e\",{{\"_placeholder\":true,\"num\":0}},\"{stamp}\"]");
     assert_eq!(wire(&event), (text, vec![Bytes::from_static(&[1])]));
 }
+
+#[test]
+fn the_head_of_a_packet_counts_its_attachments_in_one_digit_or_two() {
+    for (namespace, shown) in [("/", ""), ("/admin", "/admin,")] {
+        for count in [1, 9, 10] {
+            let data = vec![Bytes::from_static(&[1]); count];
+            let text = |encoded: Encoded| String::from_utf8(encoded.text().to_vec()).unwrap();
+            let ack = text(encode_ack(namespace, AckId::MAX, &data).unwrap());
+            let head = format!("46{count}-{shown}9007199254740991[[{{");
+            assert!(ack.starts_with(&head), "{ack}");
+            let event = text(encode_event(namespace, None, "e", &data).unwrap());
+            let head = format!("45{count}-{shown}[\"e\",[{{");
+            assert!(event.starts_with(&head), "{event}");
+        }
+    }
+}

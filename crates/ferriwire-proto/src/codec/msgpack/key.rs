@@ -4,12 +4,9 @@
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{Deserializer, IntoDeserializer as _, Visitor};
 use serde::forward_to_deserialize_any;
-use serde::ser::{Error as _, Impossible, Serialize, Serializer};
 
 use super::deserialize::Error;
 use super::reader::Token;
-use super::write;
-use crate::codec::args::SerializeError;
 
 /// A name that was read.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +72,17 @@ impl<'de> Deserializer<'de> for Key<'de> {
         }
     }
 
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_f64(visitor)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.to_string().parse::<f64>() {
+            Ok(value) if value.is_finite() => visitor.visit_f64(value),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_some(self)
     }
@@ -107,154 +115,7 @@ impl<'de> Deserializer<'de> for Key<'de> {
     }
 
     forward_to_deserialize_any! {
-        f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct
+        char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct
         identifier ignored_any
-    }
-}
-
-/// Writes a name as text.
-pub(super) struct KeySerializer<'a> {
-    pub(super) out: &'a mut Vec<u8>,
-}
-
-macro_rules! as_text {
-    ($($method:ident($type:ty);)*) => {$(
-        fn $method(self, value: $type) -> Result<(), SerializeError> {
-            write::string(self.out, &value.to_string());
-            Ok(())
-        }
-    )*};
-}
-
-type No = Impossible<(), SerializeError>;
-
-fn refused<T>() -> Result<T, SerializeError> {
-    Err(SerializeError::custom("key must be a string"))
-}
-
-impl Serializer for KeySerializer<'_> {
-    type Ok = ();
-    type Error = SerializeError;
-    type SerializeSeq = No;
-    type SerializeTuple = No;
-    type SerializeTupleStruct = No;
-    type SerializeTupleVariant = No;
-    type SerializeMap = No;
-    type SerializeStruct = No;
-    type SerializeStructVariant = No;
-
-    as_text! {
-        serialize_bool(bool);
-        serialize_i8(i8);
-        serialize_i16(i16);
-        serialize_i32(i32);
-        serialize_i64(i64);
-        serialize_i128(i128);
-        serialize_u8(u8);
-        serialize_u16(u16);
-        serialize_u32(u32);
-        serialize_u64(u64);
-        serialize_u128(u128);
-        serialize_char(char);
-    }
-
-    fn serialize_str(self, value: &str) -> Result<(), SerializeError> {
-        write::string(self.out, value);
-        Ok(())
-    }
-
-    fn serialize_unit_variant(
-        self,
-        _name: &'static str,
-        _index: u32,
-        variant: &'static str,
-    ) -> Result<(), SerializeError> {
-        self.serialize_str(variant)
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _name: &'static str,
-        value: &T,
-    ) -> Result<(), SerializeError> {
-        value.serialize(self)
-    }
-
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), SerializeError> {
-        value.serialize(self)
-    }
-
-    fn serialize_f32(self, _: f32) -> Result<(), SerializeError> {
-        refused()
-    }
-
-    fn serialize_f64(self, _: f64) -> Result<(), SerializeError> {
-        refused()
-    }
-
-    fn serialize_bytes(self, _: &[u8]) -> Result<(), SerializeError> {
-        refused()
-    }
-
-    fn serialize_none(self) -> Result<(), SerializeError> {
-        refused()
-    }
-
-    fn serialize_unit(self) -> Result<(), SerializeError> {
-        refused()
-    }
-
-    fn serialize_unit_struct(self, _: &'static str) -> Result<(), SerializeError> {
-        refused()
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: &T,
-    ) -> Result<(), SerializeError> {
-        refused()
-    }
-
-    fn serialize_seq(self, _: Option<usize>) -> Result<No, SerializeError> {
-        refused()
-    }
-
-    fn serialize_tuple(self, _: usize) -> Result<No, SerializeError> {
-        refused()
-    }
-
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<No, SerializeError> {
-        refused()
-    }
-
-    fn serialize_tuple_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<No, SerializeError> {
-        refused()
-    }
-
-    fn serialize_map(self, _: Option<usize>) -> Result<No, SerializeError> {
-        refused()
-    }
-
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<No, SerializeError> {
-        refused()
-    }
-
-    fn serialize_struct_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<No, SerializeError> {
-        refused()
     }
 }

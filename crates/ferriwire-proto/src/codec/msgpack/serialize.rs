@@ -7,9 +7,8 @@ use serde::ser::{
     SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-use super::key::KeySerializer;
 use super::write;
-use crate::codec::args::SerializeError;
+use crate::codec::args::{NameSerializer, NameWriter, SerializeError};
 use crate::codec::depth::{self, MAX_DEPTH};
 use crate::value::Value;
 
@@ -381,7 +380,7 @@ impl SerializeMap for Compound<'_> {
     type Error = SerializeError;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), SerializeError> {
-        key.serialize(KeySerializer { out: self.out })
+        key.serialize(NameSerializer(Name(self.out)))
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SerializeError> {
@@ -390,6 +389,17 @@ impl SerializeMap for Compound<'_> {
 
     fn end(self) -> Result<(), SerializeError> {
         self.finish();
+        Ok(())
+    }
+}
+
+struct Name<'a>(&'a mut Vec<u8>);
+
+impl NameWriter for Name<'_> {
+    type Error = SerializeError;
+
+    fn write(self, name: &str) -> Result<(), SerializeError> {
+        write::string(self.0, name);
         Ok(())
     }
 }

@@ -455,6 +455,36 @@ fn names_may_be_integers() {
     assert_eq!(map, BTreeMap::from([(5, 1), (-1, 2)]));
 }
 
+/// A number as a name, which only a float that is ordered can be.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Degrees(f64);
+
+impl Eq for Degrees {}
+
+impl PartialOrd for Degrees {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Degrees {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+#[test]
+fn names_may_be_finite_floats_under_both_codecs() {
+    same(&BTreeMap::from([(Degrees(-0.5), 1), (Degrees(1e300), 2)]));
+    let infinite = BTreeMap::from([(Degrees(f64::INFINITY), 1)]);
+    for codec in [Codec::MessagePack, Codec::Json] {
+        let outcome = codec.encode_event("/", None, "e", &infinite);
+        assert!(matches!(outcome, Err(EncodeError::Serialize(_))));
+    }
+    let map = payload::<BTreeMap<Degrees, u8>>(event_with("81 a3 4e614e 02"));
+    assert!(matches!(map, Err(ArgumentsError::Mismatch { .. })));
+}
+
 #[test]
 fn of_two_entries_with_one_name_a_value_has_the_last() {
     let value: Value = payload(event_with("82 a161 01 a161 02")).unwrap();
