@@ -1,9 +1,7 @@
 //! Typed values to and from argument lists and attachments, in one pass and without a value tree.
 
 mod elements;
-mod finite;
 mod path;
-mod restore;
 mod serialize;
 #[cfg(test)]
 mod tests;
@@ -41,16 +39,17 @@ enum Form<'a> {
 }
 
 impl<'a> Arguments<'a> {
-    /// Arguments in the text of `list`, which begins with the event's name if it `has_name`.
+    /// Arguments in the text of `list`, behind the event's name, which ends at that offset and was
+    /// read; zero if there is none.
     pub(super) const fn in_text(
         list: &'a str,
-        has_name: bool,
+        name_end: usize,
         attachments: &'a [Bytes],
         limit: usize,
     ) -> Self {
         let text = Text {
             list,
-            has_name,
+            name_end,
             attachments,
         };
         Self {
@@ -83,15 +82,14 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// The same for types that borrow from the message, to whom a number beyond `f64` is a mismatch
-    /// wherever it stands.
+    /// The same for types that borrow from the message.
     ///
     /// # Errors
     ///
     /// As [`decode`](Self::decode).
     pub fn decode_borrowed<T: Deserialize<'a>>(&self) -> Result<T, ArgumentsError> {
         match &self.form {
-            Form::Json(text) => text.decode_borrowed(self.limit),
+            Form::Json(text) => text.decode(self.limit),
             Form::MessagePack(list) => list.decode(self.limit),
         }
     }
@@ -124,7 +122,7 @@ impl<'a> Arguments<'a> {
         let form = match &self.form {
             Form::Json(text) => OwnedForm::Json {
                 list: text.list.into(),
-                has_name: text.has_name,
+                name_end: text.name_end,
                 attachments: text.attachments.into(),
             },
             Form::MessagePack(list) => OwnedForm::MessagePack {
@@ -177,7 +175,7 @@ pub struct OwnedArguments {
 enum OwnedForm {
     Json {
         list: Box<str>,
-        has_name: bool,
+        name_end: usize,
         attachments: Box<[Bytes]>,
     },
     MessagePack {
@@ -194,9 +192,9 @@ impl OwnedArguments {
         match &self.form {
             OwnedForm::Json {
                 list,
-                has_name,
+                name_end,
                 attachments,
-            } => Arguments::in_text(list, *has_name, attachments, self.limit),
+            } => Arguments::in_text(list, *name_end, attachments, self.limit),
             OwnedForm::MessagePack {
                 message,
                 start,
@@ -240,6 +238,7 @@ impl fmt::Display for ArgumentsError {
 impl Error for ArgumentsError {}
 
 /// Decodes a payload from its elements, and then checks what follows it.
+#[inline]
 pub(super) fn decode_elements<'de, A, T>(
     access: A,
     limit: usize,

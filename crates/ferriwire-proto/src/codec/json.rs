@@ -11,6 +11,7 @@ mod decode;
 mod encode;
 mod head;
 pub(super) mod placeholder;
+pub(super) mod read;
 #[cfg(test)]
 mod tests;
 

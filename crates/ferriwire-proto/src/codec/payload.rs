@@ -75,7 +75,7 @@ impl Payload<'_> {
     /// As [`Arguments::decode`]; the path of a mismatch begins below the payload.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ArgumentsError> {
         let outcome = match self {
-            Self::Json(text) => Arguments::in_text(&format!("[{text}]"), false, &[], 1).decode(),
+            Self::Json(text) => Arguments::in_text(&format!("[{text}]"), 0, &[], 1).decode(),
             Self::MessagePack(argument) => argument.decode(),
             Self::Value(value) => from_value(value),
         };

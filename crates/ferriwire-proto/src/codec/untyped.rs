@@ -68,12 +68,7 @@ fn through_text<P: Serialize + ?Sized, R>(
     list.push(b']');
     let list =
         String::from_utf8(list).map_err(|error| EncodeError::Serialize(error.to_string()))?;
-    Ok(read(Arguments::in_text(
-        &list,
-        false,
-        &attachments,
-        usize::MAX,
-    )))
+    Ok(read(Arguments::in_text(&list, 0, &attachments, usize::MAX)))
 }
 
 #[cfg(test)]

@@ -13,19 +13,19 @@ use crate::value::ARGS;
 /// The arguments that were not read yet.
 pub(super) struct Elements<'p, A> {
     access: A,
-    left: usize,
+    read: usize,
+    limit: usize,
     /// The index of the argument that is being read, for whoever reports an error.
     progress: &'p Cell<usize>,
-    read: usize,
 }
 
 impl<'p, A> Elements<'p, A> {
     pub(super) fn new(access: A, limit: usize, progress: &'p Cell<usize>) -> Self {
         Self {
             access,
-            left: limit,
-            progress,
             read: 0,
+            limit,
+            progress,
         }
     }
 
@@ -47,20 +47,37 @@ impl<'p, A> Elements<'p, A> {
 impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Elements<'_, A> {
     type Error = A::Error;
 
+    #[inline]
     fn next_element_seed<S>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error>
     where
         S: DeserializeSeed<'de>,
     {
         self.progress.set(self.read);
-        let value = self.access.next_element_seed(seed)?;
-        if value.is_some() {
-            self.read = self.read.saturating_add(1);
-            self.left = self
-                .left
-                .checked_sub(1)
-                .ok_or_else(|| A::Error::custom("too many arguments"))?;
+        self.access.next_element_seed(Counted {
+            seed,
+            read: &mut self.read,
+            limit: self.limit,
+        })
+    }
+}
+
+/// Counts an argument when there is one.
+struct Counted<'e, S> {
+    seed: S,
+    read: &'e mut usize,
+    limit: usize,
+}
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Counted<'_, S> {
+    type Value = S::Value;
+
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, argument: D) -> Result<S::Value, D::Error> {
+        if *self.read >= self.limit {
+            return Err(D::Error::custom("too many arguments"));
         }
-        Ok(value)
+        *self.read = self.read.saturating_add(1);
+        self.seed.deserialize(argument)
     }
 }
 

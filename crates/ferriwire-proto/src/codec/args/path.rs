@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-/// The path within the given element of `list` to the position that an error of the JSON parser
-/// names. Empty when the position lies elsewhere.
+/// The path within the given element of `list` to the place up to which it was read when an error
+/// was found. Empty when that lies elsewhere.
 ///
-/// Only called for errors: it reads the text again, up to the position, once.
-pub(super) fn path_within(list: &str, element: usize, line: usize, column: usize) -> String {
-    let end = offset(list, line, column);
+/// Only called for errors: it reads the text again, up to that place, once.
+pub(super) fn path_within(list: &str, element: usize, end: usize) -> String {
+    let end = list.floor_char_boundary(end);
     let mut levels: Vec<Level<'_>> = Vec::new();
     let mut rest = list.get(..end).unwrap_or_default();
     while let Some(token) = rest.chars().next() {
@@ -16,8 +16,7 @@ pub(super) fn path_within(list: &str, element: usize, line: usize, column: usize
             '[' => levels.push(Level::Array(0)),
             '{' => levels.push(Level::Object(None)),
             ']' | '}' => drop(levels.pop()),
-            // At the very end it is what the parser looked at, not what it complains about.
-            ',' if !behind.is_empty() => match levels.last_mut() {
+            ',' => match levels.last_mut() {
                 Some(Level::Array(index)) => *index = index.saturating_add(1),
                 Some(Level::Object(name)) => *name = None,
                 None => {}
@@ -54,13 +53,6 @@ enum Level<'a> {
     Object(Option<&'a str>),
 }
 
-fn offset(text: &str, line: usize, column: usize) -> usize {
-    let before = line.saturating_sub(1);
-    let lines = text.split_inclusive('\n').take(before);
-    let start = lines.map(str::len).fold(0, usize::saturating_add);
-    text.floor_char_boundary(start.saturating_add(column))
-}
-
 /// How long the contents of a string are that begins here.
 fn string_len(text: &str) -> usize {
     let mut escaped = false;
@@ -78,26 +70,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn positions_become_paths() {
+    fn offsets_become_paths() {
         let list = r#"["e",{"user":{"a\"b":[1,"x"],"name":5}},7]"#;
         let check = |marker: &str, element: usize, expected: &str| {
-            let column = list.find(marker).unwrap() + marker.len();
-            assert_eq!(path_within(list, element, 1, column), expected, "{marker}");
+            let end = list.find(marker).unwrap() + marker.len();
+            assert_eq!(path_within(list, element, end), expected, "{marker}");
         };
         check("\"x\"", 1, r#".user.a\"b[1]"#);
         check("\"name\":5", 1, ".user.name");
         check("\"name\":5", 0, "");
         check(",7", 2, "");
         check("5}", 1, ".user");
-        for column in 0..100 {
-            for line in 0..3 {
-                path_within(list, 1, line, column);
-            }
+        for end in 0..100 {
+            path_within(list, 1, end);
         }
-    }
-
-    #[test]
-    fn lines_count() {
-        assert_eq!(path_within("[\n{\"a\":\n1}]", 0, 3, 1), ".a");
+        assert_eq!(path_within("[\n{\"é\":\n1}]", 0, 10), ".é");
     }
 }

@@ -65,6 +65,9 @@ fn bytes(data: &'static [u8]) -> Bytes {
 
 const NONE: &[Bytes] = &[];
 
+/// How a list begins in which an event's name stands.
+const NAMED: &str = r#"["name""#;
+
 /// The list that a payload becomes, and its attachments.
 fn encode<P: Serialize + ?Sized>(payload: &P) -> Result<(String, Vec<Bytes>), SerializeError> {
     let mut out = b"[".to_vec();
@@ -74,7 +77,7 @@ fn encode<P: Serialize + ?Sized>(payload: &P) -> Result<(String, Vec<Bytes>), Se
 }
 
 fn arguments<'a>(list: &'a str, attachments: &'a [Bytes]) -> Arguments<'a> {
-    Arguments::in_text(list, false, attachments, 256)
+    Arguments::in_text(list, 0, attachments, 256)
 }
 
 fn decode<T: DeserializeOwned>(list: &str, attachments: &[Bytes]) -> Result<T, ArgumentsError> {
@@ -93,11 +96,11 @@ where
         Ok(&payload),
         "{list}"
     );
-    let mut named = b"[\"name\"".to_vec();
+    let mut named = NAMED.as_bytes().to_vec();
     serialize_arguments(&mut named, true, &payload, 10).unwrap();
     named.push(b']');
     let named = String::from_utf8(named).unwrap();
-    let arguments = Arguments::in_text(&named, true, &attachments, 256);
+    let arguments = Arguments::in_text(&named, NAMED.len(), &attachments, 256);
     assert_eq!(arguments.decode::<P>().as_ref(), Ok(&payload), "{named}");
     assert_eq!(
         arguments.to_owned().as_arguments().decode::<P>(),
@@ -267,9 +270,14 @@ fn missing_arguments_fit_only_options_and_further_ones_anything() {
 fn a_mismatch_names_its_place() {
     fn check<T: DeserializeOwned + Debug>(list: &str, place: &str) {
         for has_name in [false, true] {
-            let list = list.replacen('[', if has_name { "[\"name\"," } else { "[" }, 1);
+            let name_end = if has_name { NAMED.len() } else { 0 };
+            let list = if has_name {
+                list.replacen('[', &format!("{NAMED},"), 1)
+            } else {
+                list.to_owned()
+            };
             for attachments in [NONE, &[Bytes::new()]] {
-                let arguments = Arguments::in_text(&list, has_name, attachments, 256);
+                let arguments = Arguments::in_text(&list, name_end, attachments, 256);
                 match arguments.decode::<T>().unwrap_err() {
                     ArgumentsError::Mismatch { path, message } => {
                         assert_eq!(path, place, "{list}: {message}");

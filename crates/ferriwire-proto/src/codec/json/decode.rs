@@ -83,10 +83,11 @@ impl Decoder {
             Cow::Owned(text) => &self.complete.insert(Box::new(Assembly::new(text, 0))).text,
         };
         let head = Head::parse(text, limits)?;
-        let packet = head.packet(&[], limits)?;
+        let packet = head.packet(&[], limits);
         if head.attachments == 0 {
-            return Ok(Decoded::Packet(packet));
+            return packet.map(Decoded::Packet);
         }
+        packet?;
         // What refers to no attachment is found before any of them is kept.
         let payload = placeholder::normalize(head.payload, head.attachments)?;
         let before = text.strip_suffix(head.payload).unwrap_or_default();

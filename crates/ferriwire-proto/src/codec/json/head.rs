@@ -1,12 +1,10 @@
 //! What stands before the JSON of a packet, and what the JSON must be for each kind.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use bytes::Bytes;
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, Visitor};
 
-use crate::codec::depth::{self, MAX_DEPTH};
+use super::read::{Error, Number, Reader};
 use crate::codec::{Arguments, Limits, Payload, Violation};
 use crate::packet::{AckId, Body, Packet, PacketKind, is_reserved};
 
@@ -25,6 +23,7 @@ pub(super) struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
+    #[inline]
     pub(super) fn parse(text: &'a str, limits: &Limits) -> Result<Self, Violation> {
         let mut chars = text.chars();
         let kind = chars.next().and_then(PacketKind::from_digit);
@@ -54,6 +53,7 @@ impl<'a> Head<'a> {
     }
 
     /// The packet, with the JSON checked as far as its kind tells.
+    #[inline]
     pub(super) fn packet(
         self,
         attachments: &'a [Bytes],
@@ -75,11 +75,14 @@ impl<'a> Head<'a> {
             PacketKind::Connect | PacketKind::Disconnect | PacketKind::ConnectError => {
                 return Err(shape);
             }
-            PacketKind::Event | PacketKind::BinaryEvent => Body::Event {
-                id: self.id,
-                name: event_name(payload, kind, limits.max_event_name)?,
-                arguments: Arguments::in_text(payload, true, attachments, limits.max_arguments),
-            },
+            PacketKind::Event | PacketKind::BinaryEvent => {
+                let (name, end) = event_name(payload, kind, limits.max_event_name)?;
+                Body::Event {
+                    id: self.id,
+                    name,
+                    arguments: Arguments::in_text(payload, end, attachments, limits.max_arguments),
+                }
+            }
             PacketKind::Ack | PacketKind::BinaryAck => {
                 let list = match (payload, kind) {
                     // An answer without arguments may leave out the list.
@@ -89,7 +92,7 @@ impl<'a> Head<'a> {
                 };
                 Body::Ack {
                     id: self.id.ok_or(Violation::AckId)?,
-                    arguments: Arguments::in_text(list, false, attachments, limits.max_arguments),
+                    arguments: Arguments::in_text(list, 0, attachments, limits.max_arguments),
                 }
             }
         };
@@ -121,6 +124,7 @@ fn namespace(text: &str) -> (&str, &str) {
     }
 }
 
+#[inline]
 fn ack_id(text: &str) -> Result<(Option<AckId>, &str), Violation> {
     let (digits, rest) = split_digits(text);
     if digits.is_empty() {
@@ -134,32 +138,31 @@ fn ack_id(text: &str) -> Result<(Option<AckId>, &str), Violation> {
     Ok((Some(id), rest))
 }
 
+#[inline]
 fn split_digits(text: &str) -> (&str, &str) {
-    let end = text.find(|c: char| !c.is_ascii_digit());
+    let end = text.bytes().position(|byte| !byte.is_ascii_digit());
     text.split_at_checked(end.unwrap_or(text.len()))
         .unwrap_or((text, ""))
 }
 
 fn check_json(text: &str) -> Result<(), Violation> {
-    if !depth::is_within(text.as_bytes(), MAX_DEPTH) {
-        return Err(Violation::TooDeep);
-    }
-    let mut json = serde_json::Deserializer::from_str(text);
-    json.disable_recursion_limit();
-    IgnoredAny::deserialize(&mut json)
-        .and_then(|_| json.end())
-        .map_err(|error| Violation::Json(error.to_string()))
+    let mut reader = Reader::new(text, &[]);
+    let outcome = reader.skip().and_then(|()| reader.end());
+    outcome.map_err(|error| reader.violation(&error))
 }
 
-/// Reads the first element of a list, and nothing behind it.
-fn event_name(list: &str, kind: PacketKind, limit: usize) -> Result<Cow<'_, str>, Violation> {
-    let elements = list.strip_prefix('[').ok_or(Violation::Shape(kind))?;
-    let mut elements = serde_json::Deserializer::from_str(elements).into_iter();
-    let name = match elements.next() {
-        Some(Ok(EventName(name))) => name,
-        Some(Err(error)) if !error.is_data() => return Err(Violation::Json(error.to_string())),
-        Some(Err(_)) | None => return Err(Violation::Shape(kind)),
-    };
+/// Reads the first element of a list, and nothing behind it. Says also where that ends.
+fn event_name(
+    list: &str,
+    kind: PacketKind,
+    limit: usize,
+) -> Result<(Cow<'_, str>, usize), Violation> {
+    if !list.starts_with('[') {
+        return Err(Violation::Shape(kind));
+    }
+    let mut reader = Reader::new(list, &[]);
+    let name = read_name(&mut reader).map_err(|error| reader.violation(&error))?;
+    let name = name.ok_or(Violation::Shape(kind))?;
     let len = name.len();
     if len > limit {
         return Err(Violation::NameTooLong { len, limit });
@@ -167,46 +170,26 @@ fn event_name(list: &str, kind: PacketKind, limit: usize) -> Result<Cow<'_, str>
     if is_reserved(&name) {
         return Err(Violation::ReservedName(name.into_owned()));
     }
-    Ok(name)
+    Ok((name, reader.offset()))
 }
 
-/// A string, or a number in the form that JavaScript gives it as the name of a property.
-struct EventName<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for EventName<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(EventNameVisitor)
-    }
-}
-
-struct EventNameVisitor;
-
-impl<'de> Visitor<'de> for EventNameVisitor {
-    type Value = EventName<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an event name")
-    }
-
-    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<EventName<'de>, E> {
-        Ok(EventName(Cow::Borrowed(name)))
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<EventName<'de>, E> {
-        Ok(EventName(Cow::Owned(name.to_owned())))
-    }
-
-    fn visit_u64<E>(self, name: u64) -> Result<EventName<'de>, E> {
-        Ok(EventName(Cow::Owned(name.to_string())))
-    }
-
-    fn visit_i64<E>(self, name: i64) -> Result<EventName<'de>, E> {
-        Ok(EventName(Cow::Owned(name.to_string())))
-    }
-
-    fn visit_f64<E: Error>(self, name: f64) -> Result<EventName<'de>, E> {
-        // Negative zero has no sign there.
-        let name = if name == 0.0 { 0.0 } else { name };
-        Ok(EventName(Cow::Owned(name.to_string())))
-    }
+/// A string, or a number in the form that JavaScript gives it as the name of a property. Nothing
+/// else is a name.
+fn read_name<'a>(reader: &mut Reader<'a>) -> Result<Option<Cow<'a, str>>, Error> {
+    reader.list()?;
+    let name = match reader.peek() {
+        b'"' => return reader.string().map(Some),
+        b'-' | b'0'..=b'9' => match reader.number()? {
+            Number::Unsigned(name) => name.to_string(),
+            Number::Signed(name) => name.to_string(),
+            // Negative zero has no sign there.
+            Number::Float(0.0) => "0".to_owned(),
+            Number::Float(name) => name.to_string(),
+            Number::Beyond => return Err(Error::syntax("number out of range")),
+        },
+        b'[' | b'{' => return Ok(None),
+        _ if reader.is_at_end() => return Ok(None),
+        _ => return reader.skip().map(|()| None),
+    };
+    Ok(Some(Cow::Owned(name)))
 }

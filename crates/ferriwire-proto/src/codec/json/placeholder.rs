@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::codec::Violation;
-use crate::codec::depth::{self, MAX_DEPTH};
+use crate::codec::depth::MAX_DEPTH;
 
 /// The name that makes an object a placeholder; its value is `true`.
 pub(crate) const MARKER: &str = "_placeholder";
@@ -22,9 +22,6 @@ pub(crate) const INDEX: &str = "num";
 /// One linear pass over text that need not be JSON: after a syntax error it gives up, because
 /// decoding the text will not come any further either.
 pub(super) fn normalize(json: &str, count: usize) -> Result<Cow<'_, str>, Violation> {
-    if !depth::is_within(json.as_bytes(), MAX_DEPTH.saturating_add(1)) {
-        return Err(Violation::TooDeep);
-    }
     let mut scan = Scan {
         json,
         count,
@@ -106,11 +103,11 @@ impl Scan<'_> {
             }
             match (byte, self.levels.last_mut()) {
                 (b'"', _) => string_start = Some(at.saturating_add(1)),
-                (b'[', _) => self.levels.push(Level::Array),
-                (b'{', _) => self.levels.push(Level::Object(Object {
+                (b'[', _) => self.enter(Level::Array)?,
+                (b'{', _) => self.enter(Level::Object(Object {
                     start: at,
                     ..Object::default()
-                })),
+                }))?,
                 (b':', Some(Level::Object(object))) => object.value_start = at.saturating_add(1),
                 (b',', Some(Level::Object(object))) => object.end_entry(self.json, at),
                 (b']', Some(Level::Array)) => drop(self.levels.pop()),
@@ -124,6 +121,15 @@ impl Scan<'_> {
                 _ => {}
             }
         }
+        Ok(())
+    }
+
+    fn enter(&mut self, level: Level) -> Result<(), Violation> {
+        // The list itself is the one level above its arguments.
+        if self.levels.len() > MAX_DEPTH {
+            return Err(Violation::TooDeep);
+        }
+        self.levels.push(level);
         Ok(())
     }
 
