@@ -49,5 +49,6 @@ pub use message::{Body, Flags, Message, Question, Seen, Selection};
 /// How long the other servers are waited for when nothing else is said, and a backend for anything.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many bytes may wait for a backend, or for a server of an [`InProcess`] backend.
+/// How many bytes may wait for a backend when nothing else is said, for a server of an [`InProcess`]
+/// backend, and of answers that nobody has read.
 pub(crate) const MAX_QUEUED: usize = 16 * 1024 * 1024;

@@ -11,10 +11,11 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
+use super::Backend;
 use super::id::{NodeId, RequestId};
 use super::message::{Body, Message};
 use super::requests::{Due, Reply, Requests, Sink, size_of_reply};
-use super::{Backend, MAX_QUEUED, TIMEOUT};
+use crate::config::Limits;
 
 /// This server in a cluster.
 pub(crate) struct Node {
@@ -27,6 +28,8 @@ pub(crate) struct Node {
     stop: watch::Sender<bool>,
     started: Once,
     lost: AtomicU64,
+    timeout: Duration,
+    max_queued: usize,
 }
 
 #[derive(Default)]
@@ -35,7 +38,6 @@ struct Outgoing {
     bytes: usize,
 }
 
-#[derive(Default)]
 struct Others {
     peers: BTreeSet<NodeId>,
     requests: Requests,
@@ -51,7 +53,10 @@ pub(crate) enum Phase {
 }
 
 impl Node {
-    pub(crate) fn new(backend: Arc<dyn Backend>) -> Result<Self, getrandom::Error> {
+    pub(crate) fn new(
+        backend: Arc<dyn Backend>,
+        limits: &Limits,
+    ) -> Result<Self, getrandom::Error> {
         let mut id = [0; 8];
         getrandom::fill(&mut id)?;
         Ok(Self {
@@ -59,16 +64,26 @@ impl Node {
             backend,
             outgoing: Mutex::default(),
             queued: Notify::new(),
-            others: Mutex::default(),
+            others: Mutex::new(Others {
+                peers: BTreeSet::new(),
+                requests: Requests::new(limits.max_cluster_queue),
+            }),
             phase: watch::Sender::new(Phase::Apart),
             stop: watch::Sender::new(false),
             started: Once::new(),
             lost: AtomicU64::new(0),
+            timeout: limits.cluster_timeout,
+            max_queued: limits.max_cluster_queue,
         })
     }
 
     pub(crate) fn id(&self) -> &NodeId {
         &self.id
+    }
+
+    /// How long others are waited for when nothing else is said.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     pub(super) fn backend(&self) -> &dyn Backend {
@@ -101,7 +116,7 @@ impl Node {
         {
             let mut outgoing = self.outgoing.lock();
             let bytes = outgoing.bytes.saturating_add(size);
-            if bytes > MAX_QUEUED && outgoing.bytes > 0 {
+            if bytes > self.max_queued && outgoing.bytes > 0 {
                 drop(outgoing);
                 // Said when the first one is lost, and then rarely.
                 let before = self.lost.fetch_add(1, Ordering::Relaxed);
@@ -151,7 +166,7 @@ impl Node {
         let mut phase = self.phase.subscribe();
         // Until it has joined, for a while, it does not know.
         let joined = phase.wait_for(|phase| *phase != Phase::Apart);
-        drop(tokio::time::timeout(TIMEOUT, joined).await);
+        drop(tokio::time::timeout(self.timeout, joined).await);
         self.others.lock().peers.len().saturating_add(1)
     }
 

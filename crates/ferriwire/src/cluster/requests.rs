@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ferriwire_proto::value::Args;
 
-use super::MAX_QUEUED;
 use super::id::{NodeId, RequestId};
 use super::message::{Seen, size_of_args};
 
@@ -41,8 +40,11 @@ pub(crate) enum Due {
     Announced,
 }
 
-#[derive(Default)]
-pub(super) struct Requests(HashMap<RequestId, Request>);
+pub(super) struct Requests {
+    open: HashMap<RequestId, Request>,
+    /// How many bytes of answers may wait to be read, for each request.
+    max_unread: usize,
+}
 
 struct Request {
     waiting: BTreeMap<NodeId, Progress>,
@@ -69,6 +71,13 @@ impl Progress {
 }
 
 impl Requests {
+    pub(super) fn new(max_unread: usize) -> Self {
+        Self {
+            open: HashMap::new(),
+            max_unread,
+        }
+    }
+
     /// `unread` is how many bytes of answers nobody has read; the reader takes off what it reads.
     pub(super) fn enter(
         &mut self,
@@ -91,17 +100,17 @@ impl Requests {
             sink,
             unread,
         };
-        self.0.insert(id, request);
+        self.open.insert(id, request);
     }
 
     /// Whether somebody may still answer.
     pub(super) fn is_open(&self, id: &RequestId) -> bool {
-        self.0.contains_key(id)
+        self.open.contains_key(id)
     }
 
     /// Forgets a request; returns who has not answered, and how many answers are known to be missing.
     pub(super) fn give_up(&mut self, id: &RequestId) -> Vec<(NodeId, u64)> {
-        let waiting = self.0.remove(id).map(|request| request.waiting);
+        let waiting = self.open.remove(id).map(|request| request.waiting);
         let owed = |(node, progress): (NodeId, Progress)| (node, progress.owed().max(1));
         waiting.into_iter().flatten().map(owed).collect()
     }
@@ -135,13 +144,13 @@ impl Requests {
         size: usize,
         reply: impl FnOnce(NodeId) -> Reply,
     ) -> bool {
-        let Some(request) = self.0.get(id) else {
+        let Some(request) = self.open.get(id) else {
             return false;
         };
         let unread = Arc::clone(&request.unread);
         // One answer of any size is taken when nobody has to read others first.
         let before = unread.load(Ordering::Relaxed);
-        if before > 0 && before.saturating_add(size) > MAX_QUEUED {
+        if before > 0 && before.saturating_add(size) > self.max_unread {
             return false;
         }
         self.progress(id, node, |progress, sink| {
@@ -162,7 +171,7 @@ impl Requests {
         node: &NodeId,
         change: impl FnOnce(&mut Progress, &Sink) -> bool,
     ) -> bool {
-        let Some(request) = self.0.get_mut(id) else {
+        let Some(request) = self.open.get_mut(id) else {
             return false;
         };
         let Some(progress) = request.waiting.get_mut(node) else {
@@ -172,7 +181,7 @@ impl Requests {
         if progress.is_complete() {
             request.waiting.remove(node);
             if request.waiting.is_empty() {
-                self.0.remove(id);
+                self.open.remove(id);
             }
         }
         wanted
@@ -180,7 +189,7 @@ impl Requests {
 
     /// A server has left, and answers nothing any more.
     pub(super) fn lose(&mut self, node: &NodeId) {
-        self.0.retain(|_, request| {
+        self.open.retain(|_, request| {
             if let Some(progress) = request.waiting.remove(node) {
                 let due = progress.announced.filter(|_| progress.owed() > 0);
                 (request.sink)(match due {
@@ -206,6 +215,7 @@ pub(crate) fn size_of_reply(reply: &Reply) -> usize {
 mod tests {
     use parking_lot::Mutex;
 
+    use super::super::MAX_QUEUED;
     use super::*;
 
     type Seen = Arc<Mutex<Vec<String>>>;
@@ -215,7 +225,7 @@ mod tests {
     }
 
     fn asked(peers: &[&str], due: Due) -> (Requests, RequestId, Seen) {
-        let (mut requests, id) = (Requests::default(), RequestId::from_random([7; 8]));
+        let (mut requests, id) = (Requests::new(MAX_QUEUED), RequestId::from_random([7; 8]));
         let seen = Seen::default();
         let sink = Arc::clone(&seen);
         requests.enter(

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
 
-use super::TIMEOUT;
 use super::backend::{Incoming, Joined, Link};
 use super::message::{Body, Message};
 use super::node::Node;
@@ -30,7 +29,7 @@ pub(crate) async fn run(node: Arc<Node>, mut desk: impl Desk) {
     let stopped = node.stopped();
     tokio::pin!(stopped);
     loop {
-        let joining = tokio::time::timeout(TIMEOUT, node.backend().join(node.id()));
+        let joining = tokio::time::timeout(node.timeout(), node.backend().join(node.id()));
         let joined = tokio::select! {
             biased;
             () = &mut stopped => break,
@@ -41,7 +40,7 @@ pub(crate) async fn run(node: Arc<Node>, mut desk: impl Desk) {
                 pause = FIRST_PAUSE;
                 node.has_joined(peers);
                 let ending = serve(&node, &*link, &mut desk).await;
-                drop(tokio::time::timeout(TIMEOUT, link.leave()).await);
+                drop(tokio::time::timeout(node.timeout(), link.leave()).await);
                 node.is_apart();
                 if ending {
                     break;
@@ -71,7 +70,7 @@ async fn send(node: &Node, link: &dyn Link) {
     while let Some((to, message)) = node.next_outgoing().await {
         tokio::task::coop::consume_budget().await;
         let published = link.publish(to.as_ref(), &message);
-        match tokio::time::timeout(TIMEOUT, published).await {
+        match tokio::time::timeout(node.timeout(), published).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 node.count_lost(1);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ferriwire_proto::admission;
 pub use ferriwire_proto::rate::Rate;
 
+use crate::cluster;
 use crate::engine::machine;
 use crate::engine::watch::Memory;
 
@@ -77,6 +78,8 @@ pub struct Limits {
     pub(crate) max_arguments: usize,
     pub(crate) event_rate: Option<Rate>,
     pub(crate) event_flood_timeout: Duration,
+    pub(crate) cluster_timeout: Duration,
+    pub(crate) max_cluster_queue: usize,
 }
 
 impl Default for Limits {
@@ -133,6 +136,8 @@ impl Default for Limits {
             max_arguments: 256,
             event_rate: Some(Rate::per_second(2_000).burst(10_000)),
             event_flood_timeout: Duration::from_secs(10),
+            cluster_timeout: cluster::TIMEOUT,
+            max_cluster_queue: cluster::MAX_QUEUED,
         }
     }
 }
@@ -601,6 +606,28 @@ impl Limits {
     #[must_use]
     pub fn event_flood_timeout(mut self, timeout: Duration) -> Self {
         self.event_flood_timeout = timeout;
+        self
+    }
+
+    /// How long other servers of a [cluster](crate::cluster) are waited for when a question names no
+    /// timeout, and its backend for joining, leaving and taking a message. Default 5 s. Mirrors the
+    /// adapters' `requestsTimeout`. Then what was answered is all there is, and the caller is told who has
+    /// not; a message that the backend has not taken is lost, logged, and counted in
+    /// [`Stats::lost_messages`](crate::Stats::lost_messages).
+    #[must_use]
+    #[doc(alias = "requestsTimeout")]
+    pub fn cluster_timeout(mut self, timeout: Duration) -> Self {
+        self.cluster_timeout = timeout;
+        self
+    }
+
+    /// How many bytes may wait for the backend of a [cluster](crate::cluster), and of answers to one
+    /// question that nobody has read. Default 16 MiB (reference: no limit); one message may be of any
+    /// size when no other waits. What does not fit is lost, logged, and counted in
+    /// [`Stats::lost_messages`](crate::Stats::lost_messages).
+    #[must_use]
+    pub fn max_cluster_queue(mut self, bytes: usize) -> Self {
+        self.max_cluster_queue = bytes;
         self
     }
 

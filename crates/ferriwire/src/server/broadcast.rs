@@ -19,7 +19,7 @@ pub use super::rooms::Target;
 use super::seat::Children;
 use crate::cluster::node::Node;
 use crate::cluster::requests::Reply;
-use crate::cluster::{Body, Flags, Question, Seen, Selection, TIMEOUT};
+use crate::cluster::{Body, Flags, Question, Seen, Selection};
 use crate::error::{EmitError, FetchError};
 use crate::event::Accepts;
 use crate::socket_id::SocketId;
@@ -366,7 +366,7 @@ impl Broadcast {
         };
         // All are asked before the first one is waited for.
         let ask = |name: Arc<str>| {
-            let gathering = node.gather(self.timeout.unwrap_or(TIMEOUT));
+            let gathering = node.gather(self.timeout.unwrap_or_else(|| node.timeout()));
             let body = Body::Fetch {
                 selection: self.selection.clone(),
                 request: gathering.id().clone(),

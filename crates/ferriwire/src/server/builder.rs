@@ -269,7 +269,10 @@ impl Server {
             return Err(mistake);
         }
         self.namespaces.set_codec(&self.config.codec);
-        let node = self.backend.map(Node::new).transpose();
+        let node = self
+            .backend
+            .map(|backend| Node::new(backend, &self.config.limits));
+        let node = node.transpose();
         let node = node.map_err(std::io::Error::from)?.map(Arc::new);
         if let Some(node) = &node {
             self.namespaces.set_cluster(node);

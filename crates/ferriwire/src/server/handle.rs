@@ -14,7 +14,7 @@ use super::remote::RemoteSocket;
 use super::server_answers::ServerAnswers;
 use super::socket::Socket;
 use crate::cluster::node::Node;
-use crate::cluster::{Body, RequestId, TIMEOUT};
+use crate::cluster::{Body, RequestId};
 use crate::error::{EmitError, FetchError};
 use crate::event::Accepts;
 
@@ -212,7 +212,7 @@ impl<D> NamespaceHandle<D> {
     {
         let mut asked = Vec::new();
         self.tell_servers(event.name(), &payload, |node| {
-            let gathering = node.gather(TIMEOUT);
+            let gathering = node.gather(node.timeout());
             let request = gathering.id().clone();
             asked.push(gathering);
             Some(request)

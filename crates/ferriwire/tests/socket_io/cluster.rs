@@ -648,3 +648,46 @@ async fn forged_and_senseless_messages_change_nothing() {
     assert_eq!(answers.missing[0].node, b_id);
     assert!(matches!(answers.missing[0].error, AckError::NoListener));
 }
+
+/// A server of its own with these limits, and a bus that it has joined.
+async fn limited(limits: Limits) -> (InProcess, RunningServer) {
+    let bus = InProcess::new();
+    let server = Server::new().config(Config::new().limits(limits));
+    let server = start(server.namespace(rooms()).cluster(bus.clone())).await;
+    acquainted(&server, 1).await;
+    (bus, server)
+}
+
+#[tokio::test]
+async fn other_servers_are_waited_for_as_long_as_was_set() {
+    let limits = Limits::new().cluster_timeout(Duration::from_millis(300));
+    let (bus, server) = limited(limits).await;
+    let (silent, _link) = stranger(&bus).await;
+    acquainted(&server, 2).await;
+    let begun = std::time::Instant::now();
+    let fetched = server.handle("/").fetch_sockets().await;
+    let Err(FetchError::Incomplete { missing, .. }) = fetched else {
+        panic!("a silent server is told");
+    };
+    assert_eq!(missing, [silent]);
+    let waited = begun.elapsed();
+    let bounds = Duration::from_millis(300)..Duration::from_secs(5);
+    assert!(bounds.contains(&waited), "{waited:?}");
+}
+
+#[tokio::test]
+async fn what_waits_for_a_backend_keeps_to_the_limit_that_was_set() {
+    for (limit, lost) in [(1_000_000, 0), (1, 9)] {
+        let (bus, server) = limited(Limits::new().max_cluster_queue(limit)).await;
+        let (_, _link) = stranger(&bus).await;
+        acquainted(&server, 2).await;
+        // Nothing is sent before this task waits. One message fits, however large it is.
+        for _ in 0..10 {
+            server
+                .handle("/")
+                .emit("large", "x".repeat(10_000))
+                .expect("it is sent here");
+        }
+        assert_eq!(server.stats().lost_messages, lost, "{limit}");
+    }
+}

@@ -88,7 +88,7 @@ async fn whoever_emits_too_fast_is_read_later_and_loses_nothing() {
 #[tokio::test]
 async fn whoever_goes_on_emitting_too_fast_is_closed() {
     let limits = Limits::new()
-        .event_rate(Rate::per_second(5_000).burst(100))
+        .event_rate(Rate::per_second(500).burst(100))
         .event_flood_timeout(Duration::from_millis(500));
     let (namespace, _received, mut left) = logging();
     let server = serve_with(Config::new().limits(limits), namespace).await;

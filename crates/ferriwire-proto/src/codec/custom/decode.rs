@@ -20,7 +20,7 @@ const GROWTH: usize = 4;
 /// and its arguments are decoded, in one place.
 pub struct Decoder {
     /// Nothing after a violation.
-    program: Option<Box<dyn CustomDecoder>>,
+    program: Option<Program>,
     /// How many messages of the packet under way there were, and how many bytes they had.
     parts: usize,
     len: usize,
@@ -30,7 +30,7 @@ pub struct Decoder {
 impl Decoder {
     pub(in crate::codec) fn new(codec: &dyn CustomCodec) -> Self {
         Self {
-            program: guarded(|| Ok(codec.decoder())).ok(),
+            program: guarded(|| Ok(codec.decoder())).ok().map(Program::new),
             parts: 0,
             len: 0,
             packets: msgpack::Decoder::new(),
@@ -51,7 +51,7 @@ impl Decoder {
             return Err(Violation::Codec("it has failed before".to_owned()));
         };
         self.count(&message, limits)?;
-        let packet = guarded(|| program.decode(message)).map_err(Violation::Codec)?;
+        let packet = program.decode(message).map_err(Violation::Codec)?;
         let Some(packet) = packet else {
             self.program = Some(program);
             return Ok(Decoded::Incomplete);
@@ -92,6 +92,34 @@ impl Decoder {
         }
         self.parts = self.parts.saturating_add(1);
         Ok(())
+    }
+}
+
+/// The program's decoder. It may panic in its destructor as well, and that may be dropped while
+/// another panic unwinds, when a second one would end the process.
+struct Program(Option<Box<dyn CustomDecoder>>);
+
+impl Program {
+    fn new(decoder: Box<dyn CustomDecoder>) -> Self {
+        Self(Some(decoder))
+    }
+
+    fn decode(&mut self, message: Message<'_>) -> Result<Option<UntypedPacket>, String> {
+        guarded(|| match &mut self.0 {
+            Some(decoder) => decoder.decode(message),
+            None => Ok(None),
+        })
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let decoder = self.0.take();
+        // Nobody is left to tell.
+        let _ = guarded(|| {
+            drop(decoder);
+            Ok(())
+        });
     }
 }
 

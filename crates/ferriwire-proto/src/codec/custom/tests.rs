@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use serde_json::json;
@@ -355,4 +356,63 @@ fn only_our_own_codecs_leave_room_for_offsets() {
     assert!(!codec.has_offsets());
     let stamped = codec.encode_stamped_event("/", "e", &());
     assert!(matches!(stamped, Err(EncodeError::Codec(_))));
+}
+
+/// A decoder that panics when it is dropped, and fails at every message.
+struct Clingy(Arc<AtomicUsize>);
+
+impl CustomDecoder for Clingy {
+    fn decode(
+        &mut self,
+        _: Message<'_>,
+    ) -> Result<Option<UntypedPacket>, Box<dyn Error + Send + Sync>> {
+        Err("never".into())
+    }
+}
+
+impl Drop for Clingy {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        panic!("a mistake in the destructor");
+    }
+}
+
+/// Makes such decoders.
+struct Clinging(Arc<AtomicUsize>);
+
+impl CustomCodec for Clinging {
+    fn encode(&self, _: &UntypedPacket) -> Result<Parts, Box<dyn Error + Send + Sync>> {
+        Err("never".into())
+    }
+
+    fn decoder(&self) -> Box<dyn CustomDecoder> {
+        Box::new(Clingy(Arc::clone(&self.0)))
+    }
+}
+
+#[test]
+fn a_decoder_that_panics_when_it_is_dropped_harms_nobody() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let codec = Clinging(Arc::clone(&drops));
+    let limits = Limits::default();
+    let dropped = || drops.load(Ordering::Relaxed);
+    // Idle, after an error of its own, and after a violation that it has not seen.
+    drop(Decoder::new(&codec));
+    assert_eq!(dropped(), 1);
+    let mut decoder = Decoder::new(&codec);
+    let outcome = decoder.decode(Message::Text("x".into()), &limits).map(drop);
+    assert_eq!(outcome, Err(Violation::Codec("never".to_owned())));
+    assert_eq!(dropped(), 2);
+    drop(decoder);
+    let mut decoder = Decoder::new(&codec);
+    let large = Message::Binary(Bytes::from(vec![0; limits.max_packet + 1]));
+    assert!(decoder.decode(large, &limits).is_err());
+    assert_eq!(dropped(), 3);
+    // While another panic unwinds, which a second one must not turn into an abort.
+    let unwinding = catch_unwind(AssertUnwindSafe(|| {
+        let _decoder = Decoder::new(&codec);
+        panic!("something else");
+    }));
+    assert!(unwinding.is_err());
+    assert_eq!(dropped(), 4);
 }
