@@ -1,10 +1,13 @@
 //! One WebSocket, by hand: every frame is masked unless a test sends raw bytes.
 
+use std::pin::Pin;
+use std::task::{Context, Waker};
+
 use ferriwire_proto::websocket::frame::{Header, OpCode};
 use ferriwire_proto::websocket::{
     Decoder, Deflater, Inflater, Item, Limits, Role, accept_key, mask,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 use super::http::{Http, Response, head};
 use super::{Endpoint, Stream, fail, within};
@@ -147,6 +150,16 @@ impl WebSocket {
         })
         .await;
         bytes
+    }
+
+    /// Takes bytes that are there, without waiting for any, and says how many.
+    pub(crate) fn take_available(&mut self) -> usize {
+        let mut buffer = [0; 16 * 1024];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        let mut cx = Context::from_waker(Waker::noop());
+        let _ = Pin::new(&mut self.stream).poll_read(&mut cx, &mut buffer);
+        self.received.extend_from_slice(buffer.filled());
+        buffer.filled().len()
     }
 
     /// Ends the connection with a RST.
