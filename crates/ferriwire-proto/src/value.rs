@@ -28,7 +28,7 @@ pub enum Value {
     String(String),
     /// A list.
     Array(Vec<Self>),
-    /// Named values, in the order in which they came.
+    /// Named values, sorted by name.
     Object(Object),
     /// Binary data, which travels as an attachment.
     Binary(Bytes),

@@ -30,6 +30,27 @@ impl<'a> Payload<'a> {
             left: max_packets,
         }
     }
+
+    /// Whether so many packets are allowed as there are, which may be asked before the first of them is
+    /// decoded. A body that is shorter than the limit is not looked at, and no more of it than decides.
+    #[must_use]
+    pub fn is_within_limit(&self) -> bool {
+        let Some(rest) = self.rest else {
+            return true;
+        };
+        if rest.len() < self.left {
+            return true;
+        }
+        let separators = rest.matches(char::from(SEPARATOR));
+        separators.take(self.left).count() < self.left
+    }
+
+    /// How many bytes at the end of the body are not decoded yet; `None` when it is done. Whoever
+    /// decodes these bytes gets what would come here.
+    #[must_use]
+    pub fn undecoded(&self) -> Option<usize> {
+        self.rest.map(str::len)
+    }
 }
 
 impl<'a> Iterator for Payload<'a> {
@@ -119,6 +140,30 @@ mod tests {
         check("6\u{1e}6\u{1e}6\u{1e}6\u{1e}6", &noops, Some(error));
     }
 
+    #[test]
+    fn packets_are_counted_before_one_is_decoded() {
+        for limit in [1, 2, 64, 10_000] {
+            for (packets, is_within) in [
+                (1, true),
+                (limit, true),
+                (limit + 1, false),
+                (limit * 100, false),
+            ] {
+                for packet in ["6", "", "4hello"] {
+                    let body = vec![packet; packets].join("\u{1e}");
+                    let payload = Payload::decode(&body, limit);
+                    assert_eq!(
+                        payload.is_within_limit(),
+                        is_within,
+                        "{packets} of {limit} times {packet:?}"
+                    );
+                }
+            }
+        }
+        assert!(!Payload::decode("", 0).is_within_limit());
+        assert!(Payload::decode("\u{1e}", usize::MAX).is_within_limit());
+    }
+
     #[derive(Clone, Debug)]
     enum Sent {
         Text(String),
@@ -155,6 +200,22 @@ mod tests {
                 Sent::Ping => Packet::Ping(""),
             })).collect();
             prop_assert_eq!(Payload::decode(&body, all.len()).collect::<Vec<_>>(), expected);
+        }
+
+        #[test]
+        fn a_body_may_be_decoded_in_pieces(body in "[0-7b\u{1e}=A\u{e9}]*", limit in 0_usize..8) {
+            let mut whole = Payload::decode(&body, usize::MAX);
+            let mut pieces = Vec::new();
+            let mut left = Some(body.len());
+            while let Some(rest) = left {
+                let mut payload = Payload::decode(&body[body.len() - rest..], usize::MAX);
+                pieces.extend(payload.next());
+                left = payload.undecoded();
+            }
+            prop_assert_eq!(pieces, whole.by_ref().collect::<Vec<_>>());
+            prop_assert_eq!(whole.undecoded(), None);
+            let packets = body.split('\u{1e}').count();
+            prop_assert_eq!(Payload::decode(&body, limit).is_within_limit(), packets <= limit);
         }
 
         #[test]

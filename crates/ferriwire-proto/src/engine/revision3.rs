@@ -106,6 +106,34 @@ impl<'a> Payload<'a> {
         Self { rest, limit, left }
     }
 
+    /// Whether so many packets are allowed as there are, which may be asked before the first of them is
+    /// decoded. A body that is shorter than the limit is not looked at; of another one the lengths are
+    /// walked along, and what is wrong with them is left to be found when the packets are decoded.
+    #[must_use]
+    pub fn is_within_limit(&self) -> bool {
+        let mut walk = self.clone();
+        if walk.rest.len() < walk.left {
+            return true;
+        }
+        while !matches!(walk.rest, Rest::End) {
+            match walk.next_part() {
+                Ok(_) => {}
+                Err(error) => return !matches!(error, ParseError::TooManyPackets { .. }),
+            }
+        }
+        true
+    }
+
+    /// How many bytes at the end of the body are not decoded yet; `None` when it is done. Whoever
+    /// decodes these bytes gets what would come here.
+    #[must_use]
+    pub fn undecoded(&self) -> Option<usize> {
+        match self.rest {
+            Rest::Text(_) | Rest::Binary(_) => Some(self.rest.len()),
+            Rest::End => None,
+        }
+    }
+
     fn next_part(&mut self) -> Result<Part<'a>, ParseError> {
         self.left = self.left.checked_sub(1).ok_or({
             let limit = self.limit;
@@ -149,12 +177,16 @@ impl<'a> Iterator for Payload<'a> {
 impl FusedIterator for Payload<'_> {}
 
 impl Rest<'_> {
-    fn is_empty(&self) -> bool {
+    fn len(&self) -> usize {
         match self {
-            Self::Text(body) => body.is_empty(),
-            Self::Binary(body) => body.is_empty(),
-            Self::End => true,
+            Self::Text(body) => body.len(),
+            Self::Binary(body) => body.len(),
+            Self::End => 0,
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 

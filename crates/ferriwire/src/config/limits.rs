@@ -313,7 +313,8 @@ impl Limits {
     }
 
     /// How many packets one polling body may carry. Default 10,000 (reference: no limit). A client that
-    /// emits more in one loop on long-polling loses its connection.
+    /// emits more in one loop on long-polling loses its connection: the body is answered 400 and none of
+    /// its packets is handled.
     #[must_use]
     pub fn max_packets_per_payload(mut self, packets: usize) -> Self {
         self.max_packets_per_payload = packets;

@@ -59,12 +59,12 @@ pub(crate) enum Input {
     PollAborted,
     /// The client does not take the answer to a GET.
     AnswerStalled,
-    /// A POST brought a payload; it is answered when the payload has been handed on.
+    /// A POST brought a payload; it is answered when that has been handed on, or refused.
     Post {
         body: Bytes,
         /// Of the type `application/octet-stream`.
         is_binary: bool,
-        handed_on: oneshot::Sender<()>,
+        answer: oneshot::Sender<PostAnswer>,
     },
     /// A POST broke the rules, or its connection broke.
     PostFailed,
@@ -79,6 +79,15 @@ pub(crate) enum Input {
     CloseApart(CloseReason),
     /// Close at once.
     Abort(CloseReason),
+}
+
+/// What has become of the payload of a POST.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PostAnswer {
+    /// Its packets were handled, as far as the session was open.
+    HandedOn,
+    /// There are more of them than one payload may have: none was handled, and the session is over.
+    Refused,
 }
 
 /// The deadline is not armed anywhere.

@@ -6,6 +6,7 @@
 //! when the turn ends.
 
 mod frames;
+mod polling;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,27 +14,24 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use ferriwire_proto::encoded::Encoded;
-use ferriwire_proto::engine::packet::{Packet, ParseError};
-use ferriwire_proto::engine::payload::Payload;
+use ferriwire_proto::engine::packet::Packet;
 use ferriwire_proto::engine::queue::Control;
 use ferriwire_proto::engine::session::{Incoming, Lost, Output, Session as Machine};
-use ferriwire_proto::engine::{CloseReason, Dialect, Message, Revision, Transport, revision3};
+use ferriwire_proto::engine::{CloseReason, Dialect, Message, Transport};
 use ferriwire_proto::websocket::frame::OpCode;
-use tokio::sync::oneshot;
 
 use self::frames::{Origin, poll_until_end};
+use self::polling::Requests;
 use super::core::Core;
 use super::gate::Pass;
-use super::outbox::{Poller, Trouble};
+use super::outbox::Trouble;
 use super::reasons::LimitKind;
 use super::running::{BoxFuture, Running};
 use super::session::{Input, Session};
 use super::transport::websocket::{Arriving, WebSocketIo};
 use super::turn::Turn;
 use crate::config::guarded;
-use crate::shown::shown;
 
 /// How long a WebSocket that we closed may take to end its side, before its socket is dropped.
 const LINGER: Duration = Duration::from_secs(5);
@@ -94,21 +92,6 @@ pub(crate) struct SessionTask {
     closed: bool,
     /// When a ping was sent that is not answered, in microseconds; zero otherwise.
     pinged: u32,
-}
-
-/// Requests of long-polling that wait for this task.
-#[derive(Default)]
-struct Requests {
-    /// GETs that came while the candidate was on its way, and may stand behind its `5`.
-    early_polls: Vec<Poller>,
-    /// POSTs whose packets were handed on, answered when the handler wants to read again.
-    posts: Vec<oneshot::Sender<()>>,
-}
-
-impl Requests {
-    fn is_empty(&self) -> bool {
-        self.early_polls.is_empty() && self.posts.is_empty()
-    }
 }
 
 /// Where packets come from.
@@ -193,6 +176,7 @@ impl SessionTask {
         // In front of the mailbox, because a client that has sent `5` may poll once more right
         // behind it, and that poll belongs to an upgraded session.
         self.poll_candidate(now, cx);
+        self.handle_unfinished_post(now, cx);
         for input in self.session.take_inputs() {
             self.handle_input(input, now, cx);
         }
@@ -271,9 +255,6 @@ impl SessionTask {
 
     fn handle_input(&mut self, input: Input, now: Instant, cx: &mut Context<'_>) {
         match input {
-            Input::Poll(waiter) if self.is_candidate_arriving() => {
-                self.requests().early_polls.push(waiter);
-            }
             Input::Poll(waiter) => self.handle_poll(waiter, now, cx),
             // Also when the GET was answered in the same instant: the answer did not arrive.
             Input::PollAborted => self.lose_polling(),
@@ -284,11 +265,8 @@ impl SessionTask {
             Input::Post {
                 body,
                 is_binary,
-                handed_on,
-            } => {
-                self.handle_body(&body, is_binary, now, cx);
-                self.requests().posts.push(handed_on);
-            }
+                answer,
+            } => self.handle_post(body, is_binary, answer, now, cx),
             Input::PostFailed => self.lose_polling(),
             Input::Candidate { upgrade, dialect } => {
                 if self.machine.handle_candidate(now) {
@@ -309,82 +287,8 @@ impl SessionTask {
         self.drain_machine(now, cx);
     }
 
-    fn requests(&mut self) -> &mut Requests {
-        self.requests.get_or_insert_default()
-    }
-
     fn is_candidate_arriving(&self) -> bool {
         matches!(self.candidate, Some(Candidate::Arriving(_)))
-    }
-
-    fn handle_early_polls(&mut self, now: Instant, cx: &mut Context<'_>) {
-        if self.is_candidate_arriving() {
-            return;
-        }
-        let requests = self.requests.as_deref_mut();
-        let early = requests.map(|requests| std::mem::take(&mut requests.early_polls));
-        for waiter in early.into_iter().flatten() {
-            self.handle_poll(waiter, now, cx);
-        }
-    }
-
-    fn handle_poll(&mut self, waiter: Poller, now: Instant, cx: &mut Context<'_>) {
-        if self.session.outbox().attach_poll(waiter).is_err() {
-            // A second GET beside a waiting one ends the session; dropping its end of the channel
-            // answers it with 400.
-            if self.machine.transport() == Transport::Polling {
-                tracing::debug!(session = ?self.session.id(), "GET refused: another one waits");
-                self.machine.handle_transport_lost(Lost::Error);
-            }
-            return;
-        }
-        self.machine.handle_poll();
-        self.drain_machine(now, cx);
-        self.session.flush();
-    }
-
-    /// A polling request broke off, which does not concern a session that has left polling.
-    fn lose_polling(&mut self) {
-        if self.machine.transport() == Transport::Polling {
-            self.machine.handle_transport_lost(Lost::Error);
-        }
-    }
-
-    fn handle_body(&mut self, body: &Bytes, binary: bool, now: Instant, cx: &mut Context<'_>) {
-        self.session.shard().traffic().bytes_in(body.len());
-        let limit = self.core.config().limits.max_packets_per_payload;
-        if binary {
-            return self.handle_payload(revision3::Payload::of_binary(body, limit), now, cx);
-        }
-        match (std::str::from_utf8(body), self.machine.revision()) {
-            (Ok(body), Revision::V4) => self.handle_payload(Payload::decode(body, limit), now, cx),
-            (Ok(body), Revision::V3) => {
-                self.handle_payload(revision3::Payload::of_text(body, limit), now, cx);
-            }
-            (Err(_), _) => {
-                self.session.at_fault(&ParseError::Utf8);
-                self.machine.handle_parse_error();
-            }
-        }
-    }
-
-    fn handle_payload<'a>(
-        &mut self,
-        packets: impl Iterator<Item = Result<Packet<'a>, ParseError>>,
-        now: Instant,
-        cx: &mut Context<'_>,
-    ) {
-        for packet in packets {
-            match packet {
-                Ok(packet) => self.handle_packet(packet, now, cx),
-                Err(error) => {
-                    tracing::debug!(session = ?self.session.id(), error = %shown(error), "unreadable payload");
-                    self.session.at_fault(&error);
-                    self.machine.handle_parse_error();
-                }
-            }
-            self.drain_machine(now, cx);
-        }
     }
 
     /// How long the client took to answer the ping.
@@ -550,22 +454,6 @@ impl SessionTask {
         self.refused.start((), goodbye, cx);
     }
 
-    fn answer_posts(&mut self) {
-        let answers = self.closed || self.handler.wants_to_read();
-        let Some(requests) = self.requests.as_deref_mut().filter(|_| answers) else {
-            return;
-        };
-        if requests.posts.is_empty() {
-            return;
-        }
-        // A client may not expect an answer by its GET before the one to its POST.
-        self.session.outbox().pause_polls();
-        for post in requests.posts.drain(..) {
-            // A client that gave up its POST has been reported by its request already.
-            let _ = post.send(());
-        }
-    }
-
     fn poll_candidate(&mut self, now: Instant, cx: &mut Context<'_>) {
         if let Some(Candidate::Arriving(upgrade)) = &mut self.candidate {
             match Pin::new(upgrade).poll(cx) {
@@ -579,7 +467,10 @@ impl SessionTask {
                 }
             }
         }
-        self.read(Origin::Candidate, now, cx);
+        // What the candidate says stands behind the packets of a POST that came before.
+        if !self.has_unfinished_post() {
+            self.read(Origin::Candidate, now, cx);
+        }
         if let Some(Candidate::WebSocket(io)) = &mut self.candidate
             && matches!(io.poll_flush_aside(cx), Poll::Ready(Err(_)))
         {

@@ -323,9 +323,13 @@ async fn bodies_made_for_much_work_are_dealt_with() {
     let size = 1_000_000;
     let text = |pattern: &str| pattern.repeat(size / pattern.len()).into_bytes();
     let close = Some(CloseReason::ParseError);
+    // Too many packets, which is told before the first of them is handled.
+    for body in [text("1:6"), text("2:4\u{bc}")] {
+        let mut session = polling(&echo).await;
+        assert_eq!(session.post(&body).await.status, 400);
+        assert_eq!(Some(echo.closed().await), close);
+    }
     for (kind, body, reason) in [
-        ("text", text("1:6"), close),
-        ("text", text("2:4\u{bc}"), close),
         (
             "text",
             format!("999999:4{}", "a".repeat(size - 10)).into_bytes(),
@@ -365,6 +369,15 @@ async fn packets_of_one_body_are_counted() {
     let mut session = polling(&echo).await;
     session.send(&["4a", "4b", "4c"]).await;
     assert_eq!(session.packets().await.len(), 3);
-    session.send(&["4a", "4b", "4c", "4d"]).await;
+    for _ in 0..3 {
+        echo.received().await;
+    }
+    let response = session.send(&["4a", "4b", "4c", "4d"]).await;
+    assert_eq!((response.status, response.text()), (400, ""));
     assert_eq!(echo.closed().await, CloseReason::ParseError);
+    let mut session = polling(&echo).await;
+    let response = session.post_binary(&b"\x01\x01\xff\x04".repeat(4)).await;
+    assert_eq!((response.status, response.text()), (400, ""));
+    assert_eq!(echo.closed().await, CloseReason::ParseError);
+    assert!(echo.received.try_recv().is_err(), "none of them is handled");
 }

@@ -22,6 +22,7 @@ mod hostile;
 mod http2;
 mod limits;
 mod listeners;
+mod long_payloads;
 mod memory;
 mod mounting;
 mod payloads;

@@ -395,7 +395,15 @@ async fn a_payload_of_too_many_packets_ends_the_session() {
     let mut polling = echo.polling().await;
     assert_eq!(polling.post("4a\x1e4b\x1e4c").await.text(), "ok");
     assert_eq!(polling.get().await.packets(), ["4a", "4b", "4c"]);
-    assert_eq!(polling.post("4d\x1e4e\x1e4f\x1e4g").await.text(), "ok");
+    for text in ["a", "b", "c"] {
+        assert_eq!(echo.received().await, Message::from(text));
+    }
+    polling.start_get().await;
+    echo.settled().await;
+    let response = polling.post("4d\x1e4e\x1e4f\x1e4g").await;
+    assert_eq!((response.status, response.text()), (400, ""));
     assert_eq!(echo.closed().await, CloseReason::ParseError);
+    assert_eq!(polling.finish_get().await.text(), "1");
     is_gone(&mut polling).await;
+    assert!(echo.received.try_recv().is_err(), "none of them is handled");
 }

@@ -191,6 +191,37 @@ fn packets_are_counted_also_the_empty_ones() {
     assert_eq!((packets.len(), found), (4, too_many));
 }
 
+#[test]
+fn packets_are_counted_before_one_is_decoded() {
+    for limit in [1, 2, 64, 10_000] {
+        for (packets, is_within) in [
+            (1, true),
+            (limit, true),
+            (limit + 1, false),
+            (limit * 100, false),
+        ] {
+            for packet in ["1:6", "0:", "3:4\u{1f600}"] {
+                let body = packet.repeat(packets);
+                let payload = Payload::of_text(&body, limit);
+                let shown = (packets, limit, packet);
+                assert_eq!(payload.is_within_limit(), is_within, "{shown:?}");
+            }
+            for packet in [&b"\x00\x01\xff6"[..], b"\x01\x00\xff", b"\x00\x02\xff4\x80"] {
+                let body = packet.repeat(packets);
+                let payload = Payload::of_binary(&body, limit);
+                let shown = (packets, limit, packet);
+                assert_eq!(payload.is_within_limit(), is_within, "{shown:?}");
+            }
+        }
+    }
+    // What is wrong in front of the limit is found by who decodes.
+    for body in ["1:61:6x1:61:61:6", "9:6666", "1:61:61:6:", "::::::"] {
+        assert!(Payload::of_text(body, 4).is_within_limit(), "{body:?}");
+    }
+    assert!(!Payload::of_text("1:61:61:61:6:", 4).is_within_limit());
+    assert!(!Payload::of_text("", 0).is_within_limit());
+}
+
 /// Every prefix of a valid body ends with packets or an error, and an error takes nothing back.
 #[test]
 fn every_truncation_ends() {
@@ -235,6 +266,9 @@ fn bodies_made_for_much_work_take_one_step_for_each_byte() {
             assert!(count <= body.len() / 3 + 1);
             let steps = steps::take();
             assert!(steps <= body.len(), "{steps} steps for {body:.20}");
+            let _ = Payload::of_text(&body, limit).is_within_limit();
+            let steps = steps::take();
+            assert!(steps <= body.len(), "{steps} steps to count {body:.20}");
         }
     }
     let bodies = [
@@ -259,7 +293,36 @@ fn bodies_made_for_much_work_take_one_step_for_each_byte() {
     }
 }
 
+/// What comes when each packet is decoded for itself.
+fn in_pieces<'a>(
+    length: usize,
+    decode: impl Fn(usize) -> Payload<'a>,
+) -> Vec<Result<Packet<'a>, ParseError>> {
+    let mut pieces = Vec::new();
+    let mut left = Some(length);
+    while let Some(rest) = left {
+        let mut payload = decode(length - rest);
+        pieces.extend(payload.next());
+        left = payload.undecoded();
+    }
+    pieces
+}
+
 proptest! {
+    #[test]
+    fn a_text_body_may_be_decoded_in_pieces(body in "([0-3]:[2-4b\u{e9}\u{1f600}]{0,3}){0,6}") {
+        let pieces = in_pieces(body.len(), |position| Payload::of_text(&body[position..], 100));
+        prop_assert_eq!(pieces, Payload::of_text(&body, 100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_binary_body_may_be_decoded_in_pieces(
+        body in prop::collection::vec(prop::sample::select(&[0_u8, 1, 2, 4, 50, 52, 255][..]), 0..40),
+    ) {
+        let pieces = in_pieces(body.len(), |position| Payload::of_binary(&body[position..], 100));
+        prop_assert_eq!(pieces, Payload::of_binary(&body, 100).collect::<Vec<_>>());
+    }
+
     #[test]
     fn any_text_body_ends_with_at_most_one_error(body in "[0-9:b2-4A=\u{e9}\u{1f600}]*", limit in 0_usize..8) {
         let all: Vec<_> = Payload::of_text(&body, limit).collect();

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::super::body::{Body, ReadError, read_body};
 use super::super::core::Core;
 use super::super::reasons::LimitKind;
-use super::super::session::{Input, Session};
+use super::super::session::{Input, PostAnswer, Session};
 use super::admission::Refused;
 use super::answers::{close_connection, empty, ok, payload};
 use super::encoding::{self, Coding};
@@ -106,7 +106,7 @@ where
     }
     let response = match read_body(body, &core.config().limits).await {
         Ok(body) => {
-            let (handed_on, answer) = oneshot::channel();
+            let (answer, answered) = oneshot::channel();
             let body = match session.request().jsonp {
                 // A form without the field is as empty as a body without anything.
                 Some(_) => form_body(&body).unwrap_or_default().into(),
@@ -118,10 +118,14 @@ where
             session.tell(Input::Post {
                 body,
                 is_binary,
-                handed_on,
+                answer,
             });
-            match answer.await {
-                Ok(()) => ok(),
+            match answered.await {
+                Ok(PostAnswer::HandedOn) => ok(),
+                Ok(PostAnswer::Refused) => {
+                    refused("it has more packets than max_packets_per_payload");
+                    empty(StatusCode::BAD_REQUEST)
+                }
                 Err(_) => Refused::from(Refusal::SessionUnknown(None)).response(false),
             }
         }
