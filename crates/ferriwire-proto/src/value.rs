@@ -28,7 +28,7 @@ pub enum Value {
     String(String),
     /// A list.
     Array(Vec<Self>),
-    /// Named values, sorted by name.
+    /// Named values, in the order in which they came.
     Object(Object),
     /// Binary data, which travels as an attachment.
     Binary(Bytes),

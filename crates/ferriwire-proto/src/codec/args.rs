@@ -75,9 +75,9 @@ impl<'a> Arguments<'a> {
     ///
     /// [`ArgumentsError::Syntax`] when they break the protocol, also behind what `T` needs;
     /// [`ArgumentsError::Mismatch`] when they are correct but do not fit `T`.
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ArgumentsError> {
+    pub fn decode<T: DeserializeOwned + 'static>(&self) -> Result<T, ArgumentsError> {
         match &self.form {
-            Form::Json(text) => text.decode(self.limit),
+            Form::Json(text) => text.decode_owned(self.limit),
             Form::MessagePack(list) => list.decode(self.limit),
         }
     }

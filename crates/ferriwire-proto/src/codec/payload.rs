@@ -73,7 +73,7 @@ impl Payload<'_> {
     /// # Errors
     ///
     /// As [`Arguments::decode`]; the path of a mismatch begins below the payload.
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ArgumentsError> {
+    pub fn decode<T: DeserializeOwned + 'static>(&self) -> Result<T, ArgumentsError> {
         let outcome = match self {
             Self::Json(text) => Arguments::in_text(&format!("[{text}]"), 0, &[], 1).decode(),
             Self::MessagePack(argument) => argument.decode(),
@@ -128,7 +128,7 @@ impl fmt::Debug for Payload<'_> {
 /// # Errors
 ///
 /// As [`Payload::decode`].
-pub fn decode_connect_payload<T: DeserializeOwned>(
+pub fn decode_connect_payload<T: DeserializeOwned + 'static>(
     payload: Option<Payload<'_>>,
 ) -> Result<T, ArgumentsError> {
     payload.unwrap_or(Payload::Json("{}")).decode()

@@ -23,7 +23,7 @@ pub fn to_args<P: Serialize + ?Sized>(payload: &P) -> Result<Args, EncodeError> 
 /// # Errors
 ///
 /// When they do not fit `T`, or cannot be sent at all.
-pub fn from_args<T: DeserializeOwned>(args: &Args) -> Result<T, ArgumentsError> {
+pub fn from_args<T: DeserializeOwned + 'static>(args: &Args) -> Result<T, ArgumentsError> {
     match through_text(args, |arguments| arguments.decode()) {
         Ok(decoded) => decoded,
         Err(error) => Err(ArgumentsError::Mismatch {
@@ -49,7 +49,7 @@ pub fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, EncodeError> 
 /// # Errors
 ///
 /// When it does not fit `T`.
-pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, ArgumentsError> {
+pub fn from_value<T: DeserializeOwned + 'static>(value: &Value) -> Result<T, ArgumentsError> {
     match through_text(&(value,), |arguments| arguments.decode::<(T,)>()) {
         Ok(decoded) => decoded.map(|(value,)| value),
         Err(error) => Err(ArgumentsError::Mismatch {

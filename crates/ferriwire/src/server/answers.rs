@@ -97,7 +97,7 @@ impl<A> Acknowledgement<A> {
     }
 }
 
-impl<A: DeserializeOwned> Future for Acknowledgement<A> {
+impl<A: DeserializeOwned + 'static> Future for Acknowledgement<A> {
     type Output = Result<A, AckError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -133,7 +133,7 @@ impl<A> fmt::Debug for Acknowledgement<A> {
     }
 }
 
-fn decode<A: DeserializeOwned>(arguments: &OwnedArguments) -> Result<A, AckError> {
+fn decode<A: DeserializeOwned + 'static>(arguments: &OwnedArguments) -> Result<A, AckError> {
     let decoded = arguments.as_arguments().decode();
     decoded.map_err(|error| AckError::Mismatch(error.to_string()))
 }
@@ -210,7 +210,7 @@ pub struct Answers<A> {
     answer: PhantomData<fn() -> A>,
 }
 
-impl<A: DeserializeOwned> Answers<A> {
+impl<A: DeserializeOwned + 'static> Answers<A> {
     /// Of nobody so far.
     pub(crate) fn new(timeout: Duration) -> Self {
         let (sender, incoming) = mpsc::unbounded_channel();
@@ -331,7 +331,7 @@ impl<A: DeserializeOwned> Answers<A> {
     }
 }
 
-impl<A: DeserializeOwned> Stream for Answers<A> {
+impl<A: DeserializeOwned + 'static> Stream for Answers<A> {
     type Item = Answer<A>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Answer<A>>> {
@@ -383,7 +383,7 @@ impl<A: DeserializeOwned> Stream for Answers<A> {
     }
 }
 
-impl<A: DeserializeOwned> Answers<A> {
+impl<A: DeserializeOwned + 'static> Answers<A> {
     /// `None` when this is no answer.
     fn read(&mut self, answer: RawAnswer) -> Option<Answer<A>> {
         match answer {

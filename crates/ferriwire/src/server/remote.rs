@@ -33,7 +33,7 @@ impl RemoteSocket {
     /// # Errors
     ///
     /// It does not fit `T`: the message says where.
-    pub fn data<T: DeserializeOwned>(&self) -> Result<T, DataError> {
+    pub fn data<T: DeserializeOwned + 'static>(&self) -> Result<T, DataError> {
         from_value(&self.data).map_err(|error| DataError(error.to_string()))
     }
 

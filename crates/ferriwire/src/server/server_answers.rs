@@ -66,7 +66,7 @@ impl<A> ServerAnswers<A> {
     }
 }
 
-impl<A: DeserializeOwned> ServerAnswers<A> {
+impl<A: DeserializeOwned + 'static> ServerAnswers<A> {
     async fn all(self) -> ServerResponses<A> {
         let mut responses = ServerResponses {
             values: Vec::new(),
@@ -86,7 +86,7 @@ impl<A: DeserializeOwned> ServerAnswers<A> {
     }
 }
 
-impl<A: DeserializeOwned> ServerResponses<A> {
+impl<A: DeserializeOwned + 'static> ServerResponses<A> {
     fn read(&mut self, reply: Reply) {
         let Reply::Answer(node, answer) = reply else {
             return;

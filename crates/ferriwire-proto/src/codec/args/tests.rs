@@ -80,14 +80,17 @@ fn arguments<'a>(list: &'a str, attachments: &'a [Bytes]) -> Arguments<'a> {
     Arguments::in_text(list, 0, attachments, 256)
 }
 
-fn decode<T: DeserializeOwned>(list: &str, attachments: &[Bytes]) -> Result<T, ArgumentsError> {
+fn decode<T: DeserializeOwned + 'static>(
+    list: &str,
+    attachments: &[Bytes],
+) -> Result<T, ArgumentsError> {
     arguments(list, attachments).decode()
 }
 
 /// Both ways, with and without an event's name in front.
 fn both<P>(payload: P, list: &str)
 where
-    P: Serialize + DeserializeOwned + PartialEq + Debug,
+    P: Serialize + DeserializeOwned + 'static + PartialEq + Debug,
 {
     let (text, attachments) = encode(&payload).unwrap();
     assert_eq!(text, list, "{payload:?}");
@@ -168,10 +171,10 @@ fn binary_data_anywhere_becomes_an_attachment() {
     );
     both((Either::Number(5), data()), &format!("[5,{FIRST}]"));
     both(Value::from(data()), &format!("[{FIRST}]"));
-    // Pre-order, so the object's fields come in the order of their names.
+    // Pre-order, so the object's fields come in their order.
     let object: Value = [
-        ("b".to_owned(), data().into()),
         ("a".to_owned(), data().into()),
+        ("b".to_owned(), data().into()),
     ]
     .into_iter()
     .collect();
@@ -268,7 +271,7 @@ fn missing_arguments_fit_only_options_and_further_ones_anything() {
 
 #[test]
 fn a_mismatch_names_its_place() {
-    fn check<T: DeserializeOwned + Debug>(list: &str, place: &str) {
+    fn check<T: DeserializeOwned + 'static + Debug>(list: &str, place: &str) {
         for has_name in [false, true] {
             let name_end = if has_name { NAMED.len() } else { 0 };
             let list = if has_name {

@@ -3,11 +3,11 @@
 use std::cell::Cell;
 
 use bytes::Bytes;
-use serde::de::{Deserialize, IgnoredAny, SeqAccess as _};
+use serde::de::{Deserialize, DeserializeOwned, IgnoredAny, SeqAccess as _};
 
 use super::{ArgumentsError, clip, decode_elements, path};
 use crate::codec::Violation;
-use crate::codec::json::read::{Error, Reader};
+use crate::codec::json::read::{Error, Items, Reader, untyped};
 
 #[derive(Clone, Copy)]
 pub(super) struct Text<'a> {
@@ -19,27 +19,38 @@ pub(super) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
+    /// For types that borrow nothing, of which some are read without serde.
+    pub(super) fn decode_owned<T: DeserializeOwned + 'static>(
+        &self,
+        limit: usize,
+    ) -> Result<T, ArgumentsError> {
+        self.decode_by(limit, |mut elements, progress| {
+            let read = untyped(&mut elements, limit, progress);
+            read.unwrap_or_else(|| decode_elements(elements, limit, progress))
+        })
+    }
+
     pub(super) fn decode<T: Deserialize<'a>>(&self, limit: usize) -> Result<T, ArgumentsError> {
-        let progress = Cell::new(0);
-        let mut reader = Reader::new(self.list, self.attachments);
-        self.read(&mut reader, limit, &progress)
-            .map_err(|error| self.blame(&reader, &error, progress.get(), limit))
+        self.decode_by(limit, |elements, progress| {
+            decode_elements(elements, limit, progress)
+        })
     }
 
     #[inline]
-    fn read<T: Deserialize<'a>>(
+    fn decode_by<T>(
         &self,
-        reader: &mut Reader<'a>,
         limit: usize,
-        progress: &Cell<usize>,
-    ) -> Result<T, Error> {
+        read: impl FnOnce(Items<'_, 'a>, &Cell<usize>) -> Result<T, Error>,
+    ) -> Result<T, ArgumentsError> {
+        let progress = Cell::new(0);
+        let mut reader = Reader::new(self.list, self.attachments);
         let elements = match self.name_end {
-            0 => reader.list()?,
-            name_end => reader.list_behind(name_end),
+            0 => reader.list(),
+            name_end => Ok(reader.list_behind(name_end)),
         };
-        let payload = decode_elements(elements, limit, progress)?;
-        reader.end()?;
-        Ok(payload)
+        let payload = elements.and_then(|elements| read(elements, &progress));
+        let whole = payload.and_then(|payload| reader.end().map(|()| payload));
+        whole.map_err(|error| self.blame(&reader, &error, progress.get(), limit))
     }
 
     pub(super) fn validate(&self, limit: usize) -> Result<(), Violation> {

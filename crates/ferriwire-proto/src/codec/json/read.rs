@@ -16,6 +16,7 @@ mod skip;
 mod string;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use bytes::Bytes;
 
@@ -27,6 +28,7 @@ use crate::codec::depth::MAX_DEPTH;
 pub(in crate::codec) use self::access::Items;
 pub(in crate::codec) use self::error::Error;
 pub(super) use self::number::Number;
+pub(in crate::codec) use self::value::untyped;
 
 /// What stands for the end of the text. As a byte of the text it is a mistake wherever it stands.
 const END: u8 = 0;

@@ -70,7 +70,7 @@ fn read(message: Bytes) -> Result<String, Violation> {
 }
 
 /// Decodes the arguments of an event.
-fn payload<T: DeserializeOwned>(message: Bytes) -> Result<T, ArgumentsError> {
+fn payload<T: DeserializeOwned + 'static>(message: Bytes) -> Result<T, ArgumentsError> {
     let mut decoder = Decoder::new();
     match decoder.decode(Message::Binary(message), &Limits::default()) {
         Ok(Decoded::Packet(Packet {
@@ -318,7 +318,7 @@ struct Flat {
 
 /// A typed value comes back as it was, and JSON gives the same.
 #[track_caller]
-fn same<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: &T) {
+fn same<T: Serialize + DeserializeOwned + 'static + PartialEq + std::fmt::Debug>(value: &T) {
     for codec in [Codec::MessagePack, Codec::Json] {
         let encoded = codec.encode_event("/", None, "e", value).unwrap();
         let mut decoder = codec.decoder();

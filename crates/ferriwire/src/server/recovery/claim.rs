@@ -159,6 +159,9 @@ fn hash_value(value: &Value, hasher: &mut impl Hasher) {
         }
         Value::Object(members) => {
             members.len().hash(hasher);
+            // Whatever the order in which the client wrote them.
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_unstable_by_key(|(name, _)| *name);
             for (name, value) in members {
                 name.hash(hasher);
                 hash_value(value, hasher);
@@ -198,6 +201,10 @@ mod tests {
         assert_ne!(
             with.fingerprint,
             request(r#"{"user":"bob"}"#, &keys).fingerprint
+        );
+        assert_eq!(
+            request(r#"{"user":"ann","room":1}"#, &keys).fingerprint,
+            request(r#"{"room":1,"user":"ann"}"#, &keys).fingerprint
         );
         let (none, _) = Request::new(None, &keys);
         assert_eq!(none.fingerprint, request("{}", &keys).fingerprint);

@@ -8,8 +8,8 @@ use super::{Error, Reader};
 /// The elements of a list.
 #[derive(Debug)]
 pub(in crate::codec) struct Items<'r, 'de> {
-    reader: &'r mut Reader<'de>,
-    state: State,
+    pub(super) reader: &'r mut Reader<'de>,
+    pub(super) state: State,
 }
 
 /// The entries of an object.
@@ -72,7 +72,7 @@ impl<'de> Reader<'de> {
     /// Goes to the next element or entry, if there is one, and else behind what closes them. Behind a
     /// comma there is one: whoever reads it finds out if not.
     #[inline]
-    fn next(&mut self, state: &mut State, closing: u8) -> Result<bool, Error> {
+    pub(super) fn next(&mut self, state: &mut State, closing: u8) -> Result<bool, Error> {
         if *state == State::Closed {
             return Ok(false);
         }

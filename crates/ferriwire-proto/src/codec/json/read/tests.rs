@@ -12,6 +12,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::codec::Arguments;
+use crate::value::Args;
 
 #[derive(Debug, Deserialize)]
 #[expect(dead_code, reason = "compared by what it shows for debugging")]
@@ -80,7 +82,23 @@ fn agree<T: DeserializeOwned + Debug>(text: &str) {
 }
 
 /// Whoever asks for it, the text means the same.
+/// What is read without serde is what is read with it, errors and their places included.
+fn agree_untyped(text: &str) {
+    let attachments = [Bytes::from_static(b"data")];
+    for attachments in [&[], &attachments[..]] {
+        let arguments = Arguments::in_text(text, 0, attachments, 3);
+        assert_eq!(
+            arguments.decode::<Args>(),
+            arguments.decode_borrowed(),
+            "{text}"
+        );
+    }
+}
+
 fn agree_in_all_types(text: &str) {
+    agree_untyped(text);
+    agree_untyped(&format!("[{text}]"));
+    agree_untyped(&format!("[1,{{\"a\":[{text}],\"b\":{text}}},{text}]"));
     agree::<Value>(text);
     agree::<IgnoredAny>(text);
     agree::<Box<RawValue>>(text);
