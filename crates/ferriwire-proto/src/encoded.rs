@@ -360,11 +360,16 @@ impl Builder {
         let frame_start = put_before(&mut self.buffer, text_start, header.as_bytes());
         // A head that outgrew its room has shifted everything behind it.
         let text_start = frame_start.saturating_add(header.as_bytes().len());
+        let attachments = if attachments.is_empty() {
+            Vec::new()
+        } else {
+            attachments.into_iter().map(Attachment::new).collect()
+        };
         Encoded {
             buffer: self.buffer,
             frame_start,
             text_start,
-            attachments: attachments.into_iter().map(Attachment::new).collect(),
+            attachments,
             kind,
             waiting: Waiting::default(),
             slot: None,

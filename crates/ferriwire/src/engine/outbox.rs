@@ -201,6 +201,7 @@ impl Outbox {
     }
 
     /// The same with a message for this receiver alone.
+    #[inline]
     pub(crate) fn push_own(&self, message: Encoded, volatile: bool) -> Push {
         let mut state = self.state.lock();
         if state.phase != Phase::Open {

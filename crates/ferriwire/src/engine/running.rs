@@ -39,18 +39,21 @@ impl<K: Unpin, F: Future + Unpin> Running<K, F> {
         future: F,
         cx: &mut Context<'_>,
     ) -> Option<Ended<K, F::Output>> {
-        let mut job = Job {
-            which: Some(which),
-            future,
-        };
-        match Pin::new(&mut job).poll(cx) {
-            Poll::Ready(ended) => ended,
+        let mut future = future;
+        match poll_guarded(&mut future, cx) {
+            Poll::Ready(result) => Some((which, result)),
             Poll::Pending => {
-                let waiting = self.waiting.get_or_insert_default();
-                waiting.push(job);
+                self.keep(which, future);
                 None
             }
         }
+    }
+
+    /// Goes on with a handler that was polled, and waits.
+    pub(crate) fn keep(&mut self, which: K, future: F) {
+        let which = Some(which);
+        let waiting = self.waiting.get_or_insert_default();
+        waiting.push(Job { which, future });
     }
 
     /// The next handler that has ended. `None` when all that are left wait; they wake the task.
@@ -85,13 +88,20 @@ impl<K: Unpin, F: Future + Unpin> Future for Job<K, F> {
     type Output = Option<Ended<K, F::Output>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // A future that panicked is dropped and never polled again.
-        let result = match catch_unwind(AssertUnwindSafe(|| self.future.poll_unpin(cx))) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(value)) => Ok(value),
-            Err(panic) => Err(panic_message(&*panic)),
-        };
-        Poll::Ready(self.which.take().map(|which| (which, result)))
+        let result = poll_guarded(&mut self.future, cx);
+        result.map(|result| self.which.take().map(|which| (which, result)))
+    }
+}
+
+/// Polls a handler. One that panicked is to be dropped and never polled again.
+pub(crate) fn poll_guarded<F: Future + Unpin>(
+    future: &mut F,
+    cx: &mut Context<'_>,
+) -> Poll<Result<F::Output, String>> {
+    match catch_unwind(AssertUnwindSafe(|| future.poll_unpin(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
+        Err(panic) => Poll::Ready(Err(panic_message(&*panic))),
     }
 }
 

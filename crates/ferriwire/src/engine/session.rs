@@ -265,6 +265,7 @@ impl Session {
     }
 
     /// The same with a message for this client alone.
+    #[inline]
     pub(crate) fn push_own(&self, message: Encoded, volatile: bool) -> Push {
         if volatile && self.shared.shard.stops_volatile() {
             return self.drop_volatile();

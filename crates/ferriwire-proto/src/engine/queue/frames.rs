@@ -26,6 +26,7 @@ impl Queue {
     /// Appends a message that nobody else shares. A small text joins what was gathered before it,
     /// unless it could be dropped, replaced or compressed on its own; `default` is as in
     /// [`relieve`](Self::relieve).
+    #[inline]
     pub fn push_own(&mut self, message: Encoded, default: Overflow) {
         let may_be_dropped = message.kind() == Kind::Event
             && message.overflow().unwrap_or(default) != Overflow::Close;

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use ferriwire_proto::codec::{Arguments, OwnedArguments, Violation};
@@ -12,7 +12,7 @@ use ferriwire_proto::packet::AckId;
 use super::work::{Job, Work};
 use super::{Slot, Sockets};
 use crate::engine::LimitKind;
-use crate::engine::running::{BoxFuture, panic_message};
+use crate::engine::running::{BoxFuture, panic_message, poll_guarded};
 use crate::event::HandlerError;
 use crate::hints::Mistake;
 use crate::server::membership::Membership;
@@ -139,6 +139,8 @@ impl Sockets {
     }
 
     /// Starts what `begin` hands out; it returns whether the event has any handlers.
+    ///
+    /// A handler that does not wait has ended when this returns, and nothing was noted of it.
     pub(super) fn run_handlers(
         &mut self,
         key: Key,
@@ -150,47 +152,64 @@ impl Sockets {
         let Some(Slot::Joined(occupant)) = self.slots.get(key.index()) else {
             return;
         };
-        let membership = Arc::clone(occupant.socket.membership());
+        let membership = occupant.socket.membership();
+        let metrics = self.session.shard().metrics();
         let running = &mut self.running;
-        let is_measured = self.session.shard().metrics().is_some();
-        // There is mostly one, and no list is needed for that.
-        let (mut ended, mut more_ended) = (None, Vec::new());
+        let mut panicked = None;
         let mut start = |handler| {
-            let job = Job::Event(key, Arc::clone(&membership), is_measured.then(Instant::now));
-            match running.start(job, Work::Handle(handler), cx) {
-                Some(handler) if ended.is_some() => more_ended.push(handler),
-                Some(handler) => ended = Some(handler),
-                None => {}
+            let started = metrics.map(|_| Instant::now());
+            let mut work = Work::Handle(handler);
+            match poll_guarded(&mut work, cx) {
+                Poll::Ready(Ok(_)) => {
+                    if let Some((metrics, started)) = metrics.zip(started) {
+                        metrics.handler_time.record(started.elapsed());
+                    }
+                }
+                Poll::Ready(Err(panic)) => panicked = panicked.take().or(Some(panic)),
+                Poll::Pending => {
+                    running.keep(Job::Event(key, Arc::clone(membership), started), work);
+                }
             }
         };
         // The program's own decoding runs in there, and a panic of that is one of its handler.
         let result = catch_unwind(AssertUnwindSafe(|| begin(&*occupant.socket, &mut start)));
-        // Looked up before handlers that have ended could take the socket out.
+        if panicked.is_none() && matches!(result, Ok(Ok(true))) {
+            return;
+        }
+        // Looked up before a handler that has panicked takes the socket out.
         let declared = match (&result, &self.config.hints) {
             (Ok(Ok(false)), Some(_)) => occupant.socket.declared_events(),
             _ => None,
         };
-        for handler in ended.into_iter().chain(more_ended) {
-            self.finish(handler, cx);
+        let membership = Arc::clone(membership);
+        if let Some(panic) = panicked {
+            self.panicked(key, &membership, &panic, cx);
         }
         match result {
             Ok(Ok(true)) => {}
-            Ok(Ok(false)) => {
-                let namespace = membership.hub().name();
-                tracing::debug!(socket = %membership.shown_id(), event = %shown(name), namespace = %shown(namespace), "no handler");
-                if let Some(declared) = declared {
-                    let mistake = Mistake::NoHandler {
-                        namespace,
-                        event: name,
-                    };
-                    self.config.hint(mistake, || declared);
-                }
-                if let Err(violation) = arguments.validate() {
-                    self.violate(&violation.into(), cx);
-                }
-            }
+            Ok(Ok(false)) => self.unheard(&membership, name, arguments, declared, cx),
             Ok(Err(violation)) => self.violate(&violation.into(), cx),
             Err(panic) => self.panicked(key, &membership, &panic_message(&*panic), cx),
+        }
+    }
+
+    /// Nobody listens to an event, which must be correct all the same.
+    fn unheard(
+        &mut self,
+        membership: &Membership,
+        event: &str,
+        arguments: Arguments<'_>,
+        declared: Option<Vec<&'static str>>,
+        cx: &mut Context<'_>,
+    ) {
+        let namespace = membership.hub().name();
+        tracing::debug!(socket = %membership.shown_id(), event = %shown(event), namespace = %shown(namespace), "no handler");
+        if let Some(declared) = declared {
+            let mistake = Mistake::NoHandler { namespace, event };
+            self.config.hint(mistake, || declared);
+        }
+        if let Err(violation) = arguments.validate() {
+            self.violate(&violation.into(), cx);
         }
     }
 
