@@ -49,6 +49,12 @@ pub(crate) trait SessionHandler: Send {
     /// Whether more messages may come. Acknowledgements never have to wait for this.
     fn wants_to_read(&self) -> bool;
 
+    /// Whether more of a body that has been read may come. Memory decides, so that an acknowledgement in
+    /// there need not wait for the handler that waits for it.
+    fn has_room(&self) -> bool {
+        true
+    }
+
     fn deadline(&self) -> Option<Instant>;
 
     /// Whether the program has accepted the client, once: from then on it counts as one of its own.
@@ -188,6 +194,7 @@ impl SessionTask {
         self.poll_wire(now, cx);
         self.handler.poll(now, cx);
         self.answer_posts();
+        self.go_on_with_post(cx);
         self.note_acceptance();
         self.machine.set_reading(self.handler.wants_to_read(), now);
         self.watch_stall(now);

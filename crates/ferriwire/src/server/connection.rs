@@ -159,6 +159,10 @@ impl SessionHandler for Connection {
         self.pause.is_none() && self.sockets.wants_events()
     }
 
+    fn has_room(&self) -> bool {
+        self.sockets.has_room()
+    }
+
     fn is_accepted(&self) -> bool {
         self.sockets.was_accepted()
     }

@@ -471,7 +471,12 @@ impl Sockets {
 
     /// Whether more events may come.
     pub(crate) fn wants_events(&self) -> bool {
-        self.running.len() < self.config.limits.max_running_handlers && self.held_bytes < MAX_HELD
+        self.running.len() < self.config.limits.max_running_handlers && self.has_room()
+    }
+
+    /// Whether more events may wait.
+    pub(crate) fn has_room(&self) -> bool {
+        self.held_bytes < MAX_HELD
     }
 
     pub(crate) fn is_finished(&self) -> bool {

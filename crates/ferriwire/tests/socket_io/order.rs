@@ -118,6 +118,39 @@ async fn a_full_connection_is_not_read_and_goes_on_later() {
     }
 }
 
+/// A body of many small events does not become a great deal of larger ones that wait in memory.
+#[tokio::test]
+async fn of_a_post_no_more_is_taken_up_than_may_wait() {
+    let (namespace, permits, mut entries) = waiting();
+    let config = Config::new().limits(Limits::new().max_running_handlers(2));
+    let server = serve_with(config, namespace).await;
+    let client = Client::connect_over(&server, Transport::Polling).await;
+    let mut polling = client.into_polling();
+    let (events, before) = (9_000, server.stats().events_in);
+    let body: Vec<_> = (0..events)
+        .map(|number| format!(r#"42["event",{number},""]"#))
+        .collect();
+    let target = polling.target();
+    let body = body.join("\x1e");
+    polling.posts.start("POST", &target, &[], &body).await;
+    assert_eq!((entries.next().await, entries.next().await), (0, 1));
+    let taken_up = || server.stats().events_in - before;
+    let early = tokio::time::timeout(A_WHILE, entries.next()).await;
+    assert!(early.is_err(), "a third handler runs");
+    // 64 KiB of them, and each takes more than 64 bytes.
+    assert!(
+        (3..1_024).contains(&taken_up()),
+        "{} events wait",
+        taken_up()
+    );
+    permits.add_permits(events);
+    for number in 2..events as u64 {
+        assert_eq!(entries.next().await, number);
+    }
+    assert_eq!(polling.posts.response().await.text(), "ok");
+    assert_eq!(taken_up(), events as u64);
+}
+
 #[tokio::test]
 async fn a_full_connection_that_polls_gets_its_post_answered_later() {
     let (namespace, permits, mut entries) = waiting();

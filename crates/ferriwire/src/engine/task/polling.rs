@@ -145,8 +145,11 @@ impl SessionTask {
         self.handle_packets(posted, now, cx);
     }
 
-    /// Goes on with the POST of which packets were left.
+    /// Goes on with the POST of which packets were left, as soon as the handler can keep more.
     pub(super) fn handle_unfinished_post(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if !self.closed && !self.handler.has_room() {
+            return;
+        }
         let requests = self.requests.as_deref_mut();
         if let Some(posted) = requests.and_then(|requests| requests.unfinished.take()) {
             self.handle_packets(*posted, now, cx);
@@ -167,22 +170,28 @@ impl SessionTask {
             .content
             .packets(posted.position, revision, usize::MAX);
         for packet in packets.by_ref().take(PACKETS_PER_TURN) {
-            if self.closed {
-                break;
-            }
             match packet {
                 Ok(packet) => self.handle_packet(packet, now, cx),
                 Err(error) => self.handle_unreadable(&error),
             }
             self.drain_machine(now, cx);
+            if self.closed || !self.handler.has_room() {
+                break;
+            }
         }
         let undecoded = packets.undecoded().filter(|_| !self.closed);
         if let Some(undecoded) = undecoded {
             posted.position = posted.content.len().saturating_sub(undecoded);
             self.requests().unfinished = Some(Box::new(posted));
-            cx.waker().wake_by_ref();
         } else {
             self.requests().posts.push(posted.answer);
+        }
+    }
+
+    /// Has the task run again for packets that were left, unless others have to end first.
+    pub(super) fn go_on_with_post(&self, cx: &Context<'_>) {
+        if self.has_unfinished_post() && (self.closed || self.handler.has_room()) {
+            cx.waker().wake_by_ref();
         }
     }
 
