@@ -16,6 +16,8 @@ use serde::de::{Deserialize, DeserializeOwned, IgnoredAny, SeqAccess};
 
 use self::elements::{Elements, List};
 use self::text::Text;
+use super::depth::{self, MAX_DEPTH};
+use super::limits::Limits;
 use super::msgpack;
 use super::violation::Violation;
 
@@ -28,8 +30,37 @@ pub(super) use self::serialize::{
 #[derive(Clone, Copy)]
 pub struct Arguments<'a> {
     form: Form<'a>,
-    /// How many arguments there may be.
-    limit: usize,
+    bounds: Bounds,
+}
+
+/// What arguments may be that are not parsed yet.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// How many there may be.
+    count: usize,
+    /// How deep they may be nested.
+    depth: usize,
+}
+
+impl Bounds {
+    pub(super) fn of(limits: &Limits) -> Self {
+        Self {
+            count: limits.max_arguments,
+            depth: depth::capped(limits.max_depth),
+        }
+    }
+
+    pub(super) const fn depth(self) -> usize {
+        self.depth
+    }
+
+    /// As deep as anything may be.
+    pub(super) const fn counting(count: usize) -> Self {
+        Self {
+            count,
+            depth: MAX_DEPTH,
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -45,7 +76,7 @@ impl<'a> Arguments<'a> {
         list: &'a str,
         name_end: usize,
         attachments: &'a [Bytes],
-        limit: usize,
+        bounds: Bounds,
     ) -> Self {
         let text = Text {
             list,
@@ -54,7 +85,7 @@ impl<'a> Arguments<'a> {
         };
         Self {
             form: Form::Json(text),
-            limit,
+            bounds,
         }
     }
 
@@ -62,7 +93,7 @@ impl<'a> Arguments<'a> {
     pub(super) const fn in_message(list: msgpack::List<'a>, limit: usize) -> Self {
         Self {
             form: Form::MessagePack(list),
-            limit,
+            bounds: Bounds::counting(limit),
         }
     }
 
@@ -77,8 +108,8 @@ impl<'a> Arguments<'a> {
     /// [`ArgumentsError::Mismatch`] when they are correct but do not fit `T`.
     pub fn decode<T: DeserializeOwned + 'static>(&self) -> Result<T, ArgumentsError> {
         match &self.form {
-            Form::Json(text) => text.decode_owned(self.limit),
-            Form::MessagePack(list) => list.decode(self.limit),
+            Form::Json(text) => text.decode_owned(self.bounds),
+            Form::MessagePack(list) => list.decode(self.bounds.count),
         }
     }
 
@@ -89,8 +120,8 @@ impl<'a> Arguments<'a> {
     /// As [`decode`](Self::decode).
     pub fn decode_borrowed<T: Deserialize<'a>>(&self) -> Result<T, ArgumentsError> {
         match &self.form {
-            Form::Json(text) => text.decode(self.limit),
-            Form::MessagePack(list) => list.decode(self.limit),
+            Form::Json(text) => text.decode(self.bounds),
+            Form::MessagePack(list) => list.decode(self.bounds.count),
         }
     }
 
@@ -101,7 +132,7 @@ impl<'a> Arguments<'a> {
     /// What the peer broke.
     pub fn validate(&self) -> Result<(), Violation> {
         match &self.form {
-            Form::Json(text) => text.validate(self.limit),
+            Form::Json(text) => text.validate(self.bounds),
             // When the packet was decoded.
             Form::MessagePack(_) => Ok(()),
         }
@@ -133,7 +164,7 @@ impl<'a> Arguments<'a> {
         };
         OwnedArguments {
             form,
-            limit: self.limit,
+            bounds: self.bounds,
         }
     }
 }
@@ -168,7 +199,7 @@ impl fmt::Debug for Arguments<'_> {
 #[derive(Clone)]
 pub struct OwnedArguments {
     form: OwnedForm,
-    limit: usize,
+    bounds: Bounds,
 }
 
 #[derive(Clone)]
@@ -194,12 +225,14 @@ impl OwnedArguments {
                 list,
                 name_end,
                 attachments,
-            } => Arguments::in_text(list, *name_end, attachments, self.limit),
+            } => Arguments::in_text(list, *name_end, attachments, self.bounds),
             OwnedForm::MessagePack {
                 message,
                 start,
                 len,
-            } => Arguments::in_message(msgpack::List::new(message, *start, *len), self.limit),
+            } => {
+                Arguments::in_message(msgpack::List::new(message, *start, *len), self.bounds.count)
+            }
         }
     }
 }

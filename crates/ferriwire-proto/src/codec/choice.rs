@@ -52,7 +52,8 @@ impl Codec {
         }
     }
 
-    /// Encodes an event.
+    /// Encodes an event whose arguments are nested at most `max_depth` deep, and never deeper than
+    /// [`MAX_DEPTH`](super::MAX_DEPTH). The same holds for the payloads of the others.
     ///
     /// # Errors
     ///
@@ -64,11 +65,14 @@ impl Codec {
         id: Option<AckId>,
         name: &str,
         payload: &P,
+        max_depth: usize,
     ) -> Result<Encoded, EncodeError> {
         match self {
-            Self::Json => json::encode_event(namespace, id, name, payload),
-            Self::MessagePack => msgpack::encode_event(namespace, id, name, payload),
-            Self::Custom(codec) => custom::encode_event(&**codec, namespace, id, name, payload),
+            Self::Json => json::encode_event(namespace, id, name, payload, max_depth),
+            Self::MessagePack => msgpack::encode_event(namespace, id, name, payload, max_depth),
+            Self::Custom(codec) => {
+                custom::encode_event(&**codec, namespace, id, name, payload, max_depth)
+            }
         }
     }
 
@@ -83,10 +87,11 @@ impl Codec {
         namespace: &str,
         name: &str,
         payload: &P,
+        max_depth: usize,
     ) -> Result<Encoded, EncodeError> {
         match self {
-            Self::Json => json::encode_stamped_event(namespace, name, payload),
-            Self::MessagePack => msgpack::encode_stamped_event(namespace, name, payload),
+            Self::Json => json::encode_stamped_event(namespace, name, payload, max_depth),
+            Self::MessagePack => msgpack::encode_stamped_event(namespace, name, payload, max_depth),
             Self::Custom(_) => Err(EncodeError::Codec(NO_OFFSETS.to_owned())),
         }
     }
@@ -101,11 +106,12 @@ impl Codec {
         namespace: &str,
         id: AckId,
         payload: &P,
+        max_depth: usize,
     ) -> Result<Encoded, EncodeError> {
         match self {
-            Self::Json => json::encode_ack(namespace, id, payload),
-            Self::MessagePack => msgpack::encode_ack(namespace, id, payload),
-            Self::Custom(codec) => custom::encode_ack(&**codec, namespace, id, payload),
+            Self::Json => json::encode_ack(namespace, id, payload, max_depth),
+            Self::MessagePack => msgpack::encode_ack(namespace, id, payload, max_depth),
+            Self::Custom(codec) => custom::encode_ack(&**codec, namespace, id, payload, max_depth),
         }
     }
 
@@ -119,11 +125,12 @@ impl Codec {
         &self,
         namespace: &str,
         payload: &P,
+        max_depth: usize,
     ) -> Result<Encoded, EncodeError> {
         match self {
-            Self::Json => json::encode_connect(namespace, payload),
-            Self::MessagePack => msgpack::encode_connect(namespace, payload),
-            Self::Custom(codec) => custom::encode_connect(&**codec, namespace, payload),
+            Self::Json => json::encode_connect(namespace, payload, max_depth),
+            Self::MessagePack => msgpack::encode_connect(namespace, payload, max_depth),
+            Self::Custom(codec) => custom::encode_connect(&**codec, namespace, payload, max_depth),
         }
     }
 
@@ -149,11 +156,14 @@ impl Codec {
         &self,
         namespace: &str,
         payload: &P,
+        max_depth: usize,
     ) -> Result<Encoded, EncodeError> {
         match self {
-            Self::Json => json::encode_connect_error(namespace, payload),
-            Self::MessagePack => msgpack::encode_connect_error(namespace, payload),
-            Self::Custom(codec) => custom::encode_connect_error(&**codec, namespace, payload),
+            Self::Json => json::encode_connect_error(namespace, payload, max_depth),
+            Self::MessagePack => msgpack::encode_connect_error(namespace, payload, max_depth),
+            Self::Custom(codec) => {
+                custom::encode_connect_error(&**codec, namespace, payload, max_depth)
+            }
         }
     }
 
@@ -166,11 +176,12 @@ impl Codec {
         &self,
         namespace: &str,
         payload: &P,
+        max_depth: usize,
     ) -> Result<Encoded, EncodeError> {
         match self {
-            Self::Json => json::encode_error(namespace, payload),
-            Self::MessagePack => msgpack::encode_error(namespace, payload),
-            Self::Custom(codec) => custom::encode_error(&**codec, namespace, payload),
+            Self::Json => json::encode_error(namespace, payload, max_depth),
+            Self::MessagePack => msgpack::encode_error(namespace, payload, max_depth),
+            Self::Custom(codec) => custom::encode_error(&**codec, namespace, payload, max_depth),
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) use self::encode::{
 /// ```
 /// use std::error::Error;
 ///
-/// use ferriwire_proto::codec::{Codec, CustomCodec, CustomDecoder, Parts, UntypedPacket};
+/// use ferriwire_proto::codec::{Codec, CustomCodec, CustomDecoder, MAX_DEPTH, Parts, UntypedPacket};
 /// use ferriwire_proto::engine::Message;
 ///
 /// /// Each packet is one text of JSON; binary data becomes lists of numbers.
@@ -60,7 +60,7 @@ pub(super) use self::encode::{
 /// }
 ///
 /// let codec = Codec::custom(Plain);
-/// let event = codec.encode_event("/", None, "say", &("hi", 1))?;
+/// let event = codec.encode_event("/", None, "say", &("hi", 1), MAX_DEPTH)?;
 /// let written = br#"4{"namespace":"/","body":{"event":{"id":null,"name":"say","args":["hi",1]}}}"#;
 /// assert_eq!(event.text(), written);
 /// # Ok::<(), ferriwire_proto::codec::EncodeError>(())

@@ -1,9 +1,15 @@
 //! How deep JSON may be nested, measured on its text before anything is built from it.
 
-/// How many arrays and objects may lie within each other in one argument, in both directions.
+/// How many arrays and objects may lie within each other in one argument at most, in both directions.
+/// A limit above it counts as this one.
 ///
 /// Serde recurses, and so does dropping what it built; a stack overflow cannot be caught.
 pub const MAX_DEPTH: usize = 128;
+
+/// A limit that somebody set.
+pub(super) fn capped(max_depth: usize) -> usize {
+    max_depth.min(MAX_DEPTH)
+}
 
 /// Whether no more than `limit` arrays and objects lie within each other in `json`.
 ///

@@ -4,7 +4,6 @@ use std::error::Error;
 use std::fmt;
 
 use super::args::SerializeError;
-use super::depth::MAX_DEPTH;
 use super::limits::MAX_ATTACHMENTS;
 use crate::packet::PacketKind;
 
@@ -14,7 +13,7 @@ use crate::packet::PacketKind;
 pub enum EncodeError {
     /// The event name belongs to the implementations.
     ReservedName(String),
-    /// The payload is nested deeper than [`MAX_DEPTH`].
+    /// The payload is nested deeper than it may be, which is [`MAX_DEPTH`](super::MAX_DEPTH) levels at most.
     TooDeep,
     /// The payload holds more than [`MAX_ATTACHMENTS`] pieces of binary data.
     TooManyAttachments,
@@ -43,7 +42,7 @@ impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ReservedName(name) => write!(f, "{name:?} is a reserved event name"),
-            Self::TooDeep => write!(f, "payload is nested deeper than {MAX_DEPTH} levels"),
+            Self::TooDeep => f.write_str("payload is nested too deeply"),
             Self::TooManyAttachments => {
                 write!(f, "payload has more than {MAX_ATTACHMENTS} attachments")
             }

@@ -1,5 +1,7 @@
 //! What a packet may be, whatever it is encoded in.
 
+use super::depth::MAX_DEPTH;
+
 /// How many attachments a packet may have: the default of the reference, whose current clients
 /// and servers close the connection when there are more.
 pub const MAX_ATTACHMENTS: usize = 10;
@@ -16,6 +18,9 @@ pub struct Limits {
     pub max_event_name: usize,
     /// How many arguments it may have. Default: 256; unlimited in the reference.
     pub max_arguments: usize,
+    /// How deep arrays and objects may be nested. Default, and at most: [`MAX_DEPTH`]; unlimited in
+    /// the reference.
+    pub max_depth: usize,
 }
 
 impl Default for Limits {
@@ -25,6 +30,7 @@ impl Default for Limits {
             max_packet: 1_000_000,
             max_event_name: 256,
             max_arguments: 256,
+            max_depth: MAX_DEPTH,
         }
     }
 }

@@ -34,6 +34,8 @@ mod depth;
 mod encode_error;
 mod limits;
 mod payload;
+#[cfg(test)]
+mod tests;
 mod untyped;
 mod violation;
 

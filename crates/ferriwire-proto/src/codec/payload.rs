@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::args::{Arguments, ArgumentsError, OwnedArguments};
+use super::args::{Arguments, ArgumentsError, Bounds, OwnedArguments};
 use super::from_value;
 use crate::value::Value;
 
@@ -75,7 +75,9 @@ impl Payload<'_> {
     /// As [`Arguments::decode`]; the path of a mismatch begins below the payload.
     pub fn decode<T: DeserializeOwned + 'static>(&self) -> Result<T, ArgumentsError> {
         let outcome = match self {
-            Self::Json(text) => Arguments::in_text(&format!("[{text}]"), 0, &[], 1).decode(),
+            Self::Json(text) => {
+                Arguments::in_text(&format!("[{text}]"), 0, &[], Bounds::counting(1)).decode()
+            }
             Self::MessagePack(argument) => argument.decode(),
             Self::Value(value) => from_value(value),
         };

@@ -4,8 +4,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::args::{Arguments, ArgumentsError, serialize_arguments};
-use super::{EncodeError, MAX_ATTACHMENTS};
+use super::args::{Arguments, ArgumentsError, Bounds, serialize_arguments};
+use super::{EncodeError, MAX_ATTACHMENTS, MAX_DEPTH};
 use crate::value::{Args, Value};
 
 /// The arguments of a payload, by the rules of [the codec](super).
@@ -64,11 +64,12 @@ fn through_text<P: Serialize + ?Sized, R>(
     read: impl FnOnce(Arguments<'_>) -> R,
 ) -> Result<R, EncodeError> {
     let mut list = vec![b'['];
-    let attachments = serialize_arguments(&mut list, false, payload, MAX_ATTACHMENTS)?;
+    let attachments = serialize_arguments(&mut list, false, payload, MAX_ATTACHMENTS, MAX_DEPTH)?;
     list.push(b']');
     let list =
         String::from_utf8(list).map_err(|error| EncodeError::Serialize(error.to_string()))?;
-    Ok(read(Arguments::in_text(&list, 0, &attachments, usize::MAX)))
+    let bounds = Bounds::counting(usize::MAX);
+    Ok(read(Arguments::in_text(&list, 0, &attachments, bounds)))
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fmt;
 
-use super::depth::MAX_DEPTH;
 use crate::packet::{AckId, PacketKind};
 
 /// The peer broke the protocol. The connection cannot go on.
@@ -36,7 +35,7 @@ pub enum Violation {
     Codec(String),
     /// A payload that this kind of packet cannot carry.
     Shape(PacketKind),
-    /// Arrays and objects are nested deeper than [`MAX_DEPTH`].
+    /// Arrays and objects are nested deeper than they may be.
     TooDeep,
     /// An event name that only the implementations may use.
     ReservedName(String),
@@ -82,7 +81,7 @@ impl fmt::Display for Violation {
             Self::MessagePack(what) => write!(f, "malformed MessagePack: {what}"),
             Self::Codec(what) => write!(f, "the codec refuses a message: {what}"),
             Self::Shape(kind) => write!(f, "payload does not suit a packet of kind {kind:?}"),
-            Self::TooDeep => write!(f, "payload is nested deeper than {MAX_DEPTH} levels"),
+            Self::TooDeep => f.write_str("payload is nested too deeply"),
             Self::ReservedName(name) => write!(f, "{name:?} is a reserved event name"),
             Self::NameTooLong { len, limit } => {
                 write!(f, "event name of {len} bytes exceeds the limit of {limit}")

@@ -5,6 +5,7 @@ mod javascript;
 use std::time::Duration;
 
 use ferriwire_proto::admission;
+use ferriwire_proto::codec::MAX_DEPTH;
 pub use ferriwire_proto::rate::Rate;
 
 use crate::cluster;
@@ -76,6 +77,7 @@ pub struct Limits {
     pub(crate) attachments_timeout: Duration,
     pub(crate) max_event_name: usize,
     pub(crate) max_arguments: usize,
+    pub(crate) max_depth: usize,
     pub(crate) event_rate: Option<Rate>,
     pub(crate) event_flood_timeout: Duration,
     pub(crate) cluster_timeout: Duration,
@@ -134,6 +136,7 @@ impl Default for Limits {
             attachments_timeout: Duration::from_secs(10),
             max_event_name: 256,
             max_arguments: 256,
+            max_depth: MAX_DEPTH,
             event_rate: Some(Rate::per_second(2_000).burst(10_000)),
             event_flood_timeout: Duration::from_secs(10),
             cluster_timeout: cluster::TIMEOUT,
@@ -590,6 +593,16 @@ impl Limits {
     #[must_use]
     pub fn max_arguments(mut self, arguments: usize) -> Self {
         self.max_arguments = arguments;
+        self
+    }
+
+    /// How deep arrays and objects may be nested in an argument, in an answer, or in what a client is
+    /// refused with, in both directions. Default 128, and more than that counts as 128, because a stack
+    /// that overflows cannot be caught (reference: no limit). Beyond it the connection of a client is
+    /// closed, and an emission answers an error, [`EncodeError::TooDeep`](crate::EncodeError::TooDeep).
+    #[must_use]
+    pub fn max_depth(mut self, levels: usize) -> Self {
+        self.max_depth = levels.min(MAX_DEPTH);
         self
     }
 

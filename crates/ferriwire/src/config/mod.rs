@@ -415,6 +415,7 @@ impl Config {
                 max_packet: self.limits.max_payload,
                 max_event_name: self.limits.max_event_name,
                 max_arguments: self.limits.max_arguments,
+                max_depth: self.limits.max_depth,
             },
             max_namespaces: self.limits.max_namespaces,
             max_namespace_name: self.limits.max_namespace_name,

@@ -109,7 +109,7 @@ reasons! {
         Attachments => "max_attachments",
         /// [`Limits::attachments_timeout`](crate::Limits::attachments_timeout).
         AttachmentsTime => "attachments_timeout",
-        /// Arrays and objects that a client nested too deeply.
+        /// [`Limits::max_depth`](crate::Limits::max_depth), of what a client sent.
         Depth => "max_depth",
         /// [`Limits::max_event_name`](crate::Limits::max_event_name).
         EventName => "max_event_name",

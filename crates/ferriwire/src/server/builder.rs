@@ -268,7 +268,8 @@ impl Server {
         if let Some(mistake) = self.mistake {
             return Err(mistake);
         }
-        self.namespaces.set_codec(&self.config.codec);
+        let max_depth = self.config.limits.max_depth;
+        self.namespaces.set_codec(&self.config.codec, max_depth);
         let node = self
             .backend
             .map(|backend| Node::new(backend, &self.config.limits));

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use ferriwire_proto::codec::{Codec, EncodeError, to_args};
+use ferriwire_proto::codec::{Codec, EncodeError, MAX_DEPTH, to_args};
 use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::packet::AckId;
 use parking_lot::Mutex;
@@ -32,7 +32,7 @@ use crate::shown::shown;
 pub(crate) struct Hub {
     name: Arc<str>,
     /// Chosen when the server starts. Nobody is in the namespace before that.
-    codec: OnceLock<Codec>,
+    codec: OnceLock<(Codec, usize)>,
     /// For clients that come back, if the server is configured so.
     recovery: OnceLock<Box<Recovery>>,
     /// The other servers, if there can be any. Set together with the codec.
@@ -107,9 +107,10 @@ impl Hub {
         &self.name
     }
 
-    pub(crate) fn set_codec(&self, codec: &Codec) {
+    /// What packets are written in, and how deep payloads may be nested.
+    pub(crate) fn set_codec(&self, codec: &Codec, max_depth: usize) {
         // Set once: a server starts once.
-        let _ = self.codec.set(codec.clone());
+        let _ = self.codec.set((codec.clone(), max_depth));
     }
 
     pub(crate) fn set_recovery(&self, recovery: Recovery) {
@@ -129,8 +130,9 @@ impl Hub {
         self.cluster.get()
     }
 
-    fn codec(&self) -> &Codec {
-        self.codec.get().unwrap_or(&Codec::Json)
+    fn codec(&self) -> (&Codec, usize) {
+        let set = self.codec.get();
+        set.map_or((&Codec::Json, MAX_DEPTH), |(codec, depth)| (codec, *depth))
     }
 
     pub(crate) fn encode_event<P: Serialize + ?Sized>(
@@ -139,10 +141,11 @@ impl Hub {
         name: &str,
         payload: &P,
     ) -> Result<Encoded, EncodeError> {
+        let (codec, max_depth) = self.codec();
         if id.is_none() && self.recovery().is_some() {
-            return self.codec().encode_stamped_event(&self.name, name, payload);
+            return codec.encode_stamped_event(&self.name, name, payload, max_depth);
         }
-        self.codec().encode_event(&self.name, id, name, payload)
+        codec.encode_event(&self.name, id, name, payload, max_depth)
     }
 
     pub(crate) fn encode_ack<P: Serialize + ?Sized>(
@@ -150,19 +153,21 @@ impl Hub {
         id: AckId,
         payload: &P,
     ) -> Result<Encoded, EncodeError> {
-        self.codec().encode_ack(&self.name, id, payload)
+        let (codec, max_depth) = self.codec();
+        codec.encode_ack(&self.name, id, payload, max_depth)
     }
 
     pub(crate) fn encode_connect<P: Serialize + ?Sized>(
         &self,
         payload: &P,
     ) -> Result<Encoded, EncodeError> {
-        self.codec().encode_connect(&self.name, payload)
+        let (codec, max_depth) = self.codec();
+        codec.encode_connect(&self.name, payload, max_depth)
     }
 
     /// The farewell of a socket that is taken out; nothing when the codec cannot write one.
     pub(crate) fn encode_disconnect(&self) -> Option<Arc<Encoded>> {
-        match self.codec().encode_disconnect(&self.name) {
+        match self.codec().0.encode_disconnect(&self.name) {
             Ok(farewell) => Some(Arc::new(farewell)),
             Err(error) => {
                 tracing::error!(namespace = %shown(&self.name), %error, "a DISCONNECT packet cannot be written");

@@ -31,7 +31,7 @@ use crate::shown::shown;
 pub(crate) struct Namespaces {
     shards: usize,
     /// What clients speak: known when the server starts.
-    codec: OnceLock<Codec>,
+    codec: OnceLock<(Codec, usize)>,
     /// For clients that may come back: known when the server starts.
     recovery: OnceLock<recovery::Shared>,
     /// The other servers, if the program named a backend: known when the server starts.
@@ -111,11 +111,11 @@ impl Namespaces {
     }
 
     /// Tells all namespaces what their clients speak.
-    pub(crate) fn set_codec(&self, codec: &Codec) {
+    pub(crate) fn set_codec(&self, codec: &Codec, max_depth: usize) {
         // Set once: a server starts once.
-        let _ = self.codec.set(codec.clone());
+        let _ = self.codec.set((codec.clone(), max_depth));
         for entry in self.by_name.read().entries.values() {
-            entry.hub.set_codec(codec);
+            entry.hub.set_codec(codec, max_depth);
         }
     }
 
@@ -209,8 +209,8 @@ impl Namespaces {
     fn hub_of(&self, serving: &dyn Serving, name: &str, child: Option<Box<Child>>) -> Hub {
         let counters = Arc::clone(&self.counters);
         let hub = Hub::new(name, self.shards, serving.hooks(), counters, child);
-        if let Some(codec) = self.codec.get() {
-            hub.set_codec(codec);
+        if let Some((codec, max_depth)) = self.codec.get() {
+            hub.set_codec(codec, *max_depth);
         }
         if let Some(recovery) = self.recovery.get().and_then(recovery::Shared::recovery) {
             hub.set_recovery(recovery);

@@ -185,12 +185,13 @@ impl Sockets {
 
     pub(crate) fn refuse(&self, namespace: &str, error: &ConnectError) {
         let codec = &self.config.codec;
+        let max_depth = self.config.limits.max_depth;
         let message = if !self.speaks_protocol_4() {
-            codec.encode_connect_error(namespace, error)
+            codec.encode_connect_error(namespace, error, max_depth)
         } else if let Some(data) = error.truthy_data() {
-            codec.encode_error(namespace, data)
+            codec.encode_error(namespace, data, max_depth)
         } else {
-            codec.encode_error(namespace, error.message())
+            codec.encode_error(namespace, error.message(), max_depth)
         };
         self.push_refusal(message);
     }
@@ -204,7 +205,8 @@ impl Sockets {
         self.config.hint(mistake, || self.namespaces.names());
         let error = joining::invalid_namespace();
         let codec = &self.config.codec;
-        self.push_refusal(codec.encode_connect_error(namespace, &error));
+        let max_depth = self.config.limits.max_depth;
+        self.push_refusal(codec.encode_connect_error(namespace, &error, max_depth));
     }
 
     fn push_refusal(&self, message: Result<Encoded, EncodeError>) {

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use ferriwire::{
-    Config, DisconnectReason, Event, LimitKind, Limits, Namespace, Rate, Server, Socket, Transport,
+    Config, DisconnectReason, EmitError, EncodeError, Event, LimitKind, Limits, Namespace, Rate,
+    Server, Socket, Transport, Value,
 };
 
 use crate::client::{Client, PATH, TRANSPORTS, asked};
@@ -218,5 +219,53 @@ async fn rooms_keep_to_limits_that_were_set() {
     {
         client.send(&format!(r#"2{id}["join","{room}"]"#)).await;
         client.expect(&format!("3{id}[{joined}]")).await;
+    }
+}
+
+#[tokio::test]
+async fn nesting_keeps_to_the_limit_that_was_set_in_both_directions() {
+    let nested =
+        |levels: usize| (0..levels).fold(Value::Null, |value, _| Value::Array(vec![value]));
+    for (limit, last) in [(3, 3), (128, 128), (1_000, 128)] {
+        let main = Namespace::new("/")
+            .on("echo", async |_, value: Value| value)
+            .on("emit", async move |socket: Socket, levels: usize| {
+                let sent = socket.emit("value", (nested(levels),));
+                let too_deep = matches!(sent, Err(EmitError::Encode(EncodeError::TooDeep)));
+                assert_eq!(too_deep, sent.is_err());
+                sent.is_ok()
+            });
+        let limits = Limits::new().max_depth(limit);
+        let server = serve_with(Config::new().limits(limits), main).await;
+        let text = |levels: usize| format!("{}null{}", "[".repeat(levels), "]".repeat(levels));
+        let mut client = Client::connect(&server).await;
+        for levels in [last - 1, last] {
+            client
+                .send(&format!(r#"21["echo",{}]"#, text(levels)))
+                .await;
+            client.expect(&format!("31[{}]", text(levels))).await;
+            client.send(&format!(r#"22["emit",{levels}]"#)).await;
+            client
+                .expect(&format!(r#"2["value",{}]"#, text(levels)))
+                .await;
+            client.expect("32[true]").await;
+        }
+        for levels in [last + 1, last + 500] {
+            client.send(&format!(r#"22["emit",{levels}]"#)).await;
+            client.expect("32[false]").await;
+        }
+        client
+            .send(&format!(r#"21["echo",{}]"#, text(last + 1)))
+            .await;
+        client.expect_end().await;
+        let mut client = Client::connect(&server).await;
+        client
+            .send(&format!(r#"21["echo",{}]"#, text(100_000)))
+            .await;
+        client.expect_end().await;
+        let mut client = Client::open(&server, Transport::WebSocket).await;
+        client.send(&format!(r#"0{{"a":{}}}"#, text(last))).await;
+        client.expect_end().await;
+        assert_eq!(server.stats().limited(LimitKind::Depth), 3);
     }
 }

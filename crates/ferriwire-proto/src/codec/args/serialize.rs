@@ -14,7 +14,7 @@ use bytes::Bytes;
 use serde::ser::Serialize;
 
 use self::writer::ValueWriter;
-use crate::codec::depth::MAX_DEPTH;
+use crate::codec::depth;
 use crate::value::handoff;
 
 pub(in crate::codec) use self::name::{NameSerializer, NameWriter};
@@ -29,9 +29,11 @@ pub(crate) fn serialize_arguments<P: Serialize + ?Sized>(
     follows: bool,
     payload: &P,
     max_attachments: usize,
+    max_depth: usize,
 ) -> Result<Vec<Bytes>, SerializeError> {
     let mut arguments = Arguments {
         output: Output::new(out, Some(max_attachments)),
+        max_depth: depth::capped(max_depth),
         follows,
     };
     let outcome = payload.serialize(Outermost(&mut arguments));
@@ -43,9 +45,13 @@ pub(crate) fn serialize_arguments<P: Serialize + ?Sized>(
 pub(crate) fn serialize_value<P: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     payload: &P,
+    max_depth: usize,
 ) -> Result<(), SerializeError> {
     let mut output = Output::new(out, None);
-    let outcome = payload.serialize(ValueWriter::new(&mut output));
+    let outcome = payload.serialize(ValueWriter {
+        output: &mut output,
+        left: depth::capped(max_depth),
+    });
     output.finish(outcome, out).map(drop)
 }
 
@@ -95,6 +101,7 @@ impl serde::ser::Error for Failed {
 /// The arguments that are being written, of which there may be any number.
 struct Arguments {
     output: Output,
+    max_depth: usize,
     follows: bool,
 }
 
@@ -107,7 +114,10 @@ impl ArgumentWriter for Arguments {
         if std::mem::replace(&mut self.follows, true) {
             self.output.text.push(b',');
         }
-        ValueWriter::new(&mut self.output)
+        ValueWriter {
+            output: &mut self.output,
+            left: self.max_depth,
+        }
     }
 }
 
@@ -161,14 +171,11 @@ impl Output {
         Ok(index)
     }
 
-    /// The depth of what lies in `levels` more arrays or objects.
+    /// How many levels are left within one more array or object.
     #[inline]
-    fn deeper(&mut self, depth: usize, levels: usize) -> Result<usize, Failed> {
-        let depth = depth.saturating_add(levels);
-        if depth > MAX_DEPTH {
-            return Err(self.refuse(SerializeError::TooDeep));
-        }
-        Ok(depth)
+    fn deeper(&mut self, left: usize) -> Result<usize, Failed> {
+        let within = left.checked_sub(1);
+        within.ok_or_else(|| self.refuse(SerializeError::TooDeep))
     }
 
     #[cold]

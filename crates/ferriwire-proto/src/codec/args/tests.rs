@@ -71,13 +71,13 @@ const NAMED: &str = r#"["name""#;
 /// The list that a payload becomes, and its attachments.
 fn encode<P: Serialize + ?Sized>(payload: &P) -> Result<(String, Vec<Bytes>), SerializeError> {
     let mut out = b"[".to_vec();
-    let attachments = serialize_arguments(&mut out, false, payload, 10)?;
+    let attachments = serialize_arguments(&mut out, false, payload, 10, MAX_DEPTH)?;
     out.push(b']');
     Ok((String::from_utf8(out).unwrap(), attachments))
 }
 
 fn arguments<'a>(list: &'a str, attachments: &'a [Bytes]) -> Arguments<'a> {
-    Arguments::in_text(list, 0, attachments, 256)
+    Arguments::in_text(list, 0, attachments, Bounds::counting(256))
 }
 
 fn decode<T: DeserializeOwned + 'static>(
@@ -100,10 +100,10 @@ where
         "{list}"
     );
     let mut named = NAMED.as_bytes().to_vec();
-    serialize_arguments(&mut named, true, &payload, 10).unwrap();
+    serialize_arguments(&mut named, true, &payload, 10, MAX_DEPTH).unwrap();
     named.push(b']');
     let named = String::from_utf8(named).unwrap();
-    let arguments = Arguments::in_text(&named, NAMED.len(), &attachments, 256);
+    let arguments = Arguments::in_text(&named, NAMED.len(), &attachments, Bounds::counting(256));
     assert_eq!(arguments.decode::<P>().as_ref(), Ok(&payload), "{named}");
     assert_eq!(
         arguments.to_owned().as_arguments().decode::<P>(),
@@ -280,7 +280,8 @@ fn a_mismatch_names_its_place() {
                 list.to_owned()
             };
             for attachments in [NONE, &[Bytes::new()]] {
-                let arguments = Arguments::in_text(&list, name_end, attachments, 256);
+                let arguments =
+                    Arguments::in_text(&list, name_end, attachments, Bounds::counting(256));
                 match arguments.decode::<T>().unwrap_err() {
                     ArgumentsError::Mismatch { path, message } => {
                         assert_eq!(path, place, "{list}: {message}");

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use bytes::Bytes;
 use serde::de::{Deserialize, DeserializeOwned, IgnoredAny, SeqAccess as _};
 
-use super::{ArgumentsError, clip, decode_elements, path};
+use super::{ArgumentsError, Bounds, clip, decode_elements, path};
 use crate::codec::Violation;
 use crate::codec::json::read::{Error, Items, Reader, untyped};
 
@@ -22,41 +22,43 @@ impl<'a> Text<'a> {
     /// For types that borrow nothing, of which some are read without serde.
     pub(super) fn decode_owned<T: DeserializeOwned + 'static>(
         &self,
-        limit: usize,
+        bounds: Bounds,
     ) -> Result<T, ArgumentsError> {
-        self.decode_by(limit, |mut elements, progress| {
+        let limit = bounds.count;
+        self.decode_by(bounds, |mut elements, progress| {
             let read = untyped(&mut elements, limit, progress);
             read.unwrap_or_else(|| decode_elements(elements, limit, progress))
         })
     }
 
-    pub(super) fn decode<T: Deserialize<'a>>(&self, limit: usize) -> Result<T, ArgumentsError> {
-        self.decode_by(limit, |elements, progress| {
-            decode_elements(elements, limit, progress)
+    pub(super) fn decode<T: Deserialize<'a>>(&self, bounds: Bounds) -> Result<T, ArgumentsError> {
+        self.decode_by(bounds, |elements, progress| {
+            decode_elements(elements, bounds.count, progress)
         })
     }
 
     #[inline]
     fn decode_by<T>(
         &self,
-        limit: usize,
+        bounds: Bounds,
         read: impl FnOnce(Items<'_, 'a>, &Cell<usize>) -> Result<T, Error>,
     ) -> Result<T, ArgumentsError> {
         let progress = Cell::new(0);
-        let mut reader = Reader::new(self.list, self.attachments);
+        let mut reader = Reader::new(self.list, self.attachments).within_levels(bounds.depth);
         let elements = match self.name_end {
             0 => reader.list(),
             name_end => Ok(reader.list_behind(name_end)),
         };
         let payload = elements.and_then(|elements| read(elements, &progress));
         let whole = payload.and_then(|payload| reader.end().map(|()| payload));
-        whole.map_err(|error| self.blame(&reader, &error, progress.get(), limit))
+        whole.map_err(|error| self.blame(&reader, &error, progress.get(), bounds))
     }
 
-    pub(super) fn validate(&self, limit: usize) -> Result<(), Violation> {
-        let mut reader = Reader::new(self.list, &[]);
+    pub(super) fn validate(&self, bounds: Bounds) -> Result<(), Violation> {
+        let mut reader = Reader::new(self.list, &[]).within_levels(bounds.depth);
         let count = count(&mut reader).map_err(|error| reader.violation(&error))?;
-        if count.saturating_sub(usize::from(self.has_name())) > limit {
+        if count.saturating_sub(usize::from(self.has_name())) > bounds.count {
+            let limit = bounds.count;
             return Err(Violation::TooManyArguments { limit });
         }
         Ok(())
@@ -78,13 +80,13 @@ impl<'a> Text<'a> {
         reader: &Reader<'_>,
         error: &Error,
         index: usize,
-        limit: usize,
+        bounds: Bounds,
     ) -> ArgumentsError {
         if let Some(limit) = reader.expansion() {
             return ArgumentsError::Syntax(Violation::Expansion { limit });
         }
         // What broke the protocol further on outweighs a type that did not fit before it.
-        if let Err(violation) = self.validate(limit) {
+        if let Err(violation) = self.validate(bounds) {
             return ArgumentsError::Syntax(violation);
         }
         let element = index.saturating_add(usize::from(self.has_name()));

@@ -57,7 +57,7 @@ impl Decoder {
             return Ok(Decoded::Incomplete);
         };
         (self.parts, self.len) = (0, 0);
-        let message = to_message(packet)?;
+        let message = to_message(packet, limits.max_depth)?;
         let limits = Limits {
             max_packet: limits.max_packet.saturating_mul(GROWTH),
             ..*limits
@@ -132,8 +132,8 @@ impl fmt::Debug for Decoder {
     }
 }
 
-fn to_message(packet: UntypedPacket) -> Result<Bytes, Violation> {
-    let message = encode(&packet).and_then(|encoded| {
+fn to_message(packet: UntypedPacket, max_depth: usize) -> Result<Bytes, Violation> {
+    let message = encode(&packet, max_depth).and_then(|encoded| {
         let message = encoded.attachments().next().cloned();
         message.ok_or_else(|| EncodeError::Codec("a packet without a form".to_owned()))
     });
@@ -151,14 +151,18 @@ fn to_message(packet: UntypedPacket) -> Result<Bytes, Violation> {
     })
 }
 
-fn encode(packet: &UntypedPacket) -> Result<Encoded, EncodeError> {
+fn encode(packet: &UntypedPacket, max_depth: usize) -> Result<Encoded, EncodeError> {
     let namespace = &packet.namespace;
     match &packet.body {
-        UntypedBody::Connect(payload) => msgpack::encode_connect(namespace, payload),
+        UntypedBody::Connect(payload) => msgpack::encode_connect(namespace, payload, max_depth),
         UntypedBody::Disconnect => Ok(msgpack::encode_disconnect(namespace)),
-        UntypedBody::Event { id, name, args } => msgpack::encode_event(namespace, *id, name, args),
-        UntypedBody::Ack { id, args } => msgpack::encode_ack(namespace, *id, args),
-        UntypedBody::ConnectError(payload) => msgpack::encode_connect_error(namespace, payload),
+        UntypedBody::Event { id, name, args } => {
+            msgpack::encode_event(namespace, *id, name, args, max_depth)
+        }
+        UntypedBody::Ack { id, args } => msgpack::encode_ack(namespace, *id, args, max_depth),
+        UntypedBody::ConnectError(payload) => {
+            msgpack::encode_connect_error(namespace, payload, max_depth)
+        }
     }
 }
 

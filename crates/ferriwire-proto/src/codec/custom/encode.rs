@@ -14,6 +14,7 @@ pub(in crate::codec) fn encode_event<P: Serialize + ?Sized>(
     id: Option<AckId>,
     name: &str,
     payload: &P,
+    max_depth: usize,
 ) -> Result<Encoded, EncodeError> {
     if is_reserved(name) {
         return Err(EncodeError::ReservedName(name.to_owned()));
@@ -21,7 +22,7 @@ pub(in crate::codec) fn encode_event<P: Serialize + ?Sized>(
     let body = UntypedBody::Event {
         id,
         name: name.to_owned(),
-        args: msgpack::to_args(payload)?,
+        args: msgpack::to_args(payload, max_depth)?,
     };
     write(codec, namespace, body, Kind::Event)
 }
@@ -31,8 +32,9 @@ pub(in crate::codec) fn encode_ack<P: Serialize + ?Sized>(
     namespace: &str,
     id: AckId,
     payload: &P,
+    max_depth: usize,
 ) -> Result<Encoded, EncodeError> {
-    let args = msgpack::to_args(payload)?;
+    let args = msgpack::to_args(payload, max_depth)?;
     write(
         codec,
         namespace,
@@ -45,8 +47,9 @@ pub(in crate::codec) fn encode_connect<P: Serialize + ?Sized>(
     codec: &dyn CustomCodec,
     namespace: &str,
     payload: &P,
+    max_depth: usize,
 ) -> Result<Encoded, EncodeError> {
-    let payload = Some(msgpack::to_value(payload)?).filter(|payload| !payload.is_null());
+    let payload = Some(msgpack::to_value(payload, max_depth)?).filter(|payload| !payload.is_null());
     if payload.as_ref().is_some_and(|value| !is_object(value)) {
         return Err(EncodeError::Shape(PacketKind::Connect));
     }
@@ -69,8 +72,9 @@ pub(in crate::codec) fn encode_connect_error<P: Serialize + ?Sized>(
     codec: &dyn CustomCodec,
     namespace: &str,
     payload: &P,
+    max_depth: usize,
 ) -> Result<Encoded, EncodeError> {
-    let payload = msgpack::to_value(payload)?;
+    let payload = msgpack::to_value(payload, max_depth)?;
     if !is_object(&payload) && payload.as_str().is_none() {
         return Err(EncodeError::Shape(PacketKind::ConnectError));
     }
@@ -86,8 +90,9 @@ pub(in crate::codec) fn encode_error<P: Serialize + ?Sized>(
     codec: &dyn CustomCodec,
     namespace: &str,
     payload: &P,
+    max_depth: usize,
 ) -> Result<Encoded, EncodeError> {
-    let body = UntypedBody::ConnectError(msgpack::to_value(payload)?);
+    let body = UntypedBody::ConnectError(msgpack::to_value(payload, max_depth)?);
     write(codec, namespace, body, Kind::Control)
 }
 

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::*;
-use crate::codec::{Codec, Decoded, EncodeError, Limits, Violation, decode_connect_payload};
+use crate::codec::{
+    Codec, Decoded, EncodeError, Limits, MAX_DEPTH, Violation, decode_connect_payload,
+};
 use crate::encoded::{Encoded, Kind};
 use crate::packet::{AckId, Body, PacketKind};
 use crate::value::{Args, Value};
@@ -128,7 +130,13 @@ fn every_kind_of_packet_goes_through_a_custom_codec() {
         assert_eq!(packet.namespace, "/chat");
         check(packet.body);
     };
-    let said = codec.encode_event("/chat", Some(AckId(7)), "say", &("hi", 1.5, (1, 2)));
+    let said = codec.encode_event(
+        "/chat",
+        Some(AckId(7)),
+        "say",
+        &("hi", 1.5, (1, 2)),
+        MAX_DEPTH,
+    );
     read(said.unwrap(), Kind::Event, &|body| {
         let Body::Event {
             id: Some(AckId(7)),
@@ -144,14 +152,14 @@ fn every_kind_of_packet_goes_through_a_custom_codec() {
         let kept = arguments.to_owned();
         assert_eq!(kept.as_arguments().decode::<Args>().unwrap().0.len(), 3);
     });
-    let answer = codec.encode_ack("/chat", AckId::MAX, &());
+    let answer = codec.encode_ack("/chat", AckId::MAX, &(), MAX_DEPTH);
     read(answer.unwrap(), Kind::Control, &|body| {
         let Body::Ack { id, arguments } = body else {
             panic!("{body:?}");
         };
         assert_eq!((id, arguments.decode()), (AckId::MAX, Ok(Args::default())));
     });
-    let connect = codec.encode_connect("/chat", &payload);
+    let connect = codec.encode_connect("/chat", &payload, MAX_DEPTH);
     read(connect.unwrap(), Kind::Control, &|body| {
         let Body::Connect(data @ Some(_)) = body else {
             panic!("{body:?}");
@@ -159,7 +167,7 @@ fn every_kind_of_packet_goes_through_a_custom_codec() {
         let auth: BTreeMap<String, u8> = decode_connect_payload(data).unwrap();
         assert_eq!(auth, BTreeMap::from([("token".to_owned(), 7)]));
     });
-    let connect = codec.encode_connect("/chat", &());
+    let connect = codec.encode_connect("/chat", &(), MAX_DEPTH);
     read(connect.unwrap(), Kind::Control, &|body| {
         assert!(matches!(body, Body::Connect(None)), "{body:?}");
     });
@@ -167,7 +175,7 @@ fn every_kind_of_packet_goes_through_a_custom_codec() {
     read(leave.unwrap(), Kind::Control, &|body| {
         assert!(matches!(body, Body::Disconnect), "{body:?}");
     });
-    let refusal = codec.encode_connect_error("/chat", "no");
+    let refusal = codec.encode_connect_error("/chat", "no", MAX_DEPTH);
     read(refusal.unwrap(), Kind::Control, &|body| {
         let Body::ConnectError(data) = body else {
             panic!("{body:?}");
@@ -192,7 +200,7 @@ fn a_custom_codec_sees_binary_data_where_it_stands() {
 
     let data = |byte| Bytes::from(vec![byte; 3]);
     let codec = encoding(binary_of);
-    let encoded = codec.encode_event("/", None, "e", &(data(1), data(2)));
+    let encoded = codec.encode_event("/", None, "e", &(data(1), data(2)), MAX_DEPTH);
     let encoded = encoded.unwrap();
     assert_eq!(encoded.text(), b"");
     assert_eq!(encoded.attachments().len(), 2);
@@ -200,7 +208,7 @@ fn a_custom_codec_sees_binary_data_where_it_stands() {
     assert_eq!(frames, [0x82, 3, 1, 1, 1, 0x82, 3, 2, 2, 2]);
     // What merely looks like a placeholder is data.
     let lookalike = json!({"_placeholder": true, "num": 0});
-    let encoded = codec.encode_event("/", None, "e", &(lookalike, data(1)));
+    let encoded = codec.encode_event("/", None, "e", &(lookalike, data(1)), MAX_DEPTH);
     let encoded = encoded.unwrap();
     assert_eq!(encoded.text(), b"4placeholder");
     assert_eq!(encoded.attachments().collect::<Vec<_>>(), [&data(1)]);
@@ -283,7 +291,7 @@ fn the_messages_of_one_packet_are_limited_before_a_custom_codec_sees_them() {
     assert_eq!(outcome, Err(Violation::TooLarge { len, limit }));
     // A packet that is complete does not count against the next one.
     let codec = Codec::custom(Backwards::default());
-    let packet = text(&codec.encode_event("/", None, "e", &()).unwrap());
+    let packet = text(&codec.encode_event("/", None, "e", &(), MAX_DEPTH).unwrap());
     let mut decoder = codec.decoder();
     for _ in 0..50 {
         let (first, rest) = packet.split_at(5);
@@ -317,7 +325,7 @@ fn what_a_custom_codec_fails_at_is_an_error_also_when_it_panics() {
     let refuses = |encode, what: &str| {
         let codec = encoding(encode);
         let refusal = || Some(EncodeError::Codec(what.to_owned()));
-        let event = codec.encode_event("/", None, "e", &());
+        let event = codec.encode_event("/", None, "e", &(), MAX_DEPTH);
         assert_eq!(event.err(), refusal());
         assert_eq!(codec.encode_disconnect("/").err(), refusal());
     };
@@ -331,20 +339,20 @@ fn a_custom_codec_is_not_asked_for_what_no_packet_may_be() {
     let codec = encoding(|_| panic!("asked"));
     let refusal = |outcome: Result<Encoded, EncodeError>| outcome.expect_err("not refused");
     assert_eq!(
-        refusal(codec.encode_event("/", None, "disconnect", &())),
+        refusal(codec.encode_event("/", None, "disconnect", &(), MAX_DEPTH)),
         EncodeError::ReservedName("disconnect".to_owned())
     );
     assert_eq!(
-        refusal(codec.encode_connect("/", &7)),
+        refusal(codec.encode_connect("/", &7, MAX_DEPTH)),
         EncodeError::Shape(PacketKind::Connect)
     );
     assert_eq!(
-        refusal(codec.encode_connect_error("/", &7)),
+        refusal(codec.encode_connect_error("/", &7, MAX_DEPTH)),
         EncodeError::Shape(PacketKind::ConnectError)
     );
     let deep = (0..129).fold(Value::Null, |value, _| Value::Array(vec![value]));
     assert_eq!(
-        refusal(codec.encode_event("/", None, "e", &deep)),
+        refusal(codec.encode_event("/", None, "e", &deep, MAX_DEPTH)),
         EncodeError::TooDeep
     );
 }
@@ -354,7 +362,7 @@ fn only_our_own_codecs_leave_room_for_offsets() {
     assert!(Codec::Json.has_offsets() && Codec::MessagePack.has_offsets());
     let codec = Codec::custom(Backwards::default());
     assert!(!codec.has_offsets());
-    let stamped = codec.encode_stamped_event("/", "e", &());
+    let stamped = codec.encode_stamped_event("/", "e", &(), MAX_DEPTH);
     assert!(matches!(stamped, Err(EncodeError::Codec(_))));
 }
 

@@ -89,7 +89,7 @@ impl Decoder {
         }
         packet?;
         // What refers to no attachment is found before any of them is kept.
-        let payload = placeholder::normalize(head.payload, head.attachments)?;
+        let payload = placeholder::normalize(head.payload, head.attachments, limits.max_depth)?;
         let before = text.strip_suffix(head.payload).unwrap_or_default();
         let text = [before, &payload].concat();
         self.pending = Some(Box::new(Assembly::new(text, head.attachments)));

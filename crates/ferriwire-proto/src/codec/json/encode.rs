@@ -23,8 +23,9 @@ pub fn encode_event<P: Serialize + ?Sized>(
     id: Option<AckId>,
     name: &str,
     payload: &P,
+    max_depth: usize,
 ) -> Result<Encoded, EncodeError> {
-    encode_event_ending(namespace, id, name, payload, b"]")
+    encode_event_ending(namespace, id, name, payload, max_depth, b"]")
 }
 
 /// Encodes an event that asks for no acknowledgement, with room for an offset behind its arguments:
@@ -37,8 +38,9 @@ pub fn encode_stamped_event<P: Serialize + ?Sized>(
     namespace: &str,
     name: &str,
     payload: &P,
+    max_depth: usize,
 ) -> Result<Encoded, EncodeError> {
-    let event = encode_event_ending(namespace, None, name, payload, OFFSET_AND_END)?;
+    let event = encode_event_ending(namespace, None, name, payload, max_depth, OFFSET_AND_END)?;
     Ok(event.with_slot(2))
 }
 
@@ -51,6 +53,7 @@ fn encode_event_ending<P: Serialize + ?Sized>(
     id: Option<AckId>,
     name: &str,
     payload: &P,
+    max_depth: usize,
     end: &[u8],
 ) -> Result<Encoded, EncodeError> {
     if is_reserved(name) {
@@ -60,7 +63,7 @@ fn encode_event_ending<P: Serialize + ?Sized>(
     let body = builder.body();
     body.push(b'[');
     write_string(body, name);
-    let attachments = serialize_arguments(body, true, payload, MAX_ATTACHMENTS)?;
+    let attachments = serialize_arguments(body, true, payload, MAX_ATTACHMENTS, max_depth)?;
     body.extend_from_slice(end);
     let kinds = [PacketKind::Event, PacketKind::BinaryEvent];
     Ok(finish(builder, kinds, attachments, Kind::Event))
@@ -75,11 +78,12 @@ pub fn encode_ack<P: Serialize + ?Sized>(
     namespace: &str,
     id: AckId,
     payload: &P,
+    max_depth: usize,
 ) -> Result<Encoded, EncodeError> {
     let mut builder = begin(namespace, Some(id));
     let body = builder.body();
     body.push(b'[');
-    let attachments = serialize_arguments(body, false, payload, MAX_ATTACHMENTS)?;
+    let attachments = serialize_arguments(body, false, payload, MAX_ATTACHMENTS, max_depth)?;
     body.push(b']');
     let kinds = [PacketKind::Ack, PacketKind::BinaryAck];
     Ok(finish(builder, kinds, attachments, Kind::Control))
@@ -94,12 +98,19 @@ pub fn encode_ack<P: Serialize + ?Sized>(
 pub fn encode_connect<P: Serialize + ?Sized>(
     namespace: &str,
     payload: &P,
+    max_depth: usize,
 ) -> Result<Encoded, EncodeError> {
-    encode_value(namespace, PacketKind::Connect, payload, |text| match text {
-        b"null" => Some(0),
-        [b'{', ..] => Some(text.len()),
-        _ => None,
-    })
+    encode_value(
+        namespace,
+        PacketKind::Connect,
+        payload,
+        max_depth,
+        |text| match text {
+            b"null" => Some(0),
+            [b'{', ..] => Some(text.len()),
+            _ => None,
+        },
+    )
 }
 
 /// Encodes DISCONNECT.
@@ -117,10 +128,15 @@ pub fn encode_disconnect(namespace: &str) -> Encoded {
 pub fn encode_connect_error<P: Serialize + ?Sized>(
     namespace: &str,
     payload: &P,
+    max_depth: usize,
 ) -> Result<Encoded, EncodeError> {
-    encode_value(namespace, PacketKind::ConnectError, payload, |text| {
-        matches!(text, [b'{' | b'"', ..]).then_some(text.len())
-    })
+    encode_value(
+        namespace,
+        PacketKind::ConnectError,
+        payload,
+        max_depth,
+        |text| matches!(text, [b'{' | b'"', ..]).then_some(text.len()),
+    )
 }
 
 /// Encodes the refusal of a CONNECT for a client of Socket.IO 4, to whom it may be any value.
@@ -131,10 +147,15 @@ pub fn encode_connect_error<P: Serialize + ?Sized>(
 pub fn encode_error<P: Serialize + ?Sized>(
     namespace: &str,
     payload: &P,
+    max_depth: usize,
 ) -> Result<Encoded, EncodeError> {
-    encode_value(namespace, PacketKind::ConnectError, payload, |text| {
-        Some(text.len())
-    })
+    encode_value(
+        namespace,
+        PacketKind::ConnectError,
+        payload,
+        max_depth,
+        |text| Some(text.len()),
+    )
 }
 
 /// Encodes a packet whose payload is one value. `keep` says how much of its text is sent, or that
@@ -143,12 +164,13 @@ fn encode_value<P: Serialize + ?Sized>(
     namespace: &str,
     kind: PacketKind,
     payload: &P,
+    max_depth: usize,
     keep: impl FnOnce(&[u8]) -> Option<usize>,
 ) -> Result<Encoded, EncodeError> {
     let mut builder = begin(namespace, None);
     let body = builder.body();
     let start = body.len();
-    serialize_value(body, payload)?;
+    serialize_value(body, payload, max_depth)?;
     let kept = keep(body.get(start..).unwrap_or_default()).ok_or(EncodeError::Shape(kind))?;
     body.truncate(start.saturating_add(kept));
     Ok(builder.finish(&head(kind), Vec::new(), Kind::Control))

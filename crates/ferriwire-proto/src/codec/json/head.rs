@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::read::{Error, Number, Reader};
+use crate::codec::args::Bounds;
 use crate::codec::{Arguments, Limits, Payload, Violation};
 use crate::packet::{AckId, Body, Packet, PacketKind, is_reserved};
 
@@ -61,15 +62,16 @@ impl<'a> Head<'a> {
     ) -> Result<Packet<'a>, Violation> {
         let Self { kind, payload, .. } = self;
         let shape = Violation::Shape(kind);
+        let bounds = Bounds::of(limits);
         let body = match kind {
             PacketKind::Connect if payload.is_empty() => Body::Connect(None),
             PacketKind::Connect if payload.starts_with('{') => {
-                check_json(payload)?;
+                check_json(payload, bounds)?;
                 Body::Connect(Some(Payload::Json(payload)))
             }
             PacketKind::Disconnect if payload.is_empty() => Body::Disconnect,
             PacketKind::ConnectError if payload.starts_with(['{', '"']) => {
-                check_json(payload)?;
+                check_json(payload, bounds)?;
                 Body::ConnectError(Payload::Json(payload))
             }
             PacketKind::Connect | PacketKind::Disconnect | PacketKind::ConnectError => {
@@ -80,7 +82,7 @@ impl<'a> Head<'a> {
                 Body::Event {
                     id: self.id,
                     name,
-                    arguments: Arguments::in_text(payload, end, attachments, limits.max_arguments),
+                    arguments: Arguments::in_text(payload, end, attachments, bounds),
                 }
             }
             PacketKind::Ack | PacketKind::BinaryAck => {
@@ -92,7 +94,7 @@ impl<'a> Head<'a> {
                 };
                 Body::Ack {
                     id: self.id.ok_or(Violation::AckId)?,
-                    arguments: Arguments::in_text(list, 0, attachments, limits.max_arguments),
+                    arguments: Arguments::in_text(list, 0, attachments, bounds),
                 }
             }
         };
@@ -145,8 +147,8 @@ fn split_digits(text: &str) -> (&str, &str) {
         .unwrap_or((text, ""))
 }
 
-fn check_json(text: &str) -> Result<(), Violation> {
-    let mut reader = Reader::new(text, &[]);
+fn check_json(text: &str, bounds: Bounds) -> Result<(), Violation> {
+    let mut reader = Reader::new(text, &[]).within_levels(bounds.depth());
     let outcome = reader.skip().and_then(|()| reader.end());
     outcome.map_err(|error| reader.violation(&error))
 }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::codec::Violation;
-use crate::codec::depth::MAX_DEPTH;
+use crate::codec::depth;
 
 /// The name that makes an object a placeholder; its value is `true`.
 pub(crate) const MARKER: &str = "_placeholder";
@@ -21,10 +21,15 @@ pub(crate) const INDEX: &str = "num";
 ///
 /// One linear pass over text that need not be JSON: after a syntax error it gives up, because
 /// decoding the text will not come any further either.
-pub(super) fn normalize(json: &str, count: usize) -> Result<Cow<'_, str>, Violation> {
+pub(super) fn normalize(
+    json: &str,
+    count: usize,
+    max_depth: usize,
+) -> Result<Cow<'_, str>, Violation> {
     let mut scan = Scan {
         json,
         count,
+        max_depth: depth::capped(max_depth),
         levels: Vec::new(),
         unusual: Vec::new(),
     };
@@ -56,6 +61,7 @@ struct Placeholder {
 struct Scan<'a> {
     json: &'a str,
     count: usize,
+    max_depth: usize,
     levels: Vec<Level>,
     unusual: Vec<Placeholder>,
 }
@@ -126,7 +132,7 @@ impl Scan<'_> {
 
     fn enter(&mut self, level: Level) -> Result<(), Violation> {
         // The list itself is the one level above its arguments.
-        if self.levels.len() > MAX_DEPTH {
+        if self.levels.len() > self.max_depth {
             return Err(Violation::TooDeep);
         }
         self.levels.push(level);

@@ -55,7 +55,15 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// Enters a list whose elements may be [`MAX_DEPTH`] deep each.
+    /// The same for values that may be nested so deep, and at most [`MAX_DEPTH`].
+    pub(in crate::codec) const fn within_levels(mut self, levels: usize) -> Self {
+        if levels < self.levels {
+            self.levels = levels;
+        }
+        self
+    }
+
+    /// Enters a list each of whose elements may be as deep as a value.
     pub(in crate::codec) fn list(&mut self) -> Result<Items<'_, 'de>, Error> {
         if self.peek() != b'[' {
             return Err(self.unexpected("expected a list"));

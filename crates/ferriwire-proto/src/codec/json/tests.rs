@@ -10,7 +10,9 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::*;
-use crate::codec::{Arguments, Decoded, EncodeError, Limits, MAX_ATTACHMENTS, Payload, Violation};
+use crate::codec::{
+    Arguments, Decoded, EncodeError, Limits, MAX_ATTACHMENTS, MAX_DEPTH, Payload, Violation,
+};
 use crate::encoded::{Encoded, Kind};
 use crate::engine::Message;
 use crate::packet::{AckId, Body, Packet, PacketKind};
@@ -133,19 +135,19 @@ fn the_examples_of_the_specification() {
             "0".to_owned(),
             vec![],
             plain("/", PlainBody::Connect(None)),
-            encode_connect("/", &()),
+            encode_connect("/", &(), MAX_DEPTH),
         ),
         (
             r#"0{"token":"x"}"#.to_owned(),
             vec![],
             plain("/", PlainBody::Connect(Some(r#"{"token":"x"}"#.into()))),
-            encode_connect("/", &json!({"token": "x"})),
+            encode_connect("/", &json!({"token": "x"}), MAX_DEPTH),
         ),
         (
             format!("0/admin,{sid}"),
             vec![],
             plain("/admin", PlainBody::Connect(Some(sid.into()))),
-            encode_connect("/admin", &json!({"sid": "oSO0OpakMV_3jnilAAAA"})),
+            encode_connect("/admin", &json!({"sid": "oSO0OpakMV_3jnilAAAA"}), MAX_DEPTH),
         ),
         (
             "1/admin,".to_owned(),
@@ -157,19 +159,25 @@ fn the_examples_of_the_specification() {
             r#"2["foo"]"#.to_owned(),
             vec![],
             event("/", None, "foo", Args::default()),
-            encode_event("/", None, "foo", &()),
+            encode_event("/", None, "foo", &(), MAX_DEPTH),
         ),
         (
             r#"2/admin,456["project:delete",123]"#.to_owned(),
             vec![],
             event("/admin", Some(456), "project:delete", project.clone()),
-            encode_event("/admin", Some(AckId(456)), "project:delete", &project),
+            encode_event(
+                "/admin",
+                Some(AckId(456)),
+                "project:delete",
+                &project,
+                MAX_DEPTH,
+            ),
         ),
         (
             "3/admin,456[]".to_owned(),
             vec![],
             plain("/admin", PlainBody::Ack(456, Args::default())),
-            encode_ack("/admin", AckId(456), &()),
+            encode_ack("/admin", AckId(456), &(), MAX_DEPTH),
         ),
         (
             format!("4/admin,{error}"),
@@ -178,19 +186,20 @@ fn the_examples_of_the_specification() {
             encode_connect_error(
                 "/admin",
                 &serde_json::value::RawValue::from_string(error.into()).unwrap(),
+                MAX_DEPTH,
             ),
         ),
         (
             r#"51-["hello",{"_placeholder":true,"num":0}]"#.to_owned(),
             vec![data.clone()],
             event("/", None, "hello", binary()),
-            encode_event("/", None, "hello", &binary()),
+            encode_event("/", None, "hello", &binary(), MAX_DEPTH),
         ),
         (
             r#"61-/admin,456[{"_placeholder":true,"num":0}]"#.to_owned(),
             vec![data.clone()],
             plain("/admin", PlainBody::Ack(456, binary())),
-            encode_ack("/admin", AckId(456), &binary()),
+            encode_ack("/admin", AckId(456), &binary(), MAX_DEPTH),
         ),
     ];
     for (text, attachments, packet, encoded) in cases {
@@ -400,7 +409,7 @@ fn events_that_clients_may_name_freely() {
     ] {
         for count in 0..4 {
             let values: Args = std::iter::repeat_n(Value::from("x"), count).collect();
-            let (text, _) = wire(&encode_event("/", None, name, &values).unwrap());
+            let (text, _) = wire(&encode_event("/", None, name, &values, MAX_DEPTH).unwrap());
             assert_eq!(decode(&text, &[]), Ok(event("/", None, name, values)));
         }
     }
@@ -410,36 +419,42 @@ fn events_that_clients_may_name_freely() {
 fn what_cannot_be_encoded() {
     let binary = Value::Binary(Bytes::new());
     for name in crate::packet::RESERVED {
-        let error = encode_event("/", None, name, &()).unwrap_err();
+        let error = encode_event("/", None, name, &(), MAX_DEPTH).unwrap_err();
         assert_eq!(error, EncodeError::ReservedName(name.into()));
     }
     let eleven = vec![binary.clone(); 11];
     let ten = eleven.get(..10).unwrap();
-    assert!(encode_event("/", None, "e", &ten).is_ok());
+    assert!(encode_event("/", None, "e", &ten, MAX_DEPTH).is_ok());
     let too_many = Err(EncodeError::TooManyAttachments);
-    assert_eq!(encode_event("/", None, "e", &eleven).map(|_| ()), too_many);
-    assert_eq!(encode_ack("/", AckId(1), &eleven).map(|_| ()), too_many);
     assert_eq!(
-        encode_connect("/", &binary).map(|_| ()),
+        encode_event("/", None, "e", &eleven, MAX_DEPTH).map(|_| ()),
+        too_many
+    );
+    assert_eq!(
+        encode_ack("/", AckId(1), &eleven, MAX_DEPTH).map(|_| ()),
+        too_many
+    );
+    assert_eq!(
+        encode_connect("/", &binary, MAX_DEPTH).map(|_| ()),
         Err(EncodeError::Binary)
     );
     let shape = Err(EncodeError::Shape(PacketKind::Connect));
-    assert_eq!(encode_connect("/", &[1]).map(|_| ()), shape);
+    assert_eq!(encode_connect("/", &[1], MAX_DEPTH).map(|_| ()), shape);
     let shape = Err(EncodeError::Shape(PacketKind::ConnectError));
-    assert_eq!(encode_connect_error("/", &()).map(|_| ()), shape);
+    assert_eq!(encode_connect_error("/", &(), MAX_DEPTH).map(|_| ()), shape);
     let keys = std::collections::BTreeMap::from([(vec![1], 1)]);
-    let error = encode_event("/", None, "e", &keys).unwrap_err();
+    let error = encode_event("/", None, "e", &keys, MAX_DEPTH).unwrap_err();
     assert!(matches!(error, EncodeError::Serialize(_)), "{error}");
 }
 
 #[test]
 fn only_events_may_be_dropped_from_a_full_queue() {
     assert_eq!(
-        encode_event("/", None, "e", &()).unwrap().kind(),
+        encode_event("/", None, "e", &(), MAX_DEPTH).unwrap().kind(),
         Kind::Event
     );
     assert_eq!(
-        encode_ack("/", AckId(1), &()).unwrap().kind(),
+        encode_ack("/", AckId(1), &(), MAX_DEPTH).unwrap().kind(),
         Kind::Control
     );
     assert_eq!(encode_disconnect("/").kind(), Kind::Control);
@@ -447,9 +462,16 @@ fn only_events_may_be_dropped_from_a_full_queue() {
 
 #[test]
 fn names_are_written_as_json() {
-    let (text, _) = wire(&encode_event("/a", None, "say \"hi\"\n", &1).unwrap());
+    let (text, _) = wire(&encode_event("/a", None, "say \"hi\"\n", &1, MAX_DEPTH).unwrap());
     assert_eq!(text, r#"2/a,["say \"hi\"\n",1]"#);
-    let longest = encode_event("/ns", Some(AckId::MAX), "e", &Bytes::from_static(b"x")).unwrap();
+    let longest = encode_event(
+        "/ns",
+        Some(AckId::MAX),
+        "e",
+        &Bytes::from_static(b"x"),
+        MAX_DEPTH,
+    )
+    .unwrap();
     let (text, _) = wire(&longest);
     assert_eq!(
         text,
@@ -473,15 +495,15 @@ fn a_stamped_event_ends_with_its_offset() {
             format!("2/chat,[\"e\",\"hi\",\"{stamp}\"]"),
         ),
     ] {
-        let mut event = encode_stamped_event(namespace, "e", &payload).unwrap();
+        let mut event = encode_stamped_event(namespace, "e", &payload, MAX_DEPTH).unwrap();
         assert!(event.has_slot());
         event.stamp(offset);
         assert_eq!(wire(&event), (expected, Vec::new()));
     }
-    let mut event = encode_stamped_event("/", "e", &()).unwrap();
+    let mut event = encode_stamped_event("/", "e", &(), MAX_DEPTH).unwrap();
     event.stamp(offset);
     assert_eq!(wire(&event).0, format!("2[\"e\",\"{stamp}\"]"));
-    let mut event = encode_stamped_event("/", "e", &Bytes::from_static(&[1])).unwrap();
+    let mut event = encode_stamped_event("/", "e", &Bytes::from_static(&[1]), MAX_DEPTH).unwrap();
     event.stamp(offset);
     let text = format!("51-[\"e\",{{\"_placeholder\":true,\"num\":0}},\"{stamp}\"]");
     assert_eq!(wire(&event), (text, vec![Bytes::from_static(&[1])]));
@@ -493,10 +515,10 @@ fn the_head_of_a_packet_counts_its_attachments_in_one_digit_or_two() {
         for count in [1, 9, 10] {
             let data = vec![Bytes::from_static(&[1]); count];
             let text = |encoded: Encoded| String::from_utf8(encoded.text().to_vec()).unwrap();
-            let ack = text(encode_ack(namespace, AckId::MAX, &data).unwrap());
+            let ack = text(encode_ack(namespace, AckId::MAX, &data, MAX_DEPTH).unwrap());
             let head = format!("46{count}-{shown}9007199254740991[[{{");
             assert!(ack.starts_with(&head), "{ack}");
-            let event = text(encode_event(namespace, None, "e", &data).unwrap());
+            let event = text(encode_event(namespace, None, "e", &data, MAX_DEPTH).unwrap());
             let head = format!("45{count}-{shown}[\"e\",[{{");
             assert!(event.starts_with(&head), "{event}");
         }

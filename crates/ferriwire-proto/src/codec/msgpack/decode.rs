@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::reader::{Reader, Token, malformed};
-use crate::codec::{Arguments, Decoded, Limits, Payload, Violation};
+use crate::codec::{Arguments, Decoded, Limits, Payload, Violation, depth};
 use crate::engine::Message;
 use crate::packet::{AckId, Body, Packet, PacketKind, is_reserved};
 
@@ -43,7 +43,7 @@ impl Decoder {
                     return Err(Violation::TooLarge { len, limit });
                 }
                 self.message = data;
-                let entries = Entries::read(&self.message)?;
+                let entries = Entries::read(&self.message, depth::capped(limits.max_depth))?;
                 entries.packet(limits).map(Decoded::Packet)
             }
         }
@@ -69,7 +69,7 @@ struct Entries<'a> {
 
 impl<'a> Entries<'a> {
     /// Walks through the whole message.
-    fn read(message: &'a Bytes) -> Result<Self, Violation> {
+    fn read(message: &'a Bytes, max_depth: usize) -> Result<Self, Violation> {
         let mut reader = Reader::new(message, 0);
         let Token::Map(len) = reader.next()? else {
             return Err(malformed("a packet is no map"));
@@ -93,9 +93,9 @@ impl<'a> Entries<'a> {
                 }
                 *entry = Some((token, start));
                 // A list of arguments is one level around them.
-                skip_entry(&mut reader, token)?;
+                skip_entry(&mut reader, token, max_depth)?;
             } else {
-                reader.skip()?;
+                reader.skip(max_depth)?;
             }
         }
         if !reader.is_at_end() {
@@ -153,13 +153,17 @@ impl<'a> Entries<'a> {
 }
 
 /// Goes past one entry of the packet. The depth of arguments is counted in each of them.
-fn skip_entry<'a>(reader: &mut Reader<'a>, token: Token<'a>) -> Result<(), Violation> {
+fn skip_entry<'a>(
+    reader: &mut Reader<'a>,
+    token: Token<'a>,
+    max_depth: usize,
+) -> Result<(), Violation> {
     let Token::Array(len) = token else {
-        return reader.skip();
+        return reader.skip(max_depth);
     };
     reader.next()?;
     for _ in 0..len {
-        reader.skip()?;
+        reader.skip(max_depth)?;
     }
     Ok(())
 }

@@ -13,8 +13,8 @@ use serde::forward_to_deserialize_any;
 use super::date;
 use super::key::Key;
 use super::reader::{Reader, Token};
-use crate::codec::Violation;
 use crate::codec::args::clip;
+use crate::codec::{MAX_DEPTH, Violation};
 use crate::value::handoff;
 
 /// Why a value does not fit its type, and where it lies.
@@ -104,7 +104,7 @@ impl<'de> Deserializer<'de> for ValueReader<'_, 'de> {
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.0.skip()?;
+        self.0.skip(MAX_DEPTH)?;
         visitor.visit_unit()
     }
 

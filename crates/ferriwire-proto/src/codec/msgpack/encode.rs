@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::serialize::{ValueWriter, serialize_arguments};
 use super::write;
-use crate::codec::EncodeError;
+use crate::codec::{EncodeError, depth};
 use crate::encoded::{Encoded, Kind};
 use crate::log::Offset;
 use crate::packet::{AckId, PacketKind, is_reserved};
@@ -23,12 +23,13 @@ pub fn encode_event<P: Serialize + ?Sized>(
     id: Option<AckId>,
     name: &str,
     payload: &P,
+    max_depth: usize,
 ) -> Result<Encoded, EncodeError> {
     if is_reserved(name) {
         return Err(EncodeError::ReservedName(name.to_owned()));
     }
     let mut packet = Packet::begin(PacketKind::Event, 3 + usize::from(id.is_some()));
-    packet.arguments(Some(name), payload, None)?;
+    packet.arguments(Some(name), payload, max_depth, None)?;
     if let Some(id) = id {
         packet.id(id);
     }
@@ -45,12 +46,13 @@ pub fn encode_stamped_event<P: Serialize + ?Sized>(
     namespace: &str,
     name: &str,
     payload: &P,
+    max_depth: usize,
 ) -> Result<Encoded, EncodeError> {
     if is_reserved(name) {
         return Err(EncodeError::ReservedName(name.to_owned()));
     }
     let mut packet = Packet::begin(PacketKind::Event, 3);
-    packet.arguments(Some(name), payload, Some(ROOM_FOR_OFFSET))?;
+    packet.arguments(Some(name), payload, max_depth, Some(ROOM_FOR_OFFSET))?;
     let arguments_end = packet.buffer.len();
     packet.namespace(namespace);
     let behind = packet.buffer.len().saturating_sub(arguments_end);
@@ -70,9 +72,10 @@ pub fn encode_ack<P: Serialize + ?Sized>(
     namespace: &str,
     id: AckId,
     payload: &P,
+    max_depth: usize,
 ) -> Result<Encoded, EncodeError> {
     let mut packet = Packet::begin(PacketKind::Ack, 4);
-    packet.arguments(None, payload, None)?;
+    packet.arguments(None, payload, max_depth, None)?;
     packet.id(id);
     Ok(packet.finish(namespace, Kind::Control))
 }
@@ -86,8 +89,9 @@ pub fn encode_ack<P: Serialize + ?Sized>(
 pub fn encode_connect<P: Serialize + ?Sized>(
     namespace: &str,
     payload: &P,
+    max_depth: usize,
 ) -> Result<Encoded, EncodeError> {
-    let data = serialize_value(payload)?;
+    let data = serialize_value(payload, max_depth)?;
     let kind = PacketKind::Connect;
     match data.first() {
         Some(&NIL) => Ok(Packet::begin(kind, 2).finish(namespace, Kind::Control)),
@@ -114,8 +118,9 @@ pub fn encode_disconnect(namespace: &str) -> Encoded {
 pub fn encode_connect_error<P: Serialize + ?Sized>(
     namespace: &str,
     payload: &P,
+    max_depth: usize,
 ) -> Result<Encoded, EncodeError> {
-    let data = serialize_value(payload)?;
+    let data = serialize_value(payload, max_depth)?;
     let kind = PacketKind::ConnectError;
     if !data
         .first()
@@ -134,8 +139,9 @@ pub fn encode_connect_error<P: Serialize + ?Sized>(
 pub fn encode_error<P: Serialize + ?Sized>(
     namespace: &str,
     payload: &P,
+    max_depth: usize,
 ) -> Result<Encoded, EncodeError> {
-    Ok(refusal(namespace, &serialize_value(payload)?))
+    Ok(refusal(namespace, &serialize_value(payload, max_depth)?))
 }
 
 fn refusal(namespace: &str, data: &[u8]) -> Encoded {
@@ -162,6 +168,7 @@ impl Packet {
         &mut self,
         name: Option<&str>,
         payload: &P,
+        max_depth: usize,
         last: Option<&str>,
     ) -> Result<(), EncodeError> {
         let buffer = &mut self.buffer;
@@ -172,7 +179,7 @@ impl Packet {
         if let Some(name) = name {
             write::string(buffer, name);
         }
-        let count = serialize_arguments(buffer, payload)?;
+        let count = serialize_arguments(buffer, payload, max_depth)?;
         if let Some(last) = last {
             write::string(buffer, last);
         }
@@ -214,11 +221,14 @@ impl Packet {
     }
 }
 
-pub(super) fn serialize_value<P: Serialize + ?Sized>(payload: &P) -> Result<Vec<u8>, EncodeError> {
+pub(super) fn serialize_value<P: Serialize + ?Sized>(
+    payload: &P,
+    max_depth: usize,
+) -> Result<Vec<u8>, EncodeError> {
     let mut data = Vec::new();
     payload.serialize(ValueWriter {
         out: &mut data,
-        depth: 0,
+        left: depth::capped(max_depth),
     })?;
     Ok(data)
 }

@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use super::list::List;
 use crate::codec::Violation;
-use crate::codec::depth::MAX_DEPTH;
 
 /// A place in a message.
 #[derive(Clone, Copy, Debug)]
@@ -109,8 +108,8 @@ impl<'de> Reader<'de> {
         })
     }
 
-    /// Goes past one value. Checks everything in it.
-    pub(super) fn skip(&mut self) -> Result<(), Violation> {
+    /// Goes past one value. Checks everything in it, and that it is not nested deeper than that.
+    pub(super) fn skip(&mut self, max_depth: usize) -> Result<(), Violation> {
         // What is left to read of each array or map around the current place.
         let mut levels: Vec<Level> = Vec::new();
         loop {
@@ -127,7 +126,7 @@ impl<'de> Reader<'de> {
                 _ => None,
             };
             if let Some(level) = entered {
-                if levels.len() >= MAX_DEPTH {
+                if levels.len() >= max_depth {
                     return Err(Violation::TooDeep);
                 }
                 levels.push(level);

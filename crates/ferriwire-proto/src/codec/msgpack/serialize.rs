@@ -9,7 +9,7 @@ use serde::ser::{
 
 use super::write;
 use crate::codec::args::{NameSerializer, NameWriter, SerializeError};
-use crate::codec::depth::{self, MAX_DEPTH};
+use crate::codec::depth;
 use crate::value::Value;
 
 pub(super) use self::arguments::serialize_arguments;
@@ -20,22 +20,19 @@ const JSON_TYPES: &str = "$serde_json::private::";
 /// Appends one value.
 pub(super) struct ValueWriter<'a> {
     pub(super) out: &'a mut Vec<u8>,
-    /// How many arrays and maps it lies in.
-    pub(super) depth: usize,
+    /// How many arrays and maps may lie within each other in it.
+    pub(super) left: usize,
 }
 
 impl<'a> ValueWriter<'a> {
     fn enter(self, form: Form, len: Option<usize>) -> Result<Compound<'a>, SerializeError> {
-        let depth = self.depth.saturating_add(1);
-        if depth > MAX_DEPTH {
-            return Err(SerializeError::TooDeep);
-        }
+        let left = self.left.checked_sub(1).ok_or(SerializeError::TooDeep)?;
         let header = self.out.len();
         let announced = len.unwrap_or_default();
         form.write_header(self.out, announced);
         Ok(Compound {
             out: self.out,
-            depth,
+            left,
             form,
             header,
             announced,
@@ -49,7 +46,7 @@ impl<'a> ValueWriter<'a> {
         write::string(map.out, name);
         Ok(Self {
             out: map.out,
-            depth: map.depth,
+            left: map.left,
         })
     }
 
@@ -239,7 +236,7 @@ impl<'a> Serializer for ValueWriter<'a> {
             return Ok(Compound {
                 header: self.out.len(),
                 out: self.out,
-                depth: self.depth,
+                left: self.left,
                 form: Form::Json,
                 announced: 0,
                 written: 0,
@@ -281,7 +278,7 @@ impl Form {
 /// Writes what is in an array or a map.
 pub(super) struct Compound<'a> {
     out: &'a mut Vec<u8>,
-    depth: usize,
+    left: usize,
     form: Form,
     /// Where its header begins, and the length that stands there.
     header: usize,
@@ -297,7 +294,7 @@ impl Compound<'_> {
         self.written = self.written.saturating_add(1);
         value.serialize(ValueWriter {
             out: self.out,
-            depth: self.depth,
+            left: self.left,
         })
     }
 
@@ -316,7 +313,7 @@ impl Compound<'_> {
     fn json<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SerializeError> {
         let text = serde_json::to_string(value).and_then(|json| serde_json::from_str(&json));
         let text: String = text.map_err(SerializeError::custom)?;
-        if !depth::is_within(text.as_bytes(), MAX_DEPTH.saturating_sub(self.depth)) {
+        if !depth::is_within(text.as_bytes(), self.left) {
             return Err(SerializeError::TooDeep);
         }
         let mut json = serde_json::Deserializer::from_str(&text);
@@ -325,7 +322,7 @@ impl Compound<'_> {
             serde::Deserialize::deserialize(&mut json).map_err(SerializeError::custom)?;
         value.serialize(ValueWriter {
             out: self.out,
-            depth: self.depth,
+            left: self.left,
         })
     }
 

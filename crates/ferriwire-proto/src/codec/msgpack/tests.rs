@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::*;
 use crate::codec::{
-    Arguments, ArgumentsError, Codec, Decoded, EncodeError, Limits, Violation,
+    Arguments, ArgumentsError, Codec, Decoded, EncodeError, Limits, MAX_DEPTH, Violation,
     decode_connect_payload,
 };
 use crate::encoded::{Encoded, Kind};
@@ -176,7 +176,7 @@ fn numbers_of_the_npm_parser_are_read_and_written_alike() {
     assert_eq!(values.get(20).and_then(Value::as_f64), Some(0.5));
 
     let list = Args(integers.into_iter().map(Value::from).collect());
-    let written = hex(&encode_event("/", None, "n", &list).unwrap());
+    let written = hex(&encode_event("/", None, "n", &list, MAX_DEPTH).unwrap());
     let numbers = |hex: &str| {
         let hex: String = hex.split_whitespace().collect();
         let start = hex.find("a16e00").unwrap();
@@ -198,27 +198,27 @@ fn packets_are_written_as_the_npm_parser_writes_them() {
     let chat = "84a47479706502a46461746192a568656c6c6fc4020102a269640ca36e7370a52f63686174";
     let cases = [
         (
-            encode_connect("/", &Accepted { sid: "abc" }),
+            encode_connect("/", &Accepted { sid: "abc" }, MAX_DEPTH),
             Kind::Control,
             "83a47479706500a46461746181a3736964a3616263a36e7370a12f",
         ),
         (
-            encode_connect("/", &none),
+            encode_connect("/", &none, MAX_DEPTH),
             Kind::Control,
             "82a47479706500a36e7370a12f",
         ),
         (
-            encode_event("/chat", Some(AckId(12)), "hello", &data),
+            encode_event("/chat", Some(AckId(12)), "hello", &data, MAX_DEPTH),
             Kind::Event,
             chat,
         ),
         (
-            encode_event("/", None, "a", &()),
+            encode_event("/", None, "a", &(), MAX_DEPTH),
             Kind::Event,
             "83a47479706502a46461746191a161a36e7370a12f",
         ),
         (
-            encode_ack("/", AckId(300), &("x", None::<u8>)),
+            encode_ack("/", AckId(300), &("x", None::<u8>), MAX_DEPTH),
             Kind::Control,
             "84a47479706503a46461746192a178c0a26964cd012ca36e7370a12f",
         ),
@@ -228,7 +228,7 @@ fn packets_are_written_as_the_npm_parser_writes_them() {
             "82a47479706501a36e7370a52f63686174",
         ),
         (
-            encode_connect_error("/", &BTreeMap::from([("message", "no")])),
+            encode_connect_error("/", &BTreeMap::from([("message", "no")]), MAX_DEPTH),
             Kind::Control,
             "83a47479706504a46461746181a76d657373616765a26e6fa36e7370a12f",
         ),
@@ -250,7 +250,7 @@ fn a_stamped_event_ends_with_its_offset() {
     let stamp = str::from_utf8(&offset.encode()).unwrap().to_owned();
     for (namespace, count) in [("/", 0), ("/chat", 1), ("/", 13), ("/", 14), ("/", 300)] {
         let args = Args(vec![Value::from(300); count]);
-        let mut event = encode_stamped_event(namespace, "e", &args).unwrap();
+        let mut event = encode_stamped_event(namespace, "e", &args, MAX_DEPTH).unwrap();
         assert!(event.has_slot());
         event.stamp(offset);
         let message = event.attachments().next().unwrap().clone();
@@ -276,20 +276,20 @@ fn a_stamped_event_ends_with_its_offset() {
 fn what_cannot_be_sent_is_an_error() {
     let refused = |outcome: Result<Encoded, EncodeError>| outcome.unwrap_err();
     assert_eq!(
-        refused(encode_event("/", None, "disconnect", &())),
+        refused(encode_event("/", None, "disconnect", &(), MAX_DEPTH)),
         EncodeError::ReservedName("disconnect".into())
     );
     assert_eq!(
-        refused(encode_connect("/", "text")),
+        refused(encode_connect("/", "text", MAX_DEPTH)),
         EncodeError::Shape(PacketKind::Connect)
     );
     assert_eq!(
-        refused(encode_connect_error("/", &7)),
+        refused(encode_connect_error("/", &7, MAX_DEPTH)),
         EncodeError::Shape(PacketKind::ConnectError)
     );
     let keys = BTreeMap::from([((1, 2), 3)]);
     assert!(matches!(
-        refused(encode_event("/", None, "e", &(keys,))),
+        refused(encode_event("/", None, "e", &(keys,), MAX_DEPTH)),
         EncodeError::Serialize(_)
     ));
 }
@@ -320,7 +320,9 @@ struct Flat {
 #[track_caller]
 fn same<T: Serialize + DeserializeOwned + 'static + PartialEq + std::fmt::Debug>(value: &T) {
     for codec in [Codec::MessagePack, Codec::Json] {
-        let encoded = codec.encode_event("/", None, "e", value).unwrap();
+        let encoded = codec
+            .encode_event("/", None, "e", value, MAX_DEPTH)
+            .unwrap();
         let mut decoder = codec.decoder();
         let text = str::from_utf8(encoded.text()).unwrap();
         let text = text
@@ -408,13 +410,13 @@ fn sequences_of_unknown_length_and_json_text_are_written() {
     }
 
     for len in [0, 1, 15, 16, 65_535, 65_536] {
-        let encoded = encode_event("/", None, "e", &(Unknown(len), "end")).unwrap();
+        let encoded = encode_event("/", None, "e", &(Unknown(len), "end"), MAX_DEPTH).unwrap();
         let message = encoded.attachments().next().unwrap().clone();
         let (numbers, end): (Vec<usize>, String) = payload(message).unwrap();
         assert_eq!((numbers.len(), end.as_str()), (len, "end"));
     }
     let raw = serde_json::value::to_raw_value(&serde_json::json!({"a": [1, null]})).unwrap();
-    let encoded = encode_event("/", None, "e", &raw).unwrap();
+    let encoded = encode_event("/", None, "e", &raw, MAX_DEPTH).unwrap();
     let written = hex(&encoded);
     assert!(written.contains("81a1619201c0"), "{written}");
 }
@@ -423,7 +425,7 @@ fn sequences_of_unknown_length_and_json_text_are_written() {
 fn binary_data_shares_the_message_unless_it_is_a_small_part_of_it() {
     let check = |large: usize, rest: usize, shares: bool| {
         let data = (Bytes::from(vec![1; large]), "x".repeat(rest));
-        let encoded = encode_event("/", None, "e", &data).unwrap();
+        let encoded = encode_event("/", None, "e", &data, MAX_DEPTH).unwrap();
         let message = encoded.attachments().next().unwrap().clone();
         let range = message.as_ptr_range();
         let (binary, _): (Value, String) = payload(message.clone()).unwrap();
@@ -478,7 +480,7 @@ fn names_may_be_finite_floats_under_both_codecs() {
     same(&BTreeMap::from([(Degrees(-0.5), 1), (Degrees(1e300), 2)]));
     let infinite = BTreeMap::from([(Degrees(f64::INFINITY), 1)]);
     for codec in [Codec::MessagePack, Codec::Json] {
-        let outcome = codec.encode_event("/", None, "e", &infinite);
+        let outcome = codec.encode_event("/", None, "e", &infinite, MAX_DEPTH);
         assert!(matches!(outcome, Err(EncodeError::Serialize(_))));
     }
     let map = payload::<BTreeMap<Degrees, u8>>(event_with("81 a3 4e614e 02"));

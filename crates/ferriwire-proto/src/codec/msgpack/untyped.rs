@@ -11,15 +11,21 @@ use crate::codec::EncodeError;
 use crate::value::{Args, Value};
 
 /// The arguments of a payload.
-pub(crate) fn to_args<P: Serialize + ?Sized>(payload: &P) -> Result<Args, EncodeError> {
+pub(crate) fn to_args<P: Serialize + ?Sized>(
+    payload: &P,
+    max_depth: usize,
+) -> Result<Args, EncodeError> {
     let mut message = Vec::new();
-    let len = serialize_arguments(&mut message, payload)?;
+    let len = serialize_arguments(&mut message, payload, max_depth)?;
     read(message, len)
 }
 
 /// Anything that serialises, as a value.
-pub(crate) fn to_value<P: Serialize + ?Sized>(payload: &P) -> Result<Value, EncodeError> {
-    let (value,) = read(serialize_value(payload)?, 1)?;
+pub(crate) fn to_value<P: Serialize + ?Sized>(
+    payload: &P,
+    max_depth: usize,
+) -> Result<Value, EncodeError> {
+    let (value,) = read(serialize_value(payload, max_depth)?, 1)?;
     Ok(value)
 }
 

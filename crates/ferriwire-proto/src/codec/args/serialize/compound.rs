@@ -15,17 +15,17 @@ use super::{Failed, Output};
 /// Writes what is in an array or an object, and its end.
 pub(super) struct Compound<'a> {
     pub(super) output: &'a mut Output,
-    /// How many arrays and objects its elements lie in.
-    pub(super) depth: usize,
+    /// How many arrays and objects may lie within each other in an element.
+    pub(super) left: usize,
     follows: bool,
 }
 
 impl<'a> Compound<'a> {
     #[inline]
-    pub(super) fn new(output: &'a mut Output, depth: usize) -> Self {
+    pub(super) fn new(output: &'a mut Output, left: usize) -> Self {
         Self {
             output,
-            depth,
+            left,
             follows: false,
         }
     }
@@ -41,7 +41,7 @@ impl<'a> Compound<'a> {
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
         value.serialize(ValueWriter {
             output: self.output,
-            depth: self.depth,
+            left: self.left,
         })
     }
 

@@ -10,6 +10,7 @@ use serde::ser::{
 };
 
 use super::*;
+use crate::codec::MAX_DEPTH;
 
 /// Every call that a type may make, with what it passes.
 #[derive(Clone, Debug)]
@@ -192,7 +193,7 @@ fn any_call() -> impl Strategy<Value = Call> {
 
 fn value<P: Serialize + ?Sized>(payload: &P) -> Result<String, SerializeError> {
     let mut out = b"before".to_vec();
-    serialize_value(&mut out, payload)?;
+    serialize_value(&mut out, payload, MAX_DEPTH)?;
     let text = String::from_utf8(out).unwrap();
     Ok(text.strip_prefix("before").unwrap().to_owned())
 }
@@ -213,7 +214,7 @@ proptest! {
     #[test]
     fn arguments_are_the_elements_of_what_serde_json_writes(calls in prop::collection::vec(any_call(), 0..4)) {
         let mut out = b"[".to_vec();
-        let written = serialize_arguments(&mut out, false, &Call::Tuple(calls.clone()), 10);
+        let written = serialize_arguments(&mut out, false, &Call::Tuple(calls.clone()), 10, MAX_DEPTH);
         out.push(b']');
         let written = written.map(|_| String::from_utf8(out).unwrap());
         prop_assert_eq!(written, by_serde_json(&calls));
@@ -223,7 +224,7 @@ proptest! {
     fn one_argument_that_is_no_tuple_is_written_as_a_value(call in any_call()) {
         prop_assume!(!matches!(call, Call::Unit | Call::Tuple(_)));
         let mut out = Vec::new();
-        let written = serialize_arguments(&mut out, true, &call, 10);
+        let written = serialize_arguments(&mut out, true, &call, 10, MAX_DEPTH);
         let written = written.map(|_| String::from_utf8(out).unwrap());
         prop_assert_eq!(written, by_serde_json(&call).map(|text| format!(",{text}")));
     }

@@ -7,7 +7,7 @@ use serde::ser::{Error as _, Serialize, SerializeStruct, Serializer};
 use super::compound::Compound;
 use super::string::{write_contents, write_string};
 use super::{Failed, Output, SerializeError};
-use crate::codec::depth::{self, MAX_DEPTH};
+use crate::codec::depth;
 use crate::codec::json::placeholder::{INDEX, MARKER};
 
 /// How the types of serde_json that have a form of their own begin their names. To serde they are
@@ -17,16 +17,11 @@ const JSON_TYPES: &str = "$serde_json::private::";
 /// Appends one value.
 pub(super) struct ValueWriter<'a> {
     pub(super) output: &'a mut Output,
-    /// How many arrays and objects it lies in.
-    pub(super) depth: usize,
+    /// How many arrays and objects may lie within each other in it.
+    pub(super) left: usize,
 }
 
 impl<'a> ValueWriter<'a> {
-    #[inline]
-    pub(super) fn new(output: &'a mut Output) -> Self {
-        Self { output, depth: 0 }
-    }
-
     #[inline]
     fn text(self, text: &[u8]) -> Result<(), Failed> {
         self.output.text.extend_from_slice(text);
@@ -49,18 +44,18 @@ impl<'a> ValueWriter<'a> {
     /// Begins an array or an object.
     #[inline]
     fn enter(self, opening: u8) -> Result<Compound<'a>, Failed> {
-        let depth = self.output.deeper(self.depth, 1)?;
+        let left = self.output.deeper(self.left)?;
         self.output.text.push(opening);
-        Ok(Compound::new(self.output, depth))
+        Ok(Compound::new(self.output, left))
     }
 
     /// Begins an object of one entry, and returns what writes its value.
     #[inline]
     fn variant(self, name: &str) -> Result<Self, Failed> {
-        let Compound { output, depth, .. } = self.enter(b'{')?;
+        let Compound { output, left, .. } = self.enter(b'{')?;
         write_string(&mut output.text, name);
         output.text.push(b':');
-        Ok(Self { output, depth })
+        Ok(Self { output, left })
     }
 }
 
@@ -112,7 +107,7 @@ impl<'a> Serializer for ValueWriter<'a> {
 
     fn serialize_bytes(self, data: &[u8]) -> Result<(), Failed> {
         let index = self.output.attach(data)?;
-        self.output.deeper(self.depth, 1)?;
+        self.output.deeper(self.left)?;
         let text = &mut self.output.text;
         text.extend_from_slice(b"{\"");
         text.extend_from_slice(MARKER.as_bytes());
@@ -170,8 +165,8 @@ impl<'a> Serializer for ValueWriter<'a> {
         variant: &'static str,
         value: &T,
     ) -> Result<(), Failed> {
-        let Self { output, depth } = self.variant(variant)?;
-        value.serialize(ValueWriter { output, depth })?;
+        let Self { output, left } = self.variant(variant)?;
+        value.serialize(ValueWriter { output, left })?;
         output.text.push(b'}');
         Ok(())
     }
@@ -287,7 +282,7 @@ impl SerializeStruct for Struct<'_> {
     ) -> Result<(), Failed> {
         match self {
             Self::Object(object) => object.field(name, value),
-            Self::Json(type_name, ValueWriter { output, depth }) => {
+            Self::Json(type_name, ValueWriter { output, left }) => {
                 let start = output.text.len();
                 let json = Json {
                     type_name,
@@ -297,7 +292,7 @@ impl SerializeStruct for Struct<'_> {
                 let mut serializer = serde_json::Serializer::new(&mut output.text);
                 json.serialize(&mut serializer).map_err(Failed::custom)?;
                 let written = output.text.get(start..).unwrap_or_default();
-                if !depth::is_within(written, MAX_DEPTH.saturating_sub(*depth)) {
+                if !depth::is_within(written, *left) {
                     return Err(output.refuse(SerializeError::TooDeep));
                 }
                 Ok(())

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::*;
 use crate::codec::Arguments;
+use crate::codec::args::Bounds;
 use crate::value::Args;
 
 #[derive(Debug, Deserialize)]
@@ -86,7 +87,7 @@ fn agree<T: DeserializeOwned + Debug>(text: &str) {
 fn agree_untyped(text: &str) {
     let attachments = [Bytes::from_static(b"data")];
     for attachments in [&[], &attachments[..]] {
-        let arguments = Arguments::in_text(text, 0, attachments, 3);
+        let arguments = Arguments::in_text(text, 0, attachments, Bounds::counting(3));
         assert_eq!(
             arguments.decode::<Args>(),
             arguments.decode_borrowed(),

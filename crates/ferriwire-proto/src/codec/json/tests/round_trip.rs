@@ -50,7 +50,7 @@ proptest! {
     ) {
         let values = Args(values);
         let count: usize = values.0.iter().map(binaries).sum();
-        let encoded = encode_event(&namespace, id.map(AckId), &name, &values);
+        let encoded = encode_event(&namespace, id.map(AckId), &name, &values, MAX_DEPTH);
         if count > MAX_ATTACHMENTS {
             prop_assert_eq!(encoded.map(|_| ()), Err(EncodeError::TooManyAttachments));
         } else if crate::packet::is_reserved(&name) {
@@ -61,7 +61,7 @@ proptest! {
             prop_assert_eq!(decode(&text, &attachments), Ok(event(&namespace, id, &name, values.clone())));
         }
         if count <= MAX_ATTACHMENTS {
-            let (text, attachments) = wire(&encode_ack(&namespace, AckId(1), &values).unwrap());
+            let (text, attachments) = wire(&encode_ack(&namespace, AckId(1), &values, MAX_DEPTH).unwrap());
             prop_assert_eq!(decode(&text, &attachments), Ok(plain(&namespace, PlainBody::Ack(1, values))));
         }
     }
@@ -112,7 +112,7 @@ fn echoing_copies_no_attachment() {
         panic!("the packet is complete")
     };
     let values: Args = arguments.decode().unwrap();
-    let (echo, attachments) = wire(&encode_event("/", None, "e", &values).unwrap());
+    let (echo, attachments) = wire(&encode_event("/", None, "e", &values, MAX_DEPTH).unwrap());
     assert_eq!(echo, text);
     assert_eq!(attachments.first().unwrap().as_ptr(), data.as_ptr());
 }

@@ -4,13 +4,19 @@ use serde::ser::Serialize;
 
 use super::ValueWriter;
 use crate::codec::args::{ArgumentWriter, Outermost, SerializeError};
+use crate::codec::depth;
 
 /// Appends the arguments of `payload`, and returns how many there are.
 pub(in super::super) fn serialize_arguments<P: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     payload: &P,
+    max_depth: usize,
 ) -> Result<usize, SerializeError> {
-    let mut arguments = Arguments { out, count: 0 };
+    let mut arguments = Arguments {
+        out,
+        count: 0,
+        max_depth: depth::capped(max_depth),
+    };
     payload.serialize(Outermost(&mut arguments))?;
     Ok(arguments.count)
 }
@@ -18,6 +24,7 @@ pub(in super::super) fn serialize_arguments<P: Serialize + ?Sized>(
 struct Arguments<'a> {
     out: &'a mut Vec<u8>,
     count: usize,
+    max_depth: usize,
 }
 
 impl ArgumentWriter for Arguments<'_> {
@@ -31,7 +38,7 @@ impl ArgumentWriter for Arguments<'_> {
         self.count = self.count.saturating_add(1);
         ValueWriter {
             out: self.out,
-            depth: 0,
+            left: self.max_depth,
         }
     }
 }

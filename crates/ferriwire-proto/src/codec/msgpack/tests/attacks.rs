@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::codec::MAX_DEPTH;
 
 fn refused(message: &str) -> Violation {
     match read(bytes(message)) {
@@ -121,7 +120,7 @@ fn every_prefix_is_refused_without_a_panic() {
         name: "x".repeat(300),
         picture: Some(Bytes::from(vec![1; 300])),
     };
-    let encoded = encode_event("/", Some(AckId(70_000)), "e", &(user, -5, 0.5)).unwrap();
+    let encoded = encode_event("/", Some(AckId(70_000)), "e", &(user, -5, 0.5), MAX_DEPTH).unwrap();
     let message = encoded.attachments().next().unwrap().clone();
     for end in 0..message.len() {
         assert!(read(message.slice(..end)).is_err(), "{end}");
@@ -162,7 +161,7 @@ fn arguments_nest_up_to_the_limit_on_a_small_stack() {
         for open in [&[0x91][..], &[0x81, 0xa1, b'a'], &[0xdd, 0, 0, 0, 1]] {
             for depth in [1, MAX_DEPTH - 1, MAX_DEPTH] {
                 let Args(values) = payload(nested(open, depth, 0xc0)).unwrap();
-                let encoded = encode_event("/", None, "e", &Args(values)).unwrap();
+                let encoded = encode_event("/", None, "e", &Args(values), MAX_DEPTH).unwrap();
                 let message = encoded.attachments().next().unwrap().clone();
                 assert!(read(message).is_ok());
             }
@@ -191,13 +190,13 @@ fn arguments_nest_up_to_the_limit_on_a_small_stack() {
 #[test]
 fn what_is_nested_too_deep_is_not_sent() {
     let nest = |depth| (0..depth).fold(Value::Null, |value, _| Value::Array(vec![value]));
-    assert!(encode_event("/", None, "e", &(nest(MAX_DEPTH),)).is_ok());
-    let error = encode_event("/", None, "e", &(nest(MAX_DEPTH + 1),)).unwrap_err();
+    assert!(encode_event("/", None, "e", &(nest(MAX_DEPTH),), MAX_DEPTH).is_ok());
+    let error = encode_event("/", None, "e", &(nest(MAX_DEPTH + 1),), MAX_DEPTH).unwrap_err();
     assert_eq!(error, EncodeError::TooDeep);
     let raw = format!("{}{}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
     let raw = RawValue::from_string(raw).unwrap();
-    assert!(encode_event("/", None, "e", &raw).is_ok());
-    let error = encode_event("/", None, "e", &(vec![raw],)).unwrap_err();
+    assert!(encode_event("/", None, "e", &raw, MAX_DEPTH).is_ok());
+    let error = encode_event("/", None, "e", &(vec![raw],), MAX_DEPTH).unwrap_err();
     assert_eq!(error, EncodeError::TooDeep);
 }
 
@@ -211,7 +210,7 @@ fn the_limits_of_a_packet_hold() {
     };
     let event = |name: &str, arguments: usize| {
         let args = Args(vec![Value::Null; arguments]);
-        let encoded = encode_event("/", None, name, &args).unwrap();
+        let encoded = encode_event("/", None, name, &args, MAX_DEPTH).unwrap();
         encoded.attachments().next().unwrap().clone()
     };
     let limits = Limits::default();
@@ -283,7 +282,7 @@ proptest! {
     ) {
         let user = User { name: "name".into(), picture: Some(Bytes::from_static(&[1, 2, 3])) };
         let payload_of_many = (user, vec![1_u32, 300, 70_000], Shape::Tuple(1, "x".into()), -0.5);
-        let encoded = encode_event("/", Some(AckId(5)), "e", &payload_of_many).unwrap();
+        let encoded = encode_event("/", Some(AckId(5)), "e", &payload_of_many, MAX_DEPTH).unwrap();
         let mut message = encoded.attachments().next().unwrap().to_vec();
         for (index, byte) in changes {
             let index = index.index(message.len());

@@ -37,7 +37,7 @@ proptest! {
     #[test]
     fn any_arguments_come_back(values in proptest::collection::vec(value(), 0..20)) {
         let args = Args(values);
-        let encoded = encode_ack("/x", AckId(1), &args).unwrap();
+        let encoded = encode_ack("/x", AckId(1), &args, MAX_DEPTH).unwrap();
         let message = encoded.attachments().next().unwrap().clone();
         let came = payload::<Args>(message);
         prop_assert_eq!(came.as_ref(), Ok(&args));
@@ -51,7 +51,7 @@ proptest! {
     fn any_length_comes_back(len in 0_usize..70_000) {
         let text = "x".repeat(len);
         let data = Bytes::from(vec![0xc1; len]);
-        let encoded = encode_event("/", None, "e", &(&text, &data)).unwrap();
+        let encoded = encode_event("/", None, "e", &(&text, &data), MAX_DEPTH).unwrap();
         let message = encoded.attachments().next().unwrap().clone();
         prop_assert_eq!(payload::<(String, Bytes)>(message), Ok((text, data)));
     }
