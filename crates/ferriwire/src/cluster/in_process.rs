@@ -15,11 +15,21 @@ use super::message::Message;
 /// Connects servers of one process: for tests, and for programs that run several. Clones are the same
 /// backend; give one to each server.
 ///
-/// Nothing waits: what does not fit into a server's queue of 16 MiB is lost to that server, which
-/// is told.
-#[derive(Clone, Default)]
+/// Nothing waits: what does not fit into a server's queue ([`max_queue`](Self::max_queue)) is lost to that
+/// server, which is told.
+#[derive(Clone)]
 pub struct InProcess {
     nodes: Arc<Mutex<BTreeMap<NodeId, Arc<Inbox>>>>,
+    max_queue: usize,
+}
+
+impl Default for InProcess {
+    fn default() -> Self {
+        Self {
+            nodes: Arc::default(),
+            max_queue: MAX_QUEUED,
+        }
+    }
 }
 
 /// What waits for one server.
@@ -46,6 +56,15 @@ impl InProcess {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// How many bytes may wait for a server that joins by this clone until it takes them. Default 16 MiB;
+    /// one message may be of any size when no other waits. What does not fit is lost to it and counted in
+    /// its [`Stats::lost_messages`](crate::Stats::lost_messages).
+    #[must_use]
+    pub fn max_queue(mut self, bytes: usize) -> Self {
+        self.max_queue = bytes;
+        self
     }
 
     fn enter(&self, node: &NodeId, capacity: usize) -> Result<(Member, Vec<NodeId>), Unavailable> {
@@ -77,10 +96,12 @@ impl InProcess {
 
 impl Backend for InProcess {
     fn join<'a>(&'a self, node: &'a NodeId) -> Pending<'a, Result<Joined, Unavailable>> {
-        let joined = self.enter(node, MAX_QUEUED).map(|(member, peers)| Joined {
-            link: Box::new(member),
-            peers,
-        });
+        let joined = self
+            .enter(node, self.max_queue)
+            .map(|(member, peers)| Joined {
+                link: Box::new(member),
+                peers,
+            });
         Box::pin(std::future::ready(joined))
     }
 }
@@ -225,7 +246,8 @@ mod tests {
         let bus = InProcess::new();
         let (a, _) = bus.enter(&node("a"), MAX_QUEUED).expect("it is new");
         let size = message("a", true).size();
-        let (b, _) = bus.enter(&node("b"), 2 * size).expect("it is new");
+        let small = bus.clone().max_queue(2 * size);
+        let b = small.join(&node("b")).await.expect("it is new").link;
         for _ in 0..5 {
             a.publish(None, &message("a", true)).await.expect("sent");
         }

@@ -23,7 +23,7 @@ use http::{Response, StatusCode};
 use http_body::Body as HttpBody;
 use hyper::upgrade::OnUpgrade;
 
-use self::admission::{Admission, Refused, admit};
+use self::admission::{Admission, Refused, admit, oversized};
 pub(crate) use self::answers::empty;
 use self::answers::{close_connection, is_internet_explorer, later, payload, without_filter};
 use self::cors::{allow_origin, is_preflight, preflight};
@@ -39,6 +39,7 @@ use super::bundle::File;
 use super::connection_error::ConnectionError;
 use super::core::Core;
 use super::gate::Pass;
+use super::reasons::LimitKind;
 use super::request::Request;
 use super::transport::websocket::Arriving;
 use crate::config::{Hooks, guarded};
@@ -82,7 +83,7 @@ where
     let target = request.uri().path_and_query();
     let max_target = core.config().limits.max_target;
     if target.is_some_and(|target| target.as_str().len() > max_target) {
-        tracing::debug!("request refused: its target is too long");
+        oversized(core, &request, LimitKind::Target);
         return empty(StatusCode::URI_TOO_LONG);
     }
     let verdict = core.config().origins.judge(&request);

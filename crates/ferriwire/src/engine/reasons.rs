@@ -73,6 +73,10 @@ reasons! {
         TlsHandshakes => "max_tls_handshakes",
         /// [`Limits::answer_stall_timeout`](crate::Limits::answer_stall_timeout).
         AnswerStall => "answer_stall_timeout",
+        /// [`Limits::max_target`](crate::Limits::max_target).
+        Target => "max_target",
+        /// [`Limits::max_query_parameters`](crate::Limits::max_query_parameters).
+        QueryParameters => "max_query_parameters",
         /// [`Limits::max_payload`](crate::Limits::max_payload): a body, a message, what it inflates
         /// to, a packet with its attachments, or what its placeholders copy.
         Payload => "max_payload",

@@ -280,11 +280,17 @@ async fn targets_and_queries_keep_to_their_own_limits() {
         ("&a=1&b=2".to_owned(), 400),
         (format!("&a={fill}"), 200),
         (format!("&a={fill}b"), 414),
+        ("&a".repeat(30), 400),
+        (format!("&a={}", "b".repeat(12_000)), 414),
     ] {
         let target = format!("{POLLING}{extra}");
         let response = Http::connect(echo.addr()).await.get(&target).await;
         assert_eq!(response.status, status, "{target}");
     }
+    let stats = echo.server.stats();
+    assert_eq!(stats.limited(LimitKind::QueryParameters), 2);
+    assert_eq!(stats.limited(LimitKind::Target), 2);
+    assert_eq!(stats.refusals[3], 2);
 }
 
 #[tokio::test]

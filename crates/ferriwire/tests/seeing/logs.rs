@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ferriwire::{Config, ConnectError, Cookie, Event, Handshake, Limits, Namespace};
+use ferriwire::{Config, ConnectError, Cookie, Event, Handshake, Limits, Namespace, RunningServer};
 use serde::Deserialize;
 
 use crate::capture::Logs;
@@ -187,4 +187,59 @@ async fn no_log_of_a_whole_session_shows_a_secret_or_a_payload() {
             assert!(!line.text.contains(secret), "{line:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a52_a_forwarding_header_that_is_ignored_is_warned_of_once_and_named_by_refusals() {
+    const WARNING: &str = "name it in Config::trusted_proxies";
+    const HINT: &str = "see Config::trusted_proxies";
+    let logs = Logs::capture();
+    let limits = Limits::new().max_connections_per_address(2);
+    let config = Config::new().limits(limits);
+    let target = format!("{PATH}?EIO=4&transport=polling");
+    let ask = async |server: &RunningServer, headers: &[(&str, &str)]| {
+        let mut http = Http::connect(server.local_addr()).await;
+        http.request("GET", &target, headers, "").await.status
+    };
+    let refusals = || {
+        let lines = logs.lines().into_iter();
+        let refused = lines.filter(|line| line.text.contains("request refused"));
+        refused.map(|line| line.text).collect::<Vec<_>>()
+    };
+
+    // Of a peer that nobody named: all of them share the limit of its address.
+    let server = serve(config.clone(), Namespace::new("/")).await;
+    for (header, value, status) in [
+        ("X-Forwarded-For", "203.0.113.1", 200),
+        ("Forwarded", "for=203.0.113.2", 200),
+        ("X-Forwarded-For", "203.0.113.3", 429),
+        ("X-Forwarded-Proto", "https", 429),
+    ] {
+        assert_eq!(ask(&server, &[(header, value)]).await, status, "{header}");
+        assert_eq!(logs.count(WARNING), 1, "{header}");
+    }
+    let refused = refusals();
+    assert_eq!(refused.len(), 2);
+    for line in &refused {
+        assert!(line.contains(HINT), "{line}");
+        assert!(line.contains("address=127.0.0.1"), "{line}");
+        assert!(!line.contains("203.0.113"), "{line}");
+    }
+    // Of the same limit without a header nothing of the kind is said.
+    assert_eq!(ask(&server, &[]).await, 429);
+    let refused = refusals();
+    assert!(refused.last().is_some_and(|line| !line.contains("prox")));
+
+    // Of a peer that was named, the header is believed.
+    let trusting = config.trusted_proxies(["127.0.0.0/8".parse().expect("a network")]);
+    let server = serve(trusting, Namespace::new("/")).await;
+    for status in [200, 200, 429] {
+        let headers = [("X-Forwarded-For", "203.0.113.1")];
+        assert_eq!(ask(&server, &headers).await, status);
+    }
+    assert_eq!(logs.count(WARNING), 1);
+    let refused = refusals();
+    let last = refused.last().expect("a refusal");
+    assert!(last.contains("address=203.0.113.1"), "{last}");
+    assert!(!last.contains("prox"), "{last}");
 }

@@ -269,3 +269,34 @@ async fn nesting_keeps_to_the_limit_that_was_set_in_both_directions() {
         assert_eq!(server.stats().limited(LimitKind::Depth), 3);
     }
 }
+
+#[tokio::test]
+async fn others_run_after_every_64_writes_of_a_broadcast() {
+    const CLIENTS: usize = 150;
+    let server = serve_with(Config::new(), Namespace::new("/")).await;
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(Client::connect(&server).await);
+    }
+    let written = || server.stats().bytes_out;
+    let before = written();
+    server.handle("/").emit("said", ()).expect("it is sent");
+    // This test and the server take turns on one thread: what was written in each of the server's.
+    let mut turns = Vec::new();
+    let mut last = before;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        let now = written();
+        turns.push(now - last);
+        last = now;
+    }
+    for client in &mut clients {
+        client.expect(r#"2["said"]"#).await;
+    }
+    let all = written() - before;
+    turns.retain(|bytes| *bytes > 0);
+    assert_eq!(turns.iter().sum::<u64>(), all);
+    let each = all / CLIENTS as u64;
+    let writes: Vec<_> = turns.iter().map(|bytes| bytes / each).collect();
+    assert_eq!(writes, [64, 64, 22]);
+}

@@ -56,6 +56,7 @@ impl<'de> Reader<'de> {
     }
 
     /// The same for values that may be nested so deep, and at most [`MAX_DEPTH`].
+    #[inline]
     pub(in crate::codec) const fn within_levels(mut self, levels: usize) -> Self {
         if levels < self.levels {
             self.levels = levels;

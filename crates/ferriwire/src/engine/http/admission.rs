@@ -72,7 +72,12 @@ pub(super) async fn admit<B>(
 ) -> Result<Admission, Refused> {
     let config = core.config();
     let target = request.uri().query().unwrap_or_default();
-    let query = Query::parse_within(target, config.limits.max_query_parameters)?;
+    let query = Query::parse_within(target, config.limits.max_query_parameters);
+    let query = query.inspect_err(|refusal| {
+        if let Refusal::BadRequest(BadRequest::TooManyParameters { .. }) = refusal {
+            oversized(core, request, LimitKind::QueryParameters);
+        }
+    })?;
     query.check_transport(&config.transports)?;
     match verdict {
         Verdict::Plain | Verdict::Foreign(_) | Verdict::Anyone => {}
@@ -150,6 +155,16 @@ fn unknown_session<B>(core: &Core, request: &http::Request<B>, refusal: Refusal)
     match core.gate().ask_for_unknown(source(origin), now()) {
         Ok(()) => refusal.into(),
         Err(refusal) => Refused::Limit { refusal, origin },
+    }
+}
+
+/// Counts a request whose target is more than it may be, and warns of such ones now and then.
+pub(super) fn oversized<B>(core: &Core, request: &http::Request<B>, limit: LimitKind) {
+    let address = source(origin_of(core, request)).map(tracing::field::display);
+    if core.counters().limited(limit, now()) {
+        tracing::warn!(%limit, address, "request refused: its target is too large");
+    } else {
+        tracing::debug!(%limit, address, "request refused: its target is too large");
     }
 }
 
