@@ -465,6 +465,14 @@ impl Outbox {
         let _ = state.relieve(self.max_buffered);
     }
 
+    /// The connection task has to pause, although the stream may take more: it took `written` bytes
+    /// before.
+    pub(crate) fn note_progress(&self, written: usize) {
+        let mut state = self.state.lock();
+        state.blocked &= written == 0;
+        state.count_written(written);
+    }
+
     /// While the reader takes nothing more: how many bytes it has taken, ever.
     pub(crate) fn stalled_at(&self) -> Option<u64> {
         let state = self.state.lock();

@@ -1,7 +1,9 @@
-//! The system call: a batch of frames to a bare socket.
+//! The system call: a batch of frames to a bare socket. And how small frames are put together for it,
+//! and for any other stream.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::io::{self, IoSlice};
+use std::iter;
 
 use ferriwire_proto::engine::queue::Batch;
 use socket2::SockRef;
@@ -16,7 +18,34 @@ const SLICES: usize = 64;
 
 thread_local! {
     /// Shared by all connections of a thread, so that none of them owns a write buffer.
-    static CORK_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static CORK_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Runs `write` with what a batch goes on with: its first piece when that is large or alone, else the
+/// first 16 KiB of the batch, in one piece.
+///
+/// The buffer is taken out while in use, so that a stream of a host that writes to another one gets
+/// one of its own instead of a panic.
+pub(crate) fn corked<R>(batch: &Batch, write: impl FnOnce(&[u8]) -> R) -> R {
+    let mut pieces = batch.pieces();
+    let first = pieces.next().unwrap_or_default();
+    let second = pieces.next().filter(|_| first.len() < CORK);
+    let Some(second) = second else {
+        return write(first);
+    };
+    let mut buffer = CORK_BUFFER.take();
+    buffer.clear();
+    buffer.extend_from_slice(first);
+    for piece in iter::once(second).chain(pieces) {
+        let room = CORK.saturating_sub(buffer.len());
+        buffer.extend_from_slice(piece.get(..room).unwrap_or(piece));
+        if buffer.len() >= CORK {
+            break;
+        }
+    }
+    let result = write(&buffer);
+    CORK_BUFFER.set(buffer);
+    result
 }
 
 /// How far a batch came.
@@ -33,7 +62,7 @@ pub(crate) enum Written {
 pub(crate) fn batch_to_socket(stream: &TcpStream, batch: &mut Batch, force: bool) -> Written {
     while !batch.is_empty() {
         let result = if batch.bytes() <= CORK {
-            corked(stream, batch, force)
+            corked(batch, |bytes| send(stream, &[IoSlice::new(bytes)], force))
         } else {
             gathered(stream, batch, force)
         };
@@ -46,25 +75,6 @@ pub(crate) fn batch_to_socket(stream: &TcpStream, batch: &mut Batch, force: bool
         }
     }
     Written::All
-}
-
-fn corked(stream: &TcpStream, batch: &Batch, force: bool) -> io::Result<usize> {
-    let mut pieces = batch.pieces();
-    let (Some(first), second) = (pieces.next(), pieces.next()) else {
-        return Err(io::ErrorKind::InvalidData.into());
-    };
-    let Some(second) = second else {
-        return send(stream, &[IoSlice::new(first)], force);
-    };
-    CORK_BUFFER.with_borrow_mut(|buffer| {
-        buffer.clear();
-        buffer.extend_from_slice(first);
-        buffer.extend_from_slice(second);
-        for piece in pieces {
-            buffer.extend_from_slice(piece);
-        }
-        send(stream, &[IoSlice::new(buffer)], force)
-    })
 }
 
 fn gathered(stream: &TcpStream, batch: &Batch, force: bool) -> io::Result<usize> {

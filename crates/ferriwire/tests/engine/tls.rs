@@ -20,6 +20,7 @@ use crate::support::http::Http;
 use crate::support::http2::Http2;
 use crate::support::polling::Polling;
 use crate::support::tls::{Authority, Folder, Signed, connect, der};
+use crate::support::websocket::WebSocket;
 use crate::support::{until, within};
 use crate::{ANY_PORT, Echo, PATH, POLLING, WEBSOCKET, config};
 
@@ -57,6 +58,24 @@ async fn everything_works_over_tls() {
             .extension::<ClientCertificates>()
             .is_none()
     );
+}
+
+/// After some 128 writes the runtime has others run, and that counted as a client that does not read.
+#[tokio::test]
+async fn a_burst_of_small_messages_reaches_a_client_that_reads() {
+    let authority = Authority::new();
+    let mut echo = start(config(), pem(&authority.sign())).await;
+    let endpoint = authority.endpoint(echo.addr(), "http/1.1");
+    let mut websocket = WebSocket::connect(endpoint, WEBSOCKET, &[]).await.unwrap();
+    assert!(websocket.text().await.starts_with("0{"));
+    let session = echo.session().await;
+    let text = |number| format!("{number:x>1000}");
+    for number in 0..3_000 {
+        session.send(text(number)).expect("it is open");
+    }
+    for number in 0..3_000 {
+        assert_eq!(websocket.text().await, format!("4{}", text(number)));
+    }
 }
 
 #[tokio::test]

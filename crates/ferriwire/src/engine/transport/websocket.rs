@@ -25,10 +25,12 @@ use hyper_util::server::conn::auto;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::coop::has_budget_remaining;
 
 use crate::config::Deflate;
 use crate::engine::outbox::{Flushed, Outbox};
 use crate::engine::tcp::{BareSocket, TcpConnection};
+use crate::engine::write::corked;
 
 /// Large enough for a burst of small messages, small enough to stay in the cache.
 const READ_BUFFER: usize = 64 * 1024;
@@ -305,17 +307,25 @@ impl Other {
             let Some(batch) = &mut self.batch else {
                 return self.poll_flush(cx);
             };
-            while let Some(piece) = batch.pieces().next() {
+            while !batch.is_empty() {
                 self.needs_flush = true;
-                let count = match self.io.as_mut().poll_write(cx, piece) {
+                let poll = corked(batch, |bytes| self.io.as_mut().poll_write(cx, bytes));
+                let count = match poll {
                     Poll::Ready(Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
                     Poll::Ready(result) => result,
                     Poll::Pending => {
+                        // Asked first: a flush may use it up as well.
+                        let may_go_on = has_budget_remaining();
                         // Written bytes may wait inside the stream until it is flushed.
                         if self.io.as_mut().poll_flush(cx)?.is_ready() {
                             self.needs_flush = false;
                         }
-                        outbox.note_stall(written);
+                        if may_go_on {
+                            outbox.note_stall(written);
+                        } else {
+                            // The runtime wants others to run before this goes on.
+                            outbox.note_progress(written);
+                        }
                         return Poll::Pending;
                     }
                 }?;
@@ -400,9 +410,76 @@ fn tcp(stream: impl Into<BareSocket>) -> Stream {
 
 #[cfg(test)]
 mod tests {
+    use ferriwire_proto::encoded::Encoded;
+    use ferriwire_proto::engine::queue::Overflow;
     use tokio::net::TcpListener;
 
     use super::*;
+
+    /// Takes everything, and remembers how long each write was.
+    #[derive(Default)]
+    struct Records(Arc<parking_lot::Mutex<Vec<usize>>>);
+
+    impl AsyncRead for Records {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            _buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Records {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.0.lock().push(bytes.len());
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Each message was a write of its own, and with TLS a record and a system call.
+    #[test]
+    fn small_messages_are_written_together_to_a_stream_that_is_no_bare_socket() {
+        let records = Records::default();
+        let lens = Arc::clone(&records.0);
+        let mut other = Other {
+            io: Box::pin(records),
+            batch: None,
+            needs_flush: false,
+        };
+        let outbox = Outbox::new(1024 * 1024, Overflow::Close);
+        outbox.use_task();
+        let mut sum = 0;
+        for text in [&"x".repeat(1_000)[..]; 48]
+            .into_iter()
+            .chain([&*"y".repeat(100_000)])
+        {
+            let message = Arc::new(Encoded::text_message(text));
+            sum += message.len();
+            outbox.push(&message, false);
+        }
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(matches!(
+            other.poll_drain(&mut cx, &outbox),
+            Poll::Ready(Ok(()))
+        ));
+        let lens = lens.lock();
+        assert_eq!(lens.iter().sum::<usize>(), sum);
+        assert_eq!(lens.len(), 4, "{lens:?}");
+        assert!(outbox.is_drained());
+    }
 
     #[tokio::test]
     async fn small_frames_are_not_held_back_whoever_accepted_the_socket() {
