@@ -391,6 +391,14 @@ fn names_of_256_bytes_are_the_longest() {
     assert_eq!(check(&format!("2[\"{}\"]", "x".repeat(257))), Err(too_long));
 }
 
+/// The connection was closed for it.
+#[test]
+fn half_a_character_in_a_name_is_replaced() {
+    let text = r#"2["caf\ud83d",1]"#;
+    let expected = event("/", None, "caf\u{fffd}", args(json!([1])));
+    assert_eq!(decode(text, &[]), Ok(expected));
+}
+
 #[test]
 fn events_that_clients_may_name_freely() {
     // T-ADV-12 and A23: only the six reserved names are refused.

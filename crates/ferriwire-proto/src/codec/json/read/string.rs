@@ -27,16 +27,25 @@ impl<'de> Reader<'de> {
         rest.get(..len)
     }
 
-    /// Reads a string in which there are escapes. A surrogate that stands alone is no character.
+    /// Reads a string in which there are escapes. A surrogate that stands alone, as where JavaScript
+    /// has cut a string within a character, is no character: U+FFFD takes its place.
     #[cold]
     pub(super) fn escaped_string(&mut self) -> Result<String, Error> {
-        String::from_utf8(self.escaped_bytes()?)
-            .map_err(|_| Error::syntax("lone surrogate in a string"))
+        let bytes = self.unescaped(|code| {
+            let character = char::from_u32(code);
+            character.unwrap_or(char::REPLACEMENT_CHARACTER).into()
+        })?;
+        String::from_utf8(bytes).map_err(|_| Error::syntax("invalid string"))
     }
 
     /// The same as bytes, where a surrogate may stand alone (in WTF-8).
     #[cold]
     pub(super) fn escaped_bytes(&mut self) -> Result<Vec<u8>, Error> {
+        self.unescaped(|code| code)
+    }
+
+    /// `character` says what becomes of what an escape stands for.
+    fn unescaped(&mut self, character: impl Fn(u32) -> u32) -> Result<Vec<u8>, Error> {
         let mut unescaped = Vec::new();
         self.advance();
         loop {
@@ -48,7 +57,7 @@ impl<'de> Reader<'de> {
                     self.advance();
                     return Ok(unescaped);
                 }
-                b'\\' => push(&mut unescaped, self.escape()?),
+                b'\\' => push(&mut unescaped, character(self.escape()?)),
                 _ => return Err(self.not_of_a_string()),
             }
         }

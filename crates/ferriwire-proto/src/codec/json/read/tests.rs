@@ -1,4 +1,5 @@
-//! What is JSON, and which values it becomes, is as in `serde_json`, whatever the type.
+//! What is JSON, and which values it becomes, is as in `serde_json`, whatever the type; but for lone
+//! surrogates, which they refuse.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -82,7 +83,40 @@ fn agree<T: DeserializeOwned + Debug>(text: &str) {
     }
 }
 
-/// Whoever asks for it, the text means the same.
+/// The text with what takes the place of escapes that are surrogates without their other half.
+fn without_lone_surrogates(text: &str) -> String {
+    let mut replaced = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('\\') {
+        replaced.push_str(before);
+        // An escape is a whole pair, or one unit, or the backslash and a character.
+        let units = |text: &str| -> Option<u16> {
+            let digits = text.strip_prefix('u')?.get(..4)?;
+            let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+            is_hex.then(|| u16::from_str_radix(digits, 16).unwrap())
+        };
+        let first = units(behind);
+        let second = behind
+            .get(5..)
+            .and_then(|text| units(text.strip_prefix('\\')?));
+        let (len, is_lone) = match (first, second) {
+            (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => (11, false),
+            (Some(0xd800..0xe000), _) => (5, true),
+            (Some(_), _) => (5, false),
+            (None, _) => (behind.chars().next().map_or(0, char::len_utf8), false),
+        };
+        let (escape, behind) = behind.split_at(len);
+        if is_lone {
+            replaced.push_str("\\ufffd");
+        } else {
+            replaced.push('\\');
+            replaced.push_str(escape);
+        }
+        rest = behind;
+    }
+    replaced + rest
+}
+
 /// What is read without serde is what is read with it, errors and their places included.
 fn agree_untyped(text: &str) {
     let attachments = [Bytes::from_static(b"data")];
@@ -96,10 +130,26 @@ fn agree_untyped(text: &str) {
     }
 }
 
+/// Whoever asks for it, the text means the same.
 fn agree_in_all_types(text: &str) {
     agree_untyped(text);
     agree_untyped(&format!("[{text}]"));
     agree_untyped(&format!("[1,{{\"a\":[{text}],\"b\":{text}}},{text}]"));
+    let replaced = without_lone_surrogates(text);
+    if replaced != text {
+        assert_eq!(
+            ours::<Value>(text).ok(),
+            ours::<Value>(&replaced).ok(),
+            "{text}"
+        );
+        assert_eq!(
+            ours::<IgnoredAny>(text).is_ok(),
+            ours::<IgnoredAny>(&replaced).is_ok(),
+            "{text}"
+        );
+        agree_in_bytes(text);
+    }
+    let text = &replaced;
     agree::<Value>(text);
     agree::<IgnoredAny>(text);
     agree::<Box<RawValue>>(text);
@@ -130,6 +180,10 @@ fn agree_in_all_types(text: &str) {
     }
     agree::<BTreeMap<Name, Option<bool>>>(text);
     agree::<BTreeMap<Box<str>, Vec<u8>>>(text);
+    agree_in_bytes(text);
+}
+
+fn agree_in_bytes(text: &str) {
     // Here they let control characters through, which are no JSON.
     if !text.bytes().any(|byte| byte < b' ') {
         agree::<Bytes>(text);
@@ -314,6 +368,36 @@ fn every_byte_at_every_place_ends_a_string_or_not() {
                 agree::<IgnoredAny>(&format!("\"{text}\""));
             }
         }
+    }
+}
+
+/// JavaScript writes the half of a character where a string was cut, and its servers take it: such an
+/// event was lost, and with such a name the connection.
+#[test]
+fn a_lone_surrogate_becomes_a_replacement_character() {
+    for (text, expected) in [
+        (r#""\ud800""#, "\u{fffd}"),
+        (r#""\udc00""#, "\u{fffd}"),
+        (r#""abc\ud83d""#, "abc\u{fffd}"),
+        (r#""\uD83Dabc""#, "\u{fffd}abc"),
+        (r#""\ud83d\n""#, "\u{fffd}\n"),
+        (r#""\ud83d\u0041""#, "\u{fffd}A"),
+        (r#""\ud83d\ud83d\ude00""#, "\u{fffd}\u{1f600}"),
+        (r#""\ude00\ud83d""#, "\u{fffd}\u{fffd}"),
+        (r#""\ud83d\ude00""#, "\u{1f600}"),
+    ] {
+        assert_eq!(ours::<String>(text).unwrap(), expected, "{text}");
+        assert_eq!(ours::<Value>(text).unwrap(), expected, "{text}");
+        assert_eq!(ours::<Box<str>>(text).unwrap().as_ref(), expected, "{text}");
+        let object = format!("{{{text}:1}}");
+        let map: BTreeMap<String, u8> = ours(&object).unwrap();
+        assert_eq!(map, BTreeMap::from([(expected.to_owned(), 1)]), "{text}");
+    }
+    assert_eq!(ours::<char>(r#""\ud800""#).unwrap(), '\u{fffd}');
+    let bytes = ours::<Bytes>(r#""a\ud83d""#).unwrap();
+    assert_eq!(bytes, &b"a\xed\xa0\xbd"[..], "bytes keep it");
+    for text in [r#""\ud83""#, r#""\ud83d\u""#, r#""\ud83d\ude0""#] {
+        assert!(ours::<String>(text).is_err(), "{text}");
     }
 }
 
