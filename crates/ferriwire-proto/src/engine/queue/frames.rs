@@ -11,8 +11,9 @@ const MAX_TEXT: usize = 1024;
 /// How much is gathered before a new piece is begun.
 const MAX_GATHERED: usize = 16 * 1024;
 
-/// Room for a few acknowledgements.
-const USUAL_GATHERED: usize = 256;
+/// The room of a new piece is a multiple of that. It is not counted with what waits, and a piece may
+/// hold one acknowledgement only, when other messages stand between them; one that grows doubles.
+const ROOM: usize = 64;
 
 /// Whole WebSocket frames with texts, one after the other.
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ impl Queue {
 
 impl Frames {
     fn new(frame: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(USUAL_GATHERED.max(frame.len()));
+        let mut bytes = Vec::with_capacity(frame.len().next_multiple_of(ROOM));
         bytes.extend_from_slice(frame);
         Self { bytes, start: 0 }
     }
@@ -176,6 +177,43 @@ mod tests {
             pieces.len(),
             100_usize.div_ceil(MAX_GATHERED / (text.len() + 4))
         );
+    }
+
+    /// Each held 256 bytes, of which 7 counted.
+    #[test]
+    fn acknowledgements_between_other_messages_hold_little_more_than_they_are() {
+        let event = std::sync::Arc::new(Encoded::text_message("event"));
+        let mut queue = Queue::new();
+        for _ in 0..100 {
+            queue.push_own(ack("430[]"), Overflow::Close);
+            queue.push(Entry::Message(std::sync::Arc::clone(&event)));
+        }
+        let rooms: Vec<usize> = gathered_rooms(&queue).collect();
+        assert_eq!(rooms.len(), 100);
+        assert!(rooms.iter().all(|room| *room <= ROOM), "{rooms:?}");
+        for len in [ROOM, 900, MAX_TEXT] {
+            let long = [ack(&"x".repeat(len - 8))];
+            assert!(gathered_rooms(&self::queue(long)).all(|room| room < len + ROOM));
+        }
+    }
+
+    #[test]
+    fn the_room_of_a_piece_is_at_most_twice_what_is_in_it() {
+        let mut queue = Queue::new();
+        for _ in 0..2_000 {
+            queue.push_own(ack("430[]"), Overflow::Close);
+            let room: usize = gathered_rooms(&queue).sum();
+            assert!(room <= ROOM.max(2 * queue.bytes()), "{room}");
+        }
+    }
+
+    fn gathered_rooms(queue: &Queue) -> impl Iterator<Item = usize> {
+        queue.entries.iter().filter_map(|entry| match entry {
+            Entry::Frames(frames) => Some(frames.bytes.capacity()),
+            Entry::Message(_) | Entry::Promised(_) | Entry::Deflated { .. } | Entry::Control(_) => {
+                None
+            }
+        })
     }
 
     #[test]
