@@ -455,6 +455,7 @@ impl<D: Send + Sync + 'static> Serving for Served<D> {
             for middleware in &declaration.middleware {
                 middleware(socket.clone()).await?;
             }
+            seat.settle();
             let socket = Box::new(JoinedSocket {
                 socket,
                 declaration,

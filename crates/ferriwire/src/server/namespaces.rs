@@ -329,6 +329,11 @@ impl Namespaces {
         Some(GivenUp(hub))
     }
 
+    /// Somebody was let into a child that was vacant: it makes no room before it is vacant again.
+    pub(crate) fn occupy(&self, hub: &Hub) {
+        self.by_name.write().vacant.remove(hub);
+    }
+
     /// Removes a child in which nobody has a seat; one that absent clients keep may make room from now
     /// on.
     pub(crate) fn vacate(&self, hub: &Arc<Hub>) {

@@ -187,6 +187,18 @@ impl Seat {
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.hub
     }
+
+    /// Middleware has let the client in. Until then a vacant child keeps its place among those that
+    /// make room.
+    pub(super) fn settle(&self) {
+        // It gets no place while there is a seat.
+        if let Some(child) = self.hub.child()
+            && child.vacant_since() != 0
+            && let Some(namespaces) = child.namespaces.upgrade()
+        {
+            namespaces.occupy(&self.hub);
+        }
+    }
 }
 
 impl Drop for Seat {

@@ -8,23 +8,25 @@ use super::hub::Hub;
 /// In the order in which their last clients have left. Behind the lock of the table of names.
 #[derive(Debug, Default)]
 pub(super) struct Vacancies {
-    /// Somebody may have come to one since. Then it gets another place when it is vacant again: each has
-    /// one place at most.
+    /// Somebody may be at the door of one, and has not been let in: it keeps its place, so that nobody
+    /// whom middleware refuses can change the order.
     by_turn: BTreeMap<u64, Arc<Hub>>,
     turn: u64,
 }
 
 impl Vacancies {
-    /// The last client of a child has just left.
+    /// Nobody is in a child any more: it gets the last place, unless it has one.
     pub(super) fn insert(&mut self, hub: &Arc<Hub>) {
-        self.remove(hub);
-        if let Some(child) = hub.child() {
+        if let Some(child) = hub.child()
+            && child.vacant_since() == 0
+        {
             self.turn += 1;
             child.set_vacant_since(self.turn);
             self.by_turn.insert(self.turn, Arc::clone(hub));
         }
     }
 
+    /// Somebody was let in, or the child is gone.
     pub(super) fn remove(&mut self, hub: &Hub) {
         if let Some(child) = hub.child() {
             self.by_turn.remove(&child.vacant_since());
@@ -32,16 +34,9 @@ impl Vacancies {
         }
     }
 
-    /// The one that has been vacant for longest.
-    pub(super) fn oldest(&mut self) -> Option<Arc<Hub>> {
-        while let Some((_, hub)) = self.by_turn.pop_first() {
-            if let Some(child) = hub.child() {
-                child.set_vacant_since(0);
-                if !child.is_occupied() {
-                    return Some(hub);
-                }
-            }
-        }
-        None
+    /// The one that has been vacant for longest, and nobody is at its door.
+    pub(super) fn oldest(&self) -> Option<Arc<Hub>> {
+        let is_free = |hub: &&Arc<Hub>| hub.child().is_some_and(|child| !child.is_occupied());
+        self.by_turn.values().find(is_free).cloned()
     }
 }

@@ -132,6 +132,32 @@ async fn absent_clients_make_room_for_new_children_the_oldest_first() {
     stop(server).await;
 }
 
+/// A refused CONNECT moved its child to the end of those that make room.
+#[tokio::test]
+async fn whoever_is_refused_does_not_change_which_child_makes_room() {
+    let mut server = Server::new().config(limited(2));
+    let all = server.add(
+        rooms().middleware(async |socket| match socket.request().query("deny") {
+            Some(_) => Err(ConnectError::new("no")),
+            None => Ok(()),
+        }),
+    );
+    let all = all.untyped();
+    let server = start(server).await;
+    let (_, first) = leave(&server, "/room-0").await;
+    leave(&server, "/room-1").await;
+    let mut denied = Client::open_websocket(&server, "&deny=1", &[]).await;
+    denied.send(&format!("0/room-0,{first}")).await;
+    denied.expect(r#"4/room-0,{"message":"no"}"#).await;
+    leave(&server, "/room-2").await;
+    assert_eq!(names(&all), ["/room-1", "/room-2"]);
+    // Who is let in does.
+    leave(&server, "/room-1").await;
+    leave(&server, "/room-3").await;
+    assert_eq!(names(&all), ["/room-1", "/room-3"]);
+    stop(server).await;
+}
+
 #[tokio::test]
 async fn a31_a_flood_of_children_whose_clients_leave_is_bounded() {
     const MOST: usize = 50;
