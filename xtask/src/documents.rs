@@ -40,7 +40,7 @@ pub(crate) fn missing_tests<'a>(
             let file = resolve(page, target);
             match text_of(&file) {
                 None => complaints.push(format!(":{number}: there is no file {file}")),
-                Some(code) if !defines(code, name) => {
+                Some(code) if !defines(&file, code, name) => {
                     complaints.push(format!(":{number}: there is no test `{name}` in {file}"));
                 }
                 Some(_) => {}
@@ -114,13 +114,43 @@ fn named_tests(line: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Whether the code has a function of that name, or a row of a table of tests.
-fn defines(code: &str, name: &str) -> bool {
+/// Whether that test stands in the code: a function with the attribute of one, a row of a table of
+/// `scenarios!`, or what the scripts of other languages run. A helper is no test.
+fn defines(file: &str, code: &str, name: &str) -> bool {
+    if file.ends_with(".mjs") {
+        return scenarios(code, "export const scenarios = {", "};")
+            .any(|line| line.starts_with(&format!("  {name}: {{")));
+    }
+    if file.ends_with(".py") {
+        return scenarios(code, "SCENARIOS = [", "]").any(|line| line.trim() == format!("{name},"));
+    }
+    let definition = format!("fn {name}(");
+    let is_test = code
+        .match_indices(&definition)
+        .filter_map(|(at, _)| code.get(..at))
+        .any(has_test_attribute);
     let row = format!("{name}:");
-    code.contains(&format!("fn {name}("))
-        || code.contains(&format!("function {name}("))
-        || code.contains(&format!("def {name}("))
-        || code.lines().any(|line| line.trim_start().starts_with(&row))
+    is_test || scenarios(code, "scenarios! {", "}").any(|line| line.trim_start().starts_with(&row))
+}
+
+/// Whether one of the attributes above the last line of the code, which a function begins, makes a test
+/// of it.
+fn has_test_attribute(before: &str) -> bool {
+    let (above, _) = before.rsplit_once('\n').unwrap_or_default();
+    let lines = above.lines().rev().map(str::trim);
+    let head = lines.take_while(|line| !line.is_empty() && !line.ends_with(['}', '{', ';']));
+    let mut attributes = head.filter(|line| line.starts_with("#["));
+    attributes.any(|line| {
+        ["#[test]", "#[tokio::test]", "#[tokio::test("]
+            .iter()
+            .any(|attribute| line.starts_with(attribute))
+    })
+}
+
+/// The lines between these two.
+fn scenarios<'a>(code: &'a str, first: &str, last: &str) -> impl Iterator<Item = &'a str> {
+    let lines = code.lines().skip_while(move |line| *line != first);
+    lines.skip(1).take_while(move |line| *line != last)
 }
 
 /// The path from the root, of a link in a page.
@@ -143,14 +173,26 @@ mod tests {
 
     #[test]
     fn links_to_tests_lead_somewhere() {
+        let code = "struct Holder {\n    field: u8,\n}\nfn helper() {}\n\n#[test]\nfn good() {}\nfn next() {}\n\n\
+                    #[tokio::test(start_paused = true)]\n/// Words.\nasync fn slow() {}\n\n\
+                    proptest! {\n    #[test]\n    fn any(a in 0..1) {}\n}\n\n#[cfg(test)]\nfn cut() {}\n\n\
+                    scenarios! {\n    table: polling,\n}\n";
+        let script =
+            "function helper() {}\nexport const scenarios = {\n  rooms: {\n    run: 1,\n  },\n};\n";
+        let python =
+            "async def helper(): pass\nasync def rooms(): pass\nSCENARIOS = [\n    rooms,\n]\n";
         let text_of = |path: &str| match path {
-            "tests/a.rs" => Some("#[test]\nfn good() {}\nscenarios! {\n    table: polling,\n}"),
+            "tests/a.rs" => Some(code),
+            "tests/a.mjs" => Some(script),
+            "tests/a.py" => Some(python),
             _ => None,
         };
         let complaints = |line: &str| missing_tests("docs/page.md", line, text_of).len();
         for fine in [
             "[`good`](../tests/a.rs)",
             "[`good`](./../tests/a.rs), [`table`](../tests/a.rs)",
+            "[`slow`](../tests/a.rs), [`any`](../tests/a.rs)",
+            "[`rooms`](../tests/a.mjs), [`rooms`](../tests/a.py)",
             "[`Type`](https://example.org/) and [plain](../nowhere.rs)",
         ] {
             assert_eq!(complaints(fine), 0, "{fine}");
@@ -159,6 +201,13 @@ mod tests {
             "[`bad`](../tests/a.rs)",
             "[`goo`](../tests/a.rs)",
             "[`good`](../tests/b.rs)",
+            "[`helper`](../tests/a.rs)",
+            "[`next`](../tests/a.rs)",
+            "[`cut`](../tests/a.rs)",
+            "[`field`](../tests/a.rs)",
+            "[`helper`](../tests/a.mjs)",
+            "[`run`](../tests/a.mjs)",
+            "[`helper`](../tests/a.py)",
         ] {
             assert_eq!(complaints(broken), 1, "{broken}");
         }
