@@ -12,7 +12,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::session::Session;
-use super::writing::Writing;
+use super::writing::{Carried, Writing};
 use crate::config::Limits;
 
 /// So long a body may be slower than its rate: a network may have to wake up.
@@ -28,6 +28,8 @@ pub struct Body {
     content: Option<Bytes>,
     /// Whose packets it has.
     session: Option<Session>,
+    /// The same, when it is known on which connection of HTTP/1.1 it is sent.
+    carried: Option<Carried>,
     /// The stream of HTTP/2 on which it is sent, which takes it piece by piece.
     stream: Option<Arc<Writing>>,
 }
@@ -57,29 +59,36 @@ impl Body {
 
     /// Tells what becomes of it: `stream` if it is sent on one of HTTP/2, whose task this is, or else
     /// `connection`.
-    pub(crate) fn watch(&mut self, stream: Option<Arc<Writing>>, connection: &Writing) {
+    pub(crate) fn watch(&mut self, stream: Option<Arc<Writing>>, connection: &Arc<Writing>) {
         let session = self.session.take();
         match stream {
             Some(stream) if self.content.is_some() => {
-                stream.begin(session);
+                if let Some(session) = session {
+                    stream.carry(session);
+                }
                 stream.note_wait();
                 self.stream = Some(stream);
             }
             Some(_) => {}
-            None => connection.begin(session),
+            None => self.carried = session.map(|session| connection.will_carry(session)),
         }
     }
 
     fn next_piece(&mut self) -> Option<Bytes> {
         let Some(stream) = &self.stream else {
+            // What is taken here stands in hyper's buffer before that is flushed again.
+            self.carried = None;
             return self.content.take();
         };
         let content = self.content.as_mut()?;
-        if content.len() > PIECE {
-            stream.note_progress();
-            return Some(content.split_to(PIECE));
+        // The piece may still have to wait for the client's window. The end of this wait is that of the
+        // stream's task, to which hyper hands the last piece as soon as the window takes one byte more
+        // than what waits. So the last piece is one byte: when it is taken, all is.
+        stream.note_progress();
+        let others = content.len().saturating_sub(1);
+        if others > 0 {
+            return Some(content.split_to(others.min(PIECE)));
         }
-        stream.note_end();
         self.content.take()
     }
 }

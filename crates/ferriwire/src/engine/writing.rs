@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -27,8 +27,30 @@ pub(crate) struct Writing {
     /// When something was taken last, in milliseconds after `begun` and one more; zero while nothing
     /// waits.
     waits_since: AtomicU64,
-    /// Whose packets are written, if they are packets.
-    session: Mutex<Option<Session>>,
+    /// There are sessions in `answers`.
+    carries: AtomicBool,
+    answers: Mutex<Answers>,
+}
+
+/// Answers with packets that were handed over to be written.
+#[derive(Debug, Default)]
+struct Answers {
+    /// Whose they are.
+    sessions: Vec<Session>,
+    given_up: bool,
+}
+
+/// An answer with packets of this session, until it is handed over to be written or given up.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    session: Session,
+    writing: Arc<Writing>,
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        self.writing.carry(self.session.clone());
+    }
 }
 
 impl Writing {
@@ -36,14 +58,53 @@ impl Writing {
         Arc::new(Self {
             begun: Instant::now(),
             waits_since: AtomicU64::new(0),
-            session: Mutex::new(None),
+            carries: AtomicBool::new(false),
+            answers: Mutex::default(),
         })
     }
 
-    /// The next answer carries packets of this session, or of none.
-    pub(crate) fn begin(&self, session: Option<Session>) {
-        let last = std::mem::replace(&mut *self.session.lock(), session);
-        drop(last);
+    /// An answer will be handed over that has packets of this session.
+    pub(crate) fn will_carry(self: &Arc<Self>, session: Session) -> Carried {
+        let writing = Arc::clone(self);
+        Carried { session, writing }
+    }
+
+    /// An answer was handed over that has packets of this session; or it was not, but what would have
+    /// written it is given up.
+    pub(crate) fn carry(&self, session: Session) {
+        let mut answers = self.answers.lock();
+        if !answers.given_up {
+            self.carries.store(true, Ordering::Release);
+            answers.sessions.push(session);
+            return;
+        }
+        drop(answers);
+        session.tell(Input::AnswerStalled);
+    }
+
+    /// The task of a stream has ended: what it handed over is written by its connection.
+    pub(crate) fn pass_on(&self, connection: &Self) {
+        let sessions = std::mem::take(&mut self.answers.lock().sessions);
+        for session in sessions {
+            connection.carry(session);
+        }
+    }
+
+    /// All that was handed over was taken.
+    pub(crate) fn note_flushed(&self) {
+        if !self.carries.load(Ordering::Acquire) {
+            return;
+        }
+        let mut answers = self.answers.lock();
+        self.carries.store(false, Ordering::Release);
+        // There is one, unless a client has several sessions and asks for all at once.
+        let last = answers.sessions.pop();
+        let others = match answers.sessions.is_empty() {
+            true => Vec::new(),
+            false => std::mem::take(&mut answers.sessions),
+        };
+        drop(answers);
+        drop((last, others));
     }
 
     /// Something was taken, and more waits.
@@ -78,17 +139,20 @@ impl Writing {
         }
     }
 
-    /// The answer is given up, and with it the session whose packets are in it.
+    /// What waits is given up, and with it the sessions whose packets are in it.
     pub(crate) fn give_up(&self, counters: &Counters) {
         let limit = LimitKind::AnswerStall;
-        let session = self.session.lock().take();
-        let id = session.as_ref().map(Session::id);
+        let mut answers = self.answers.lock();
+        answers.given_up = true;
+        let sessions = std::mem::take(&mut answers.sessions);
+        drop(answers);
+        let id = sessions.first().map(Session::id);
         if counters.limited(limit, Instant::now().into_std()) {
             tracing::warn!(%limit, session = ?id, "connection closed: its answer is not taken");
         } else {
             tracing::debug!(%limit, session = ?id, "connection closed: its answer is not taken");
         }
-        if let Some(session) = session {
+        for session in sessions {
             session.tell(Input::AnswerStalled);
         }
     }

@@ -94,6 +94,8 @@ pub(super) struct Streams {
     pub(super) counters: Arc<Counters>,
     /// How long a client may take nothing of an answer.
     pub(super) stall_timeout: Duration,
+    /// Of the connection.
+    pub(super) writing: Arc<Writing>,
 }
 
 /// One that is counted.
@@ -113,6 +115,7 @@ where
         self.activity.streams.fetch_add(1, Ordering::AcqRel);
         let stream = Stream(Arc::clone(&self.activity));
         let (counters, limit) = (Arc::clone(&self.counters), self.stall_timeout);
+        let connection = Arc::clone(&self.writing);
         tokio::spawn(async move {
             let writing = Writing::new();
             tokio::select! {
@@ -120,6 +123,7 @@ where
                 () = OF_STREAM.scope(Arc::clone(&writing), future) => {}
                 () = writing.stalled(limit) => writing.give_up(&counters),
             }
+            writing.pass_on(&connection);
             drop(stream);
         });
     }
@@ -142,6 +146,7 @@ mod tests {
             activity: Arc::clone(&activity),
             counters: Arc::new(Counters::new(Instant::now().into_std())),
             stall_timeout: KEEP_ALIVE,
+            writing: Writing::new(),
         };
         let ends: Vec<_> = (0..2)
             .map(|_| {

@@ -139,6 +139,7 @@ impl Connection {
             activity: Arc::clone(&self.activity),
             counters: Arc::clone(self.core.counters()),
             stall_timeout: limits.answer_stall_timeout,
+            writing: Arc::clone(&self.writing),
         });
         builder
             .http1()
