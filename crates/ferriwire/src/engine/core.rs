@@ -312,7 +312,7 @@ impl Core {
 
     /// The session is over: requests do not find it any more.
     pub(crate) fn session_closed(&self, session: &Session, reason: CloseReason) {
-        self.sessions.remove(session.id());
+        self.sessions.remove(session);
         let (_, written) = session.outbox().bytes();
         self.counters.written_to_ended(written);
         self.counters.session_closed(reason);
@@ -320,7 +320,7 @@ impl Core {
 
     /// Its connection task has ended.
     pub(crate) fn session_ended(&self, session: &Session) {
-        self.sessions.remove(session.id());
+        self.sessions.remove(session);
         self.tasks.fetch_sub(1, Ordering::AcqRel);
         self.task_ended.notify_waiters();
     }

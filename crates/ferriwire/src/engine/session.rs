@@ -194,6 +194,11 @@ impl Session {
         &self.shared.id
     }
 
+    /// Whether both are handles to one session.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.shared.outbox
     }

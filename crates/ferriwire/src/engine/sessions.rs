@@ -42,8 +42,16 @@ impl Sessions {
         self.shard(id).lock().get(id).cloned()
     }
 
-    pub(crate) fn remove(&self, id: &SessionId) {
-        self.shard(id).lock().remove(id);
+    /// Removes this session, and no later one to which the program gave the same id.
+    pub(crate) fn remove(&self, session: &Session) {
+        let mut shard = self.shard(session.id()).lock();
+        if let Entry::Occupied(entry) = shard.entry(session.id().clone())
+            && entry.get().is(session)
+        {
+            let removed = entry.remove();
+            drop(shard);
+            drop(removed);
+        }
     }
 
     pub(crate) fn all(&self) -> Vec<Session> {

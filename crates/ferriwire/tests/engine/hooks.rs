@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferriwire::engine::{BadRequest, Message, Refusal, Transport};
+use ferriwire::engine::{BadRequest, Message, Refusal, Server, Transport};
 use ferriwire::{Config, Limits};
 use http::HeaderValue;
 use parking_lot::Mutex;
 
 use crate::support::http::Http;
 use crate::support::polling::Polling;
+use crate::support::until;
 use crate::support::websocket::{Frame, WebSocket, handshake};
 use crate::{Echo, PATH, POLLING, WEBSOCKET, config};
 
@@ -216,6 +217,51 @@ async fn initial_headers_come_once_per_session_and_headers_with_each_answer() {
     }
     let refused = http.request("PUT", POLLING, &[], "").await;
     assert_eq!((refused.status, refused.header("x-each")), (400, None));
+}
+
+#[tokio::test]
+async fn an_id_that_is_given_again_names_the_later_session() {
+    let (connected, mut sessions) = tokio::sync::mpsc::unbounded_channel();
+    let (received, mut messages) = tokio::sync::mpsc::unbounded_channel();
+    let handled = Arc::new(tokio::sync::Notify::new());
+    let until_told = Arc::clone(&handled);
+    let server = Server::new()
+        .config(config().generate_id(async |_| Ok::<_, String>("same".to_owned())))
+        .on_connect(async move |session| drop(connected.send(session)))
+        .on_message(async move |_, _| {
+            let done = Done(received.clone());
+            let _ = received.send("begun");
+            until_told.notified().await;
+            drop(done);
+        })
+        .bind(crate::ANY_PORT)
+        .await
+        .unwrap();
+    let mut polling = Polling::handshake(server.local_addr(), PATH).await;
+    polling.post("4hi").await;
+    assert_eq!(messages.recv().await, Some("begun"));
+    drop(sessions.recv().await);
+    polling.post("1").await;
+    until("the end of the session", || server.stats().sessions() == 0).await;
+    // Its handler still runs, and with it its task.
+    let mut later = Polling::handshake(server.local_addr(), PATH).await;
+    let session = sessions.recv().await.unwrap();
+    handled.notify_one();
+    assert_eq!(messages.recv().await, Some("done"));
+    let ended = Http::connect(server.local_addr()).await.get("/").await;
+    assert_eq!(ended.status, 404);
+    session.send("still here").unwrap();
+    assert_eq!(later.get().await.text(), "4still here");
+    assert_eq!(server.stats().sessions(), 1);
+}
+
+/// Tells that a handler has come to its end.
+struct Done(tokio::sync::mpsc::UnboundedSender<&'static str>);
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        let _ = self.0.send("done");
+    }
 }
 
 #[tokio::test]
