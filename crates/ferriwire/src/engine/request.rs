@@ -10,6 +10,8 @@ use ferriwire_proto::engine::handshake::Query;
 use ferriwire_proto::engine::{Dialect, Revision, Transport};
 use http::header::ORIGIN;
 use http::{Extensions, HeaderMap, HeaderName, Method, Uri};
+use hyper::ext::Protocol;
+use hyper::upgrade::OnUpgrade;
 
 use self::kept::Kept;
 
@@ -63,6 +65,10 @@ impl Request {
         // Nearly every request has these, and a table for them would take 180 bytes.
         let peer = extensions.remove();
         let marked_secure = extensions.remove();
+        // What hyper leaves for itself: of a request that could become something else than the
+        // WebSocket it may be, and of an extended CONNECT, whose protocol is known.
+        extensions.remove::<OnUpgrade>();
+        extensions.remove::<Protocol>();
         if extensions.is_empty() {
             // An empty one keeps its table.
             extensions = Extensions::new();

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferriwire::engine::{BadRequest, Message, Refusal, Server, Transport};
-use ferriwire::{Config, Limits};
-use http::HeaderValue;
+use ferriwire::engine::{BadRequest, Message, PeerAddress, Refusal, Server, Transport};
+use ferriwire::{Config, Limits, Listener};
+use http::{HeaderMap, HeaderValue};
 use parking_lot::Mutex;
 
 use crate::support::http::Http;
+use crate::support::http2::Http2;
 use crate::support::polling::Polling;
 use crate::support::until;
 use crate::support::websocket::{Frame, WebSocket, handshake};
@@ -262,6 +263,34 @@ impl Drop for Done {
     fn drop(&mut self) {
         let _ = self.0.send("done");
     }
+}
+
+#[tokio::test]
+async fn what_is_for_the_http_server_does_not_stay_with_a_session() {
+    let mut echo = Echo::start(config()).await;
+    let sent = [
+        ("Connection", "Upgrade, HTTP2-Settings"),
+        ("Upgrade", "h2c"),
+    ];
+    let mut http = Http::connect(echo.addr()).await;
+    let response = http.request("GET", POLLING, &sent, "").await;
+    assert_eq!(response.status, 200);
+    let request = Arc::clone(echo.session().await.request());
+    assert!(request.extension::<hyper::upgrade::OnUpgrade>().is_none());
+    assert_eq!(request.headers().get("upgrade").unwrap(), "h2c");
+    assert!(request.extension::<PeerAddress>().is_some());
+
+    let listener = Listener::tcp(crate::ANY_PORT).http2_prior_knowledge(true);
+    let mut echo = Echo::listen(config().http2_websocket(true), [listener]).await;
+    let http = Http2::connect(echo.addr()).await;
+    let mut headers = HeaderMap::new();
+    headers.insert("sec-websocket-version", HeaderValue::from_static("13"));
+    let connected = http.websocket(WEBSOCKET, headers).await;
+    let _websocket = connected.expect("the handshake is accepted");
+    let request = Arc::clone(echo.session().await.request());
+    assert_eq!(request.method(), http::Method::CONNECT);
+    assert!(request.extension::<hyper::ext::Protocol>().is_none());
+    assert!(request.extension::<hyper::upgrade::OnUpgrade>().is_none());
 }
 
 #[tokio::test]
