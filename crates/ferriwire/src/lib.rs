@@ -48,7 +48,7 @@ pub use bytes::Bytes;
 pub use config::{ClientCertificates, Tls};
 pub use config::{
     Config, Cookie, Cors, Deflate, HttpCompression, InvalidNetwork, Limits, Network, Rate,
-    Recovery, SameSite,
+    Recovery, SameSite, TcpTimeouts,
 };
 pub use engine::{
     Layer, LimitKind, Listener, Origins, Request, Service, Stats, Transport, ViolationKind,

@@ -8,6 +8,7 @@ mod hooks;
 mod limits;
 mod network;
 mod recovery;
+mod tcp;
 #[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
 mod tls;
 
@@ -30,6 +31,7 @@ pub(crate) use self::hooks::{AllowRequest, Hooks, guarded};
 pub use self::limits::{Limits, Rate};
 pub use self::network::{InvalidNetwork, Network};
 pub use self::recovery::Recovery;
+pub use self::tcp::TcpTimeouts;
 #[cfg(not(feature = "tls"))]
 pub(crate) use self::tls::Tls;
 #[cfg(feature = "tls")]
@@ -67,6 +69,7 @@ pub struct Config {
     pub(crate) drain_pause: Duration,
     pub(crate) shutdown_grace: Duration,
     pub(crate) trusted_proxies: Vec<Network>,
+    pub(crate) tcp_timeouts: TcpTimeouts,
     pub(crate) overflow: Overflow,
     pub(crate) origins: Origins,
     pub(crate) cors: Cors,
@@ -99,6 +102,7 @@ impl Default for Config {
             drain_pause: Duration::from_secs(1),
             shutdown_grace: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
+            tcp_timeouts: TcpTimeouts::new(),
             overflow: Overflow::Close,
             origins: Origins::same_host(),
             cors: Cors::new(),
@@ -278,6 +282,14 @@ impl Config {
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
         self.cors = cors;
+        self
+    }
+
+    /// How soon TCP notices that a peer is gone, on connections of the server's own listeners. Default:
+    /// after 45 seconds.
+    #[must_use]
+    pub fn tcp_timeouts(mut self, timeouts: TcpTimeouts) -> Self {
+        self.tcp_timeouts = timeouts;
         self
     }
 

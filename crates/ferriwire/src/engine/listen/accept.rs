@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferriwire_proto::admission::{Source, TcpRefusal};
-use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -15,21 +14,10 @@ use super::Phase;
 use super::connection::serve;
 use super::listener::Bound;
 use super::spare::{Spare, is_no_descriptor};
+use crate::config::TcpTimeouts;
 use crate::engine::core::Core;
 use crate::engine::reasons::LimitKind;
 use crate::engine::tcp::{Place, Places, TcpConnection};
-
-/// A peer that takes nothing for so long is gone (`TCP_USER_TIMEOUT`).
-const USER_TIMEOUT: Duration = Duration::from_secs(45);
-
-/// A peer that says nothing for so long is asked for a sign of life,
-const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(30);
-
-/// in these intervals,
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
-
-/// so often.
-const KEEP_ALIVE_PROBES: u32 = 3;
 
 /// When descriptors or memory have run out, the loop waits this long instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -53,7 +41,7 @@ pub(super) async fn accept(
                 let Some(place) = place_for(&core, &places, peer) else {
                     continue;
                 };
-                tune(&stream);
+                tune(&stream, &core.config().tcp_timeouts);
                 let stream = TcpConnection::new(stream, place);
                 let (core, security) = (Arc::clone(&core), Arc::clone(&security));
                 let serving = serve(core, security, stream, peer, phase.clone());
@@ -114,17 +102,10 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-fn tune(stream: &TcpStream) {
+fn tune(stream: &TcpStream, timeouts: &TcpTimeouts) {
     // None of these can fail on a connected socket, and the connection works without them.
     let _ = stream.set_nodelay(true);
-    let socket = SockRef::from(stream);
-    let keep_alive = TcpKeepalive::new()
-        .with_time(KEEP_ALIVE_AFTER)
-        .with_interval(KEEP_ALIVE_INTERVAL)
-        .with_retries(KEEP_ALIVE_PROBES);
-    let _ = socket.set_tcp_keepalive(&keep_alive);
-    #[cfg(target_os = "linux")]
-    let _ = socket.set_tcp_user_timeout(Some(USER_TIMEOUT));
+    let _ = timeouts.apply(stream);
 }
 
 #[cfg(test)]
@@ -136,19 +117,21 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_dead_peer_is_noticed_after_45_seconds() {
+        use socket2::SockRef;
+
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (_client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let (accepted, _) = accepted.unwrap();
-        tune(&accepted);
+        tune(&accepted, &TcpTimeouts::new());
         let socket = SockRef::from(&accepted);
+        let (after, interval) = (Duration::from_secs(30), Duration::from_secs(5));
         assert!(socket.keepalive().unwrap());
-        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEP_ALIVE_AFTER);
-        assert_eq!(
-            socket.tcp_keepalive_interval().unwrap(),
-            KEEP_ALIVE_INTERVAL
-        );
-        assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEP_ALIVE_PROBES);
-        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), after);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), interval);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+        let limit = Duration::from_secs(45);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(limit));
+        assert!(accepted.nodelay().unwrap());
     }
 }
