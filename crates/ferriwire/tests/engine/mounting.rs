@@ -405,3 +405,19 @@ async fn a_mounted_service_without_an_address_serves_as_well() {
     let session = within("a session", sessions.recv()).await.unwrap();
     assert_eq!(session.request().address(), None);
 }
+
+#[tokio::test]
+async fn a_request_without_a_server_needs_a_host() {
+    let (server, mut sessions, ..) = echo(config());
+    let service = server.into_service().expect("it is valid");
+    for (host, expected) in [(None, 400), (Some("localhost"), 200)] {
+        let mut request = http::Request::get(POLLING).body(String::new()).unwrap();
+        if let Some(host) = host {
+            let headers = request.headers_mut();
+            headers.insert("host", HeaderValue::from_static(host));
+        }
+        let answer = hyper::service::Service::call(&service, request);
+        assert_eq!(answer.await.unwrap().status(), expected);
+    }
+    assert!(within("a session", sessions.recv()).await.is_some());
+}
