@@ -1,4 +1,4 @@
-//! What a developer and CI run: `cargo xtask setup`, `demo`, `check`, `recovery` and `test`.
+//! What a developer and CI run: `cargo xtask setup`, `demo`, `check`, `bench`, `recovery` and `test`.
 //!
 //! Everything here is plain commands in a fixed order, with the same profile and target folder, so
 //! that no step compiles again what an earlier one has compiled.
@@ -12,6 +12,7 @@
 )]
 
 mod attacks;
+mod bench;
 mod check;
 mod demo;
 mod documents;
@@ -31,6 +32,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   setup          install what the tests and the demo need; does nothing when all is there
   demo           bring up the chat (environment: PORT, default 3000) and print its address
   check          formatting, lints, documentation, licences and the rules of our sources
+  bench          count the instructions of the hot path's pieces and compare them with
+                 bench/baseline.txt (--accept writes that file anew)
   recovery       cut the connections of official clients, who must not miss anything
                  (--clients N, default 200; --seconds S, default 120)
   test [ARG]..   every test; ARGs go to cargo-nextest, for example a part of a test's name";
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         ["setup"] => setup::everything(&root),
         ["demo"] => demo::run(&root),
         ["check"] => check::run(&root),
+        ["bench", rest @ ..] => bench::run(&root, rest),
         ["recovery", rest @ ..] => recovery::check(&root, rest),
         ["test", rest @ ..] => test::run(&root, rest),
         _ => Err(USAGE.to_owned()),

@@ -53,6 +53,11 @@ const CLIENTS: [Tool; 3] = [
     },
 ];
 
+const VALGRIND: [Tool; 1] = [Tool {
+    package: "valgrind",
+    probe: &["valgrind", "--version"],
+}];
+
 /// Compares the versions that are installed with those that the file given asks for.
 const COMPARE_PYTHON_PACKAGES: &str = "
 import sys
@@ -70,6 +75,11 @@ pub(crate) fn everything(root: &Path) -> Result {
     npm_packages(root)?;
     client_bundle(root)?;
     python_packages(root)
+}
+
+/// What counts instructions.
+pub(crate) fn valgrind(root: &Path) -> Result {
+    debian_packages(root, VALGRIND.iter())
 }
 
 /// The part that the demo needs: the browser bundle.
