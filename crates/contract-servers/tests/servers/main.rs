@@ -67,7 +67,7 @@ fn the_bench_server_echoes_binary_data_and_broadcasts_to_members_of_a_room() {
 
     client.send_text(r#"451-7["echo",{"b":{"_placeholder":true,"num":0},"a":[1,"x"]}]"#);
     client.send_binary(&[1, 2, 3]);
-    client.expect_text(r#"461-7[{"a":[1,"x"],"b":{"_placeholder":true,"num":0}}]"#);
+    client.expect_text(r#"461-7[{"b":{"_placeholder":true,"num":0},"a":[1,"x"]}]"#);
     assert_eq!(client.receive(), Message::Binary(vec![1, 2, 3]));
 
     // The sender is a member, and gets it once; after it has left, not any more.
