@@ -14,10 +14,11 @@ mod upgrade;
 
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Buf;
-use ferriwire_proto::engine::SessionId;
 use ferriwire_proto::engine::handshake::{BadRequest, Refusal};
+use ferriwire_proto::engine::{Revision, SessionId};
 use http::header::SET_COOKIE;
 use http::{Response, StatusCode};
 use http_body::Body as HttpBody;
@@ -134,7 +135,8 @@ where
 {
     match admission {
         Admission::Open(id, first, upgrade, pass) => {
-            let switching = upgrade.map(|upgrade| switch(core, &request, upgrade));
+            let revision = first.revision();
+            let switching = upgrade.map(|upgrade| switch(core, &request, upgrade, revision));
             match switching.transpose() {
                 Ok(switching) => open(core, id, &first, switching, pass, asked),
                 Err(refusal) => *refusal,
@@ -157,17 +159,27 @@ where
     }
 }
 
+/// How long the `open` packet of revision 3 keeps behind the answer to a WebSocket's handshake. The
+/// program that checks servers of that revision begins to listen only when it has seen that answer, and
+/// the reference leaves it about as much time.
+const OPEN_APART: Duration = Duration::from_millis(5);
+
 /// Answers a WebSocket's handshake.
 fn switch<B>(
     core: &Core,
     request: &http::Request<B>,
     upgrade: OnUpgrade,
+    revision: Revision,
 ) -> Result<(Response<Body>, Arriving), Box<Response<Body>>> {
     let config = core.config();
     let compression = config.websocket_compression.as_ref();
     let (response, deflate) =
         switching_protocols(request.method(), request.headers(), compression)?;
     let arriving = Arriving::new(upgrade, config.websocket_limits(), deflate);
+    let arriving = match revision {
+        Revision::V3 => arriving.apart(OPEN_APART),
+        Revision::V4 => arriving,
+    };
     Ok((response, arriving))
 }
 

@@ -6,13 +6,14 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ferriwire_proto::encoded::Encoded;
@@ -26,6 +27,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop::has_budget_remaining;
+use tokio::time::{Sleep, sleep};
 
 use crate::config::Deflate;
 use crate::engine::outbox::{Flushed, Outbox};
@@ -51,11 +53,14 @@ pub(crate) fn with_read_buffer<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
 }
 
 /// A WebSocket whose handshake was answered: the connection is on its way from hyper.
-#[derive(Debug)]
 pub(crate) struct Arriving {
     upgrade: OnUpgrade,
     limits: Limits,
     deflate: Option<Deflate>,
+    /// How long what is sent first keeps behind the answer to the handshake.
+    apart: Option<Duration>,
+    /// It is there, and keeps its distance.
+    waiting: Option<(WebSocketIo, Pin<Box<Sleep>>)>,
 }
 
 impl Arriving {
@@ -65,7 +70,16 @@ impl Arriving {
             upgrade,
             limits,
             deflate,
+            apart: None,
+            waiting: None,
         }
+    }
+
+    /// The same for a client that may begin to listen only when it has seen the answer to its handshake,
+    /// and would miss what it reads in the same go.
+    pub(crate) fn apart(mut self, apart: Duration) -> Self {
+        self.apart = Some(apart);
+        self
     }
 }
 
@@ -73,9 +87,27 @@ impl Future for Arriving {
     type Output = hyper::Result<WebSocketIo>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let upgraded = ready!(Pin::new(&mut self.upgrade).poll(cx))?;
-        let io = WebSocketIo::new(upgraded, self.limits, self.deflate.as_ref());
-        Poll::Ready(Ok(io))
+        if self.waiting.is_none() {
+            let upgraded = ready!(Pin::new(&mut self.upgrade).poll(cx))?;
+            let io = WebSocketIo::new(upgraded, self.limits, self.deflate.as_ref());
+            let Some(apart) = self.apart else {
+                return Poll::Ready(Ok(io));
+            };
+            self.waiting = Some((io, Box::pin(sleep(apart))));
+        }
+        if let Some((_, pause)) = &mut self.waiting {
+            ready!(pause.as_mut().poll(cx));
+        }
+        match self.waiting.take() {
+            Some((io, _)) => Poll::Ready(Ok(io)),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl fmt::Debug for Arriving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arriving").finish_non_exhaustive()
     }
 }
 
