@@ -162,7 +162,7 @@ where
 /// How long the `open` packet of revision 3 keeps behind the answer to a WebSocket's handshake. The
 /// program that checks servers of that revision begins to listen only when it has seen that answer, and
 /// the reference leaves it about as much time.
-const OPEN_APART: Duration = Duration::from_millis(5);
+const OPEN_APART: Duration = Duration::from_millis(20);
 
 /// Answers a WebSocket's handshake.
 fn switch<B>(
