@@ -159,9 +159,9 @@ where
     }
 }
 
-/// How long the `open` packet of revision 3 keeps behind the answer to a WebSocket's handshake. The
-/// program that checks servers of that revision begins to listen only when it has seen that answer, and
-/// the reference leaves it about as much time.
+/// How long the `open` packet of revision 3 keeps behind the answer to a WebSocket's handshake. A client,
+/// such as the suite for servers of that revision, may begin to listen only when it has seen that
+/// answer, and loses what it reads together with it.
 const OPEN_APART: Duration = Duration::from_millis(20);
 
 /// Answers a WebSocket's handshake.

@@ -3,27 +3,12 @@
 
 use std::time::Duration;
 
-use ferriwire::{Deflate, LimitKind, Limits, ViolationKind};
+use ferriwire::{Deflate, Limits};
 use ferriwire_proto::websocket::frame::OpCode;
 
-use crate::support::until;
 use crate::support::websocket::{WebSocket, compressed, frame};
+use crate::support::{counted, until};
 use crate::{Echo, WEBSOCKET, config};
-
-/// The reasons under which something was counted, and how often.
-fn counted(echo: &Echo) -> Vec<(&'static str, u64)> {
-    let stats = echo.server.stats();
-    let limits = LimitKind::ALL
-        .into_iter()
-        .map(|limit| (limit.as_str(), stats.limited(limit)));
-    let violations = ViolationKind::ALL
-        .into_iter()
-        .map(|violation| (violation.as_str(), stats.violations(violation)));
-    limits
-        .chain(violations)
-        .filter(|(_, count)| *count > 0)
-        .collect()
-}
 
 fn limits() -> Limits {
     Limits::new()
@@ -68,7 +53,7 @@ async fn each_frame_that_ends_a_connection_is_counted_under_one_reason() {
         }
         let expected: Vec<_> = reason.into_iter().map(|reason| (reason, 1)).collect();
         let shown = bytes.get(..bytes.len().min(20));
-        assert_eq!(counted(&echo), expected, "{shown:x?}");
+        assert_eq!(counted(&echo.server.stats()), expected, "{shown:x?}");
     }
 }
 
@@ -85,7 +70,7 @@ async fn what_inflates_to_too_much_is_counted() {
         let mut websocket = websocket.expect("the handshake is accepted");
         websocket.send_raw(&message).await;
         echo.closed().await;
-        assert_eq!(counted(&echo), [(reason, 1)]);
+        assert_eq!(counted(&echo.server.stats()), [(reason, 1)]);
     }
 }
 
@@ -108,12 +93,16 @@ async fn each_body_that_is_refused_is_counted_under_one_reason() {
         polling.post(&body).await;
         let expected: Vec<_> = reason.into_iter().map(|reason| (reason, 1)).collect();
         let shown = body.get(..body.len().min(20));
-        assert_eq!(counted(&echo), expected, "{shown:?}");
+        assert_eq!(counted(&echo.server.stats()), expected, "{shown:?}");
     }
     let echo = Echo::start(config()).await;
     let mut polling = echo.polling().await;
     polling.post([b'4', 0xff]).await;
-    assert_eq!(counted(&echo), [("engine_packet", 1)], "no UTF-8");
+    assert_eq!(
+        counted(&echo.server.stats()),
+        [("engine_packet", 1)],
+        "no UTF-8"
+    );
 }
 
 #[tokio::test]
@@ -124,10 +113,10 @@ async fn an_upgrade_that_takes_too_long_is_counted_and_one_that_fails_is_not() {
     let mut candidate = polling.candidate().await.expect("a candidate");
     candidate.send_text("4too early").await;
     candidate.rest().await;
-    assert_eq!(counted(&echo), []);
+    assert_eq!(counted(&echo.server.stats()), []);
     let _candidate = polling.probe().await;
     until("the end of the upgrade", || {
-        counted(&echo) == [("upgrade_timeout", 1)]
+        counted(&echo.server.stats()) == [("upgrade_timeout", 1)]
     })
     .await;
     assert_eq!(echo.server.stats().sessions(), 1);

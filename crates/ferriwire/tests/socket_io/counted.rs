@@ -6,28 +6,14 @@ use std::time::Duration;
 
 use ferriwire::{
     Config, ConnectError, Event, Handshake, LimitKind, Limits, Namespace, RunningServer, Server,
-    Socket, Stats, Transport, ViolationKind,
+    Socket, Transport,
 };
 
 use crate::client::{Client, asked};
 use crate::start;
-use crate::support::until;
+use crate::support::{counted, until};
 
 const QUESTION: Event<(), bool> = Event::new("question");
-
-/// The reasons under which something was counted, and how often.
-fn counted(stats: &Stats) -> Vec<(&'static str, u64)> {
-    let limits = LimitKind::ALL
-        .into_iter()
-        .map(|limit| (limit.as_str(), stats.limited(limit)));
-    let violations = ViolationKind::ALL
-        .into_iter()
-        .map(|violation| (violation.as_str(), stats.violations(violation)));
-    limits
-        .chain(violations)
-        .filter(|(_, count)| *count > 0)
-        .collect()
-}
 
 async fn serve(limits: Limits) -> RunningServer {
     let main = Namespace::new("/")

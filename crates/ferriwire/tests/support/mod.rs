@@ -18,6 +18,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ferriwire::{LimitKind, Stats, ViolationKind};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -109,4 +110,18 @@ impl Stream for TcpStream {
 
 impl Stream for DuplexStream {
     fn reset(self: Box<Self>) {}
+}
+
+/// The reasons under which something was counted, and how often.
+pub(crate) fn counted(stats: &Stats) -> Vec<(&'static str, u64)> {
+    let limits = LimitKind::ALL
+        .into_iter()
+        .map(|limit| (limit.as_str(), stats.limited(limit)));
+    let violations = ViolationKind::ALL
+        .into_iter()
+        .map(|violation| (violation.as_str(), stats.violations(violation)));
+    limits
+        .chain(violations)
+        .filter(|(_, count)| *count > 0)
+        .collect()
 }

@@ -14,9 +14,10 @@ mod key;
 mod number;
 mod skip;
 mod string;
+mod value;
+
 #[cfg(test)]
 mod tests;
-mod value;
 
 use bytes::Bytes;
 
