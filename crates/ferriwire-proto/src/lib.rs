@@ -26,6 +26,7 @@
 //! | [`value`] | | untyped payloads |
 //! | [`admission`] | | who may open a session: counts and rates, of all and of each address |
 //! | [`rate`] | | token buckets |
+//! | [`reconnect`] | | when a client tries again |
 
 pub mod admission;
 pub mod codec;
@@ -35,5 +36,6 @@ pub mod engine;
 pub mod log;
 pub mod packet;
 pub mod rate;
+pub mod reconnect;
 pub mod value;
 pub mod websocket;
