@@ -61,6 +61,15 @@ impl Deflater {
         self.window_bits.get()
     }
 
+    /// The same within a smaller window, if the peer can name one that small: there is none of 8 bits.
+    pub(super) fn within_window(self, bits: u8) -> Option<Self> {
+        let window_bits = self.window_bits.min(NonZeroU8::new(bits)?);
+        (bits >= 9).then_some(Self {
+            window_bits,
+            ..self
+        })
+    }
+
     /// A whole frame, its header included. `None` when the payload is below the threshold, or does
     /// not become smaller.
     #[must_use]

@@ -1,8 +1,13 @@
 //! Negotiating permessage-deflate (RFC 6455 section 9.1, RFC 7692 sections 5 and 7.1).
 
+mod answer;
+
 use std::fmt::Write as _;
 
 use super::deflate::Deflater;
+
+pub(super) use answer::read_deflate_answer;
+pub use answer::{DEFLATE_OFFER, Deflate};
 
 /// The name of the extension.
 const NAME: &str = "permessage-deflate";
