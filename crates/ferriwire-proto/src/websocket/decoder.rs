@@ -1,5 +1,7 @@
 //! From bytes to messages and control frames (RFC 6455 sections 5.1 to 5.6).
 
+mod direct;
+
 use std::borrow::Cow;
 
 use super::close::CloseFrame;
@@ -381,10 +383,15 @@ impl Frame {
     fn take_payload<'a>(&mut self, rest: &mut &'a mut [u8]) -> &'a [u8] {
         let len = self.remaining.min(rest.len());
         let piece = rest.split_off_mut(..len).unwrap_or_default();
-        mask(self.key, self.received, piece);
-        self.received = self.received.saturating_add(len);
-        self.remaining = self.remaining.saturating_sub(len);
+        self.unmask(piece);
         piece
+    }
+
+    /// Takes what comes next of the payload.
+    fn unmask(&mut self, piece: &mut [u8]) {
+        mask(self.key, self.received, piece);
+        self.received = self.received.saturating_add(piece.len());
+        self.remaining = self.remaining.saturating_sub(piece.len());
     }
 }
 

@@ -93,6 +93,24 @@ impl Message {
         }
     }
 
+    /// Whether what arrives is kept as it came: a text is checked piece by piece.
+    pub(super) fn is_kept_as_it_came(&self) -> bool {
+        match &self.content {
+            Content::Text(_) => false,
+            Content::Binary(_) | Content::DeflatedText(_) | Content::DeflatedBinary(_) => true,
+        }
+    }
+
+    /// What has arrived, where that is put together as it came.
+    pub(super) fn payload_mut(&mut self) -> Option<&mut Vec<u8>> {
+        match &mut self.content {
+            Content::Text(_) => None,
+            Content::Binary(data) | Content::DeflatedText(data) | Content::DeflatedBinary(data) => {
+                Some(data)
+            }
+        }
+    }
+
     /// The whole message, now that its last piece is there: that piece itself if it is everything,
     /// otherwise what was put together, moved out.
     pub(super) fn finish<'a>(

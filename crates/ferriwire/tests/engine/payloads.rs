@@ -407,3 +407,36 @@ async fn a_payload_of_too_many_packets_ends_the_session() {
     is_gone(&mut polling).await;
     assert!(echo.received.try_recv().is_err(), "none of them is handled");
 }
+
+/// The rest of a long message is read to where it stays, and not together with what stands behind it.
+#[tokio::test]
+async fn long_binary_messages_arrive_whole_wherever_the_network_cuts_them() {
+    let long: Vec<u8> = (0..=255).cycle().take(999_999).collect();
+    let mut fragments = frame(OpCode::Binary, &long[..300_000]);
+    fragments[0] &= 0x7F;
+    fragments.extend(frame(OpCode::Ping, b"between"));
+    fragments.extend(frame(OpCode::Continuation, &long[300_000..]));
+    let whole = frame(OpCode::Binary, &long);
+    let behind = frame(OpCode::Text, "4behind");
+    for (long_frames, has_ping) in [(whole, false), (fragments, true)] {
+        let stream = [&behind[..], &long_frames, &behind].concat();
+        for size in [stream.len(), 400_000, 65_536, 9_999] {
+            let mut echo = Echo::start(config()).await;
+            let mut websocket = echo.websocket().await;
+            for piece in stream.chunks(size) {
+                websocket.send_raw(piece).await;
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(echo.received().await, Message::from("behind"));
+            let message = echo.received().await;
+            assert!(message == Message::Binary(Bytes::from(long.clone())));
+            assert_eq!(echo.received().await, Message::from("behind"));
+            assert_eq!(websocket.text().await, "4behind");
+            if has_ping {
+                assert_eq!(websocket.next().await, Frame::Pong(b"between".to_vec()));
+            }
+            assert!(websocket.next().await == Frame::Binary(long.clone()));
+            assert_eq!(websocket.text().await, "4behind");
+        }
+    }
+}

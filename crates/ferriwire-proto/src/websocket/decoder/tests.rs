@@ -1,6 +1,7 @@
 use super::*;
 
 mod deflate;
+mod direct;
 mod properties;
 mod violations;
 

@@ -1,5 +1,6 @@
 //! Reading a WebSocket: frames to packets, of the transport or of a candidate for it.
 
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -9,7 +10,7 @@ use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::engine::Transport;
 use ferriwire_proto::engine::packet::{Packet, ParseError};
 use ferriwire_proto::engine::session::Lost;
-use ferriwire_proto::websocket::{Item, frame::OpCode};
+use ferriwire_proto::websocket::{Decoder, Item, Violation, frame::OpCode};
 
 use super::{Candidate, SessionTask, Wire, close_frame};
 use crate::engine::reasons::LimitKind;
@@ -35,14 +36,29 @@ impl SessionTask {
     pub(super) fn read(&mut self, origin: Origin, now: Instant, cx: &mut Context<'_>) {
         for _ in 0..READS_PER_TURN {
             if self.closed || (origin == Origin::Current && !self.handler.wants_to_read()) {
-                return;
+                return self.settle(origin);
             }
-            if !with_read_buffer(|buffer| self.read_once(origin, buffer, now, cx)) {
-                return;
+            let is_long = self.io(origin).is_some_and(|io| io.awaits_much());
+            let goes_on = if is_long {
+                self.read_long(origin, now, cx)
+            } else {
+                with_read_buffer(|buffer| self.read_once(origin, buffer, now, cx))
+            };
+            if !goes_on {
+                return self.settle(origin);
             }
             self.handler.poll(now, cx);
         }
+        self.settle(origin);
         cx.waker().wake_by_ref();
+    }
+
+    /// What this turn has not read is no longer reserved for.
+    fn settle(&mut self, origin: Origin) {
+        let io = self.io(origin).filter(|io| io.awaits_much());
+        if let Some(decoder) = io.and_then(|io| io.decoder.as_mut()) {
+            decoder.settle();
+        }
     }
 
     /// Returns whether there may be more to read.
@@ -56,22 +72,9 @@ impl SessionTask {
         let Some(io) = self.io(origin) else {
             return false;
         };
-        let count = match io.poll_read(cx, buffer) {
-            Poll::Pending => return false,
-            Poll::Ready(Ok(0)) => {
-                self.lose(origin, Lost::Closed);
-                self.drain_machine(now, cx);
-                return false;
-            }
-            Poll::Ready(Ok(count)) => {
-                self.session.shard().traffic().bytes_in(count);
-                count
-            }
-            Poll::Ready(Err(_)) => {
-                self.lose(origin, Lost::Error);
-                self.drain_machine(now, cx);
-                return false;
-            }
+        let read = io.poll_read(cx, buffer);
+        let Some(count) = self.arrived(origin, read, now, cx) else {
+            return false;
         };
         // The decoder is taken out so that what it decoded can be handled by all of `self`.
         let decoder = self.io(origin).and_then(|io| io.decoder.take());
@@ -94,10 +97,7 @@ impl SessionTask {
                     (consumed, more)
                 }
                 Err(violation) => {
-                    tracing::debug!(session = ?self.session.id(), violation = %shown(&violation), "bad frame");
-                    self.session.at_fault(&violation);
-                    self.violate(origin, violation.close_code(), cx);
-                    self.drain_machine(now, cx);
+                    self.handle_violation(origin, &violation, now, cx);
                     return false;
                 }
             };
@@ -113,6 +113,68 @@ impl SessionTask {
                 break;
             }
         }
+        self.put_back(origin, decoder, same_message, now)
+    }
+
+    /// The same for what goes on for long: it is read to where it stays.
+    fn read_long(&mut self, origin: Origin, now: Instant, cx: &mut Context<'_>) -> bool {
+        let Some(io) = self.io(origin) else {
+            return false;
+        };
+        let read = io.poll_read_long(cx);
+        let Some(count) = self.arrived(origin, read, now, cx) else {
+            return false;
+        };
+        let decoder = self.io(origin).and_then(|io| io.decoder.take());
+        let Some(mut decoder) = decoder else {
+            return false;
+        };
+        match decoder.handle_read(count) {
+            Ok(None) => {}
+            Ok(Some(item)) => {
+                self.handle_item(origin, item, now, cx);
+                if !self.machine.is_settled() {
+                    self.drain_machine(now, cx);
+                }
+            }
+            Err(violation) => {
+                self.handle_violation(origin, &violation, now, cx);
+                return false;
+            }
+        }
+        self.put_back(origin, decoder, true, now)
+    }
+
+    /// How many bytes were read; `None` when that is none for now, or the end.
+    fn arrived(
+        &mut self,
+        origin: Origin,
+        read: Poll<io::Result<usize>>,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Option<usize> {
+        let how = match read {
+            Poll::Pending => return None,
+            Poll::Ready(Ok(0)) => Lost::Closed,
+            Poll::Ready(Ok(count)) => {
+                self.session.shard().traffic().bytes_in(count);
+                return Some(count);
+            }
+            Poll::Ready(Err(_)) => Lost::Error,
+        };
+        self.lose(origin, how);
+        self.drain_machine(now, cx);
+        None
+    }
+
+    /// Gives the decoder back, unless its WebSocket has ended, which is the answer.
+    fn put_back(
+        &mut self,
+        origin: Origin,
+        decoder: Decoder,
+        same_message: bool,
+        now: Instant,
+    ) -> bool {
         let is_closed = self.closed;
         let Some(io) = self.io(origin).filter(|_| !is_closed) else {
             return false;
@@ -121,6 +183,19 @@ impl SessionTask {
         io.fragments_since = since.filter(|_| decoder.is_within_fragments());
         io.decoder = Some(decoder);
         true
+    }
+
+    fn handle_violation(
+        &mut self,
+        origin: Origin,
+        violation: &Violation,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) {
+        tracing::debug!(session = ?self.session.id(), violation = %shown(violation), "bad frame");
+        self.session.at_fault(violation);
+        self.violate(origin, violation.close_code(), cx);
+        self.drain_machine(now, cx);
     }
 
     fn io(&mut self, origin: Origin) -> Option<&mut WebSocketIo> {
@@ -278,10 +353,7 @@ impl SessionTask {
 }
 
 /// Discards what the peer still sends, until it ends its side.
-pub(super) fn poll_until_end(
-    io: &mut WebSocketIo,
-    cx: &mut Context<'_>,
-) -> Poll<std::io::Result<()>> {
+pub(super) fn poll_until_end(io: &mut WebSocketIo, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     loop {
         match with_read_buffer(|buffer| io.poll_read(cx, buffer)) {
             Poll::Pending => return Poll::Pending,

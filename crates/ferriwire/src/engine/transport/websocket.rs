@@ -37,6 +37,12 @@ use crate::engine::write::corked;
 /// Large enough for a burst of small messages, small enough to stay in the cache.
 const READ_BUFFER: usize = 64 * 1024;
 
+/// Of a long message so much is read at once, straight to where it stays.
+const LONG_READ: usize = 512 * 1024;
+
+/// How much memory is reserved at most for what a turn may still read of a long message.
+const AHEAD: usize = 1024 * 1024;
+
 thread_local! {
     static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
 }
@@ -208,7 +214,7 @@ impl WebSocketIo {
                 // `poll_read_ready`, not `readable()`: it replaces the waker that hyper's
                 // connection task left behind, which would keep that task in memory.
                 ready!(stream.poll_read_ready(cx))?;
-                match read_available(stream, buffer) {
+                match read_available(stream, buffer.len(), || stream.try_read(buffer)) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     result => return Poll::Ready(result),
                 }
@@ -217,6 +223,36 @@ impl WebSocketIo {
                 let mut buffer = ReadBuf::new(buffer);
                 ready!(other.io.as_mut().poll_read(cx, &mut buffer))?;
                 Poll::Ready(Ok(buffer.filled().len()))
+            }
+        }
+    }
+
+    /// Whether a long payload has begun, of which the rest is best read by
+    /// [`poll_read_long`](Self::poll_read_long).
+    pub(crate) fn awaits_much(&self) -> bool {
+        let decoder = self.decoder.as_ref();
+        decoder.is_some_and(Decoder::awaits_much)
+            && matches!(self.stream, Stream::Tcp(_))
+            && self.aside.as_ref().is_none_or(|it| it.early.is_empty())
+    }
+
+    /// Reads the next bytes of a long payload straight to where they stay, for the decoder to
+    /// [handle](Decoder::handle_read).
+    pub(crate) fn poll_read_long(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let (Stream::Tcp(stream), Some(decoder)) = (&self.stream, &mut self.decoder) else {
+            return Poll::Pending;
+        };
+        loop {
+            // In front of what reserves memory, which would else be in vain.
+            ready!(stream.poll_read_ready(cx))?;
+            let Some(mut room) = decoder.room(AHEAD) else {
+                return Poll::Pending;
+            };
+            let len = room.limit().min(LONG_READ);
+            room.set_limit(len);
+            match read_available(stream, len, || stream.try_read_buf(&mut room)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
             }
         }
     }
@@ -379,15 +415,19 @@ impl Other {
     }
 }
 
-/// Reads, and remembers when that took all there was: asking the kernel once more would cost a
+/// Reads up to `len` bytes, and remembers when that took all there was: asking the kernel once more would cost a
 /// system call for each message.
-fn read_available(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+fn read_available(
+    stream: &TcpStream,
+    len: usize,
+    mut read: impl FnMut() -> io::Result<usize>,
+) -> io::Result<usize> {
     let mut count = 0;
     let read = stream.try_io(Interest::READABLE, || {
-        count = stream.try_read(buffer)?;
+        count = read()?;
         // "Would block" is what makes `try_io` forget that the socket was readable. What arrived
         // since then has made it readable anew, and that is kept.
-        if (1..buffer.len()).contains(&count) {
+        if (1..len).contains(&count) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(())
