@@ -176,7 +176,7 @@ impl Connection {
         let config = config.into();
         Self {
             decoder: codec.decoder(),
-            namespaces: Namespaces::new(config.max_namespaces, config.max_namespace_name),
+            namespaces: Namespaces::default(),
             phase: Phase::Open,
             connect_deadline: now.checked_add(config.connect_timeout),
             attachments_deadline: None,
@@ -198,7 +198,7 @@ impl Connection {
     /// [`Incoming::Connect`].
     pub fn join_main(&mut self) -> Option<Key> {
         if self.is_protocol_4 {
-            self.namespaces.join("/").ok()
+            self.namespaces.join("/", &self.config).ok()
         } else {
             None
         }
@@ -240,7 +240,7 @@ impl Connection {
                         *payload = self.query.as_deref().map(Payload::Json);
                     }
                 }
-                self.namespaces.route(packet).map(Some)
+                self.namespaces.route(packet, &self.config).map(Some)
             }
             Ok(Decoded::Announced { mut namespace }) => {
                 if self.is_protocol_4 {
@@ -291,7 +291,7 @@ impl Connection {
 
     /// The server took the client out of the namespace. The client may join it again.
     pub fn leave(&mut self, key: Key) {
-        self.namespaces.leave(key);
+        self.namespaces.leave(key, &self.config);
     }
 
     /// What to do next. Also frees what the last [`Incoming`] was borrowed from.
@@ -299,33 +299,41 @@ impl Connection {
         self.decoder.release();
         self.query = None;
         match self.phase {
-            Phase::Open => {
-                let deadlines = [self.connect_deadline, self.attachments_deadline];
-                Output::Timeout(deadlines.into_iter().flatten().min())
-            }
             Phase::Expired(timeout) => {
                 self.phase = Phase::Closed;
                 Output::Close(timeout)
             }
-            Phase::Closed => Output::Timeout(None),
+            Phase::Open | Phase::Closed => Output::Timeout(self.deadline()),
         }
+    }
+
+    /// The deadline that [`poll_output`](Self::poll_output) has named last, if nothing has happened since.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let deadlines = [self.connect_deadline, self.attachments_deadline];
+        let earliest = deadlines.into_iter().flatten().min();
+        earliest.filter(|_| self.is_open())
     }
 }
 
 impl Namespaces {
     /// Checks a packet against what was joined.
-    fn route<'a>(&mut self, packet: Packet<'a>) -> Result<Incoming<'a>, Violation> {
+    fn route<'a>(
+        &mut self,
+        packet: Packet<'a>,
+        config: &Config,
+    ) -> Result<Incoming<'a>, Violation> {
         let Packet { namespace, body } = packet;
         let key = match &body {
             Body::Connect(_) | Body::ConnectError(_) => None,
             Body::Disconnect | Body::Event { .. } | Body::Ack { .. } => self.joined(namespace)?,
         };
         Ok(match (body, key) {
-            (Body::Connect(payload), _) => self.connect(namespace, payload)?,
+            (Body::Connect(payload), _) => self.connect(namespace, payload, config)?,
             (Body::ConnectError(_), _) => return Err(Violation::ConnectError),
             (_, None) => Incoming::Ignored,
             (Body::Disconnect, Some(key)) => {
-                self.leave(key);
+                self.leave(key, config);
                 Incoming::Disconnect { key }
             }
             (
@@ -349,12 +357,13 @@ impl Namespaces {
         &mut self,
         namespace: &'a str,
         payload: Option<Payload<'a>>,
+        config: &Config,
     ) -> Result<Incoming<'a>, Violation> {
         match self.standing(namespace) {
             Standing::Joining | Standing::Joined(_) => return Err(Violation::JoinedTwice),
             Standing::Stranger | Standing::Left => {}
         }
-        Ok(match self.join(namespace) {
+        Ok(match self.join(namespace, config) {
             Ok(key) => Incoming::Connect {
                 key,
                 namespace,

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use super::Config;
+
 /// A namespace on one connection. Small, and used again after the namespace was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub(super) u32);
@@ -39,16 +41,17 @@ impl fmt::Display for Refusal {
 }
 
 /// All namespaces of one client. There are few, so they are searched one by one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Namespaces {
     /// By key.
     members: Vec<Option<Member>>,
-    /// Names of the latest ones that were left and not joined again, the oldest first.
-    left: VecDeque<Box<str>>,
-    /// How many members there may be, and how many names are remembered.
-    limit: usize,
-    /// How many bytes a name may have.
-    max_name: usize,
+    /// Names of the latest ones that were left and not joined again, the oldest first: as many as may
+    /// be joined.
+    #[expect(
+        clippy::box_collection,
+        reason = "most clients leave none, and pay for one pointer"
+    )]
+    left: Option<Box<VecDeque<Box<str>>>>,
 }
 
 #[derive(Debug)]
@@ -67,21 +70,12 @@ pub(super) enum Standing {
 }
 
 impl Namespaces {
-    pub(super) const fn new(limit: usize, max_name: usize) -> Self {
-        Self {
-            members: Vec::new(),
-            left: VecDeque::new(),
-            limit,
-            max_name,
-        }
-    }
-
     /// Makes the client join a namespace to which it is a stranger, or which it has left.
-    pub(super) fn join(&mut self, name: &str) -> Result<Key, Refusal> {
-        if name.len() > self.max_name || name.chars().any(char::is_control) {
+    pub(super) fn join(&mut self, name: &str, config: &Config) -> Result<Key, Refusal> {
+        if name.len() > config.max_namespace_name || name.chars().any(char::is_control) {
             return Err(Refusal::InvalidName);
         }
-        let limit = self.limit;
+        let limit = config.max_namespaces;
         let joined = self.members.iter().flatten().count();
         if joined >= limit {
             return Err(Refusal::TooManyNamespaces { limit });
@@ -101,7 +95,9 @@ impl Namespaces {
                 self.members.push(member);
             }
         }
-        self.left.retain(|left| **left != *name);
+        if let Some(names) = &mut self.left {
+            names.retain(|left| **left != *name);
+        }
         Ok(key)
     }
 
@@ -121,14 +117,15 @@ impl Namespaces {
     }
 
     /// Takes the client out.
-    pub(super) fn leave(&mut self, key: Key) {
+    pub(super) fn leave(&mut self, key: Key, config: &Config) {
         let Some(name) = self.forget(key) else {
             return;
         };
-        if self.left.len() >= self.limit {
-            self.left.pop_front();
+        let left = self.left.get_or_insert_default();
+        if left.len() >= config.max_namespaces {
+            left.pop_front();
         }
-        self.left.push_back(name);
+        left.push_back(name);
     }
 
     pub(super) fn standing(&self, name: &str) -> Standing {
@@ -141,7 +138,12 @@ impl Namespaces {
                 Some(_) | None => {}
             }
         }
-        if self.left.iter().any(|left| **left == *name) {
+        if self
+            .left
+            .iter()
+            .flat_map(|names| names.iter())
+            .any(|left| **left == *name)
+        {
             Standing::Left
         } else {
             Standing::Stranger

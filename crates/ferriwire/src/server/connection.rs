@@ -18,14 +18,9 @@ use crate::handshake::ConnectError;
 
 /// One client: the protocol's view of its namespaces, and their sockets.
 pub(crate) struct Connection {
-    session: Session,
     protocol: connection::Connection,
     sockets: Sockets,
     pace: Pace,
-    /// Nothing is read before that.
-    pause: Option<Instant>,
-    config: Arc<Config>,
-    deadline: Option<Instant>,
 }
 
 impl Connection {
@@ -42,27 +37,22 @@ impl Connection {
         }
         Self {
             protocol,
-            sockets: Sockets::new(session.clone(), Arc::clone(&config), namespaces),
-            session,
+            sockets: Sockets::new(session, config, namespaces),
             pace: Pace::default(),
-            pause: None,
-            config,
-            deadline: None,
         }
     }
 
     fn keep_pace(&mut self, now: Instant, cx: &mut Context<'_>) {
-        let limits = &self.config.limits;
+        let limits = &self.sockets.config().limits;
         let patience = limits.event_flood_timeout;
+        let was_paused = self.pace.pause().is_some();
         if !self.pace.settle(limits.event_rate, patience, now) && !self.sockets.is_over() {
-            self.session.limited(LimitKind::EventFloodTime);
+            self.sockets.session().limited(LimitKind::EventFloodTime);
             self.sockets.close(CloseReason::LimitExceeded, cx);
         }
-        let pause = self.pace.pauses_until(now);
-        if pause.is_some() && self.pause.is_none() {
-            self.session.slowed(LimitKind::Events);
+        if self.pace.pauses_until(now).is_some() && !was_paused {
+            self.sockets.session().slowed(LimitKind::Events);
         }
-        self.pause = pause;
     }
 
     /// Tells the protocol what became of its namespaces, and does what it asks for.
@@ -79,13 +69,11 @@ impl Connection {
         }
         loop {
             match self.protocol.poll_output() {
-                Output::Timeout(deadline) => {
-                    self.deadline = deadline;
-                    return;
-                }
+                Output::Timeout(_) => return,
                 Output::Close(cause) => {
-                    tracing::debug!(session = ?self.session.id(), %cause, "connection closed: the client broke the protocol");
-                    self.session.limited(cause.into());
+                    let session = self.sockets.session();
+                    tracing::debug!(session = ?session.id(), %cause, "connection closed: the client broke the protocol");
+                    session.limited(cause.into());
                     self.sockets.close(CloseReason::ForcedServerClose, cx);
                 }
             }
@@ -124,7 +112,7 @@ impl SessionHandler for Connection {
                 payload,
             })) => sockets.authorize(key, namespace, payload, cx),
             Ok(Some(Incoming::Refused { namespace, why })) => {
-                self.session.limited(why.into());
+                sockets.session().limited(why.into());
                 sockets.refuse(namespace, &ConnectError::new(why.to_string()));
             }
             Ok(Some(Incoming::Disconnect { key })) => {
@@ -156,7 +144,7 @@ impl SessionHandler for Connection {
     }
 
     fn wants_to_read(&self) -> bool {
-        self.pause.is_none() && self.sockets.wants_events()
+        self.pace.pause().is_none() && self.sockets.wants_events()
     }
 
     fn has_room(&self) -> bool {
@@ -171,7 +159,10 @@ impl SessionHandler for Connection {
         if self.sockets.is_over() {
             self.sockets.grace_ends()
         } else {
-            [self.deadline, self.pause].into_iter().flatten().min()
+            [self.protocol.deadline(), self.pace.pause()]
+                .into_iter()
+                .flatten()
+                .min()
         }
     }
 

@@ -23,6 +23,8 @@ struct Pause {
     /// When the flood began that this pause belongs to.
     since: Instant,
     until: Instant,
+    /// As of the last look at the clock.
+    is_over: bool,
 }
 
 impl Pace {
@@ -46,14 +48,26 @@ impl Pace {
             .as_deref()
             .filter(|last| now.saturating_duration_since(last.until) <= SAME_FLOOD);
         let since = same.map_or(now, |last| last.since);
-        self.pause = Some(Box::new(Pause { since, until }));
+        self.pause = Some(Box::new(Pause {
+            since,
+            until,
+            is_over: false,
+        }));
         now.saturating_duration_since(since) < patience
     }
 
-    /// Until when nothing is read.
-    pub(crate) fn pauses_until(&self, now: Instant) -> Option<Instant> {
-        let until = self.pause.as_deref().map(|pause| pause.until);
-        until.filter(|until| *until > now)
+    /// Looks at the clock, and says until when nothing is read.
+    pub(crate) fn pauses_until(&mut self, now: Instant) -> Option<Instant> {
+        if let Some(pause) = &mut self.pause {
+            pause.is_over = pause.until <= now;
+        }
+        self.pause()
+    }
+
+    /// Until when nothing is read, as of the last look at the clock.
+    pub(crate) fn pause(&self) -> Option<Instant> {
+        let pause = self.pause.as_deref().filter(|pause| !pause.is_over);
+        pause.map(|pause| pause.until)
     }
 }
 

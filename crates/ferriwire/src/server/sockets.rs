@@ -40,7 +40,7 @@ pub(crate) struct Sockets {
     /// By the key that the protocol gave the namespace.
     slots: Vec<Slot>,
     running: Running<Job, Work>,
-    held_bytes: usize,
+    held_bytes: u32,
     /// What the protocol has to be told.
     verdicts: Vec<Verdict>,
     /// The client has joined a namespace, once.
@@ -72,7 +72,17 @@ struct Occupant {
     socket: Box<dyn Joined>,
     /// `on_connect`, or middleware of an event, runs: events wait.
     waiting: bool,
-    held: VecDeque<HeldEvent>,
+    #[expect(
+        clippy::box_collection,
+        reason = "most sockets have none, and pay for one pointer"
+    )]
+    held: Option<Box<VecDeque<HeldEvent>>>,
+}
+
+impl Occupant {
+    fn held(&self) -> impl Iterator<Item = &HeldEvent> {
+        self.held.iter().flat_map(|held| held.iter())
+    }
 }
 
 /// The payload of an accepted CONNECT.
@@ -172,7 +182,7 @@ impl Sockets {
             key,
             socket,
             waiting: hook.is_some(),
-            held: VecDeque::new(),
+            held: None,
         });
         if let Some(hook) = hook {
             self.start(Job::Connect(key, membership), Work::Handle(hook), cx);
@@ -366,8 +376,8 @@ impl Sockets {
         let Slot::Joined(occupant) = std::mem::replace(self.slot(key), Slot::Free) else {
             return;
         };
-        let held = occupant.held.iter().map(|held| held.bytes).sum();
-        self.held_bytes = self.held_bytes.saturating_sub(held);
+        let held = occupant.held().map(|held| held.bytes);
+        self.held_bytes = held.fold(self.held_bytes, u32::saturating_sub);
         // First: what is sent from now on is kept for a client that may come back.
         let membership = occupant.socket.membership();
         membership.depart(recovery::may_come_back(reason));
@@ -456,6 +466,14 @@ impl Sockets {
 
     pub(crate) fn take_verdicts(&mut self) -> Vec<Verdict> {
         std::mem::take(&mut self.verdicts)
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 
     pub(crate) fn was_accepted(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Events of a client: those that wait, and their way through listeners and middleware to handlers.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,24 +22,25 @@ use crate::shown::shown;
 
 /// How many bytes of events, with what it takes to keep them, may wait for `on_connect`, or for other handlers, before the
 /// connection is not read from any more. Acknowledgements are still taken up to then.
-pub(super) const MAX_HELD: usize = 64 * 1024;
+pub(super) const MAX_HELD: u32 = 64 * 1024;
 
 pub(super) struct HeldEvent {
     name: String,
     ack: Option<AckId>,
     arguments: OwnedArguments,
     /// What all this takes.
-    pub(super) bytes: usize,
+    pub(super) bytes: u32,
 }
 
 impl HeldEvent {
     fn new(name: &str, ack: Option<AckId>, arguments: Arguments<'_>) -> Self {
         let bytes = [size_of::<Self>(), name.len(), arguments.size()];
+        let bytes = bytes.into_iter().fold(0, usize::saturating_add);
         Self {
             name: name.to_owned(),
             ack,
             arguments: arguments.to_owned(),
-            bytes: bytes.into_iter().fold(0, usize::saturating_add),
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
         }
     }
 }
@@ -60,10 +62,10 @@ impl Sockets {
         if !occupant.socket.membership().is_connected() {
             return;
         }
-        if full || occupant.waiting || !occupant.held.is_empty() {
+        if full || occupant.waiting || occupant.held().next().is_some() {
             let held = HeldEvent::new(name, ack, arguments);
             let bytes = held.bytes;
-            occupant.held.push_back(held);
+            occupant.held.get_or_insert_default().push_back(held);
             if full && self.held_bytes == 0 {
                 self.session.slowed(LimitKind::RunningHandlers);
             }
@@ -227,7 +229,9 @@ impl Sockets {
                 if occupant.waiting || !occupant.socket.membership().is_connected() {
                     break;
                 }
-                let Some(held) = occupant.held.pop_front() else {
+                let waiting = occupant.held.as_deref_mut();
+                let Some(held) = waiting.and_then(VecDeque::pop_front) else {
+                    occupant.held = None;
                     break;
                 };
                 let key = occupant.key;
