@@ -200,7 +200,7 @@ fn open(
         return refuse(core, &refused, switching.is_some(), asked);
     };
     switching.unwrap_or_else(|| {
-        let mut response = payload(handshake, request.jsonp.as_deref());
+        let mut response = payload(handshake, request.jsonp());
         if let Some(cookie) = core.cookie() {
             let headers = response.headers_mut();
             headers.append(SET_COOKIE, cookie.value(request.secure));

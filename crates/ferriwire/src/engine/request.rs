@@ -23,16 +23,25 @@ pub struct Request {
     kept: Kept,
     /// It was an extended CONNECT.
     connects: bool,
-    peer: Option<PeerAddress>,
-    marked_secure: Option<Secure>,
+    /// [`Secure`] was among its extensions.
+    marked_secure: bool,
+    /// The address is what [`PeerAddress`] said among its extensions.
+    is_peer: bool,
     pub(crate) extensions: Extensions,
-    pub(crate) address: Option<SocketAddr>,
+    address: Option<PeerAddress>,
     pub(crate) secure: bool,
     pub(crate) transport: Transport,
     pub(crate) dialect: Dialect,
-    /// All polling answers of the session call this callback.
-    pub(crate) jsonp: Option<Box<str>>,
     pub(crate) issued: SystemTime,
+    /// What most requests have not; they pay for a pointer.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Debug)]
+struct Rare {
+    /// Where the last proxy is, if the client is elsewhere.
+    proxy: Option<PeerAddress>,
+    jsonp: Option<Box<str>>,
 }
 
 /// Where the peer of a TCP connection is: put this into a request's extensions when you mount the
@@ -63,8 +72,8 @@ impl Request {
         let kept = Kept::new(target, request.headers(), more);
         let mut extensions = std::mem::take(request.extensions_mut());
         // Nearly every request has these, and a table for them would take 180 bytes.
-        let peer = extensions.remove();
-        let marked_secure = extensions.remove();
+        let peer: Option<PeerAddress> = extensions.remove();
+        let marked_secure = extensions.remove::<Secure>().is_some();
         // What hyper leaves for itself: of a request that could become something else than the
         // WebSocket it may be, and of an extended CONNECT, whose protocol is known.
         extensions.remove::<OnUpgrade>();
@@ -73,18 +82,25 @@ impl Request {
             // An empty one keeps its table.
             extensions = Extensions::new();
         }
+        let address = address.map(PeerAddress);
+        let is_peer = peer == address;
+        let rare = Rare {
+            proxy: peer.filter(|_| !is_peer),
+            jsonp: jsonp.map(Into::into),
+        };
+        let is_rare = rare.proxy.is_some() || rare.jsonp.is_some();
         Self {
             kept,
             connects: request.method() == Method::CONNECT,
-            peer,
             marked_secure,
+            is_peer,
             extensions,
             address,
             secure,
             transport: query.transport,
             dialect: query.dialect(),
-            jsonp: jsonp.map(Into::into),
             issued: SystemTime::now(),
+            rare: is_rare.then(|| Box::new(rare)),
         }
     }
 
@@ -136,7 +152,7 @@ impl Request {
     #[must_use]
     #[doc(alias = "remoteAddress")]
     pub fn address(&self) -> Option<SocketAddr> {
-        self.address
+        self.address.map(|PeerAddress(address)| address)
     }
 
     /// Whether the connection was encrypted (`handshake.secure`): with TLS on the listener of
@@ -166,11 +182,18 @@ impl Request {
     /// Something that a layer in front of us put into the request, such as a web session.
     #[must_use]
     pub fn extension<T: Any + Send + Sync>(&self) -> Option<&T> {
-        let peer = self.peer.as_ref().map(|peer| peer as &dyn Any);
-        let secure = self.marked_secure.as_ref().map(|secure| secure as &dyn Any);
+        let proxy = self.rare.as_ref().and_then(|rare| rare.proxy.as_ref());
+        let peer = self.address.as_ref().filter(|_| self.is_peer).or(proxy);
+        let peer = peer.map(|peer| peer as &dyn Any);
+        let secure = self.marked_secure.then_some(&Secure as &dyn Any);
         let known = [peer, secure].into_iter().flatten();
         let mut known = known.filter_map(|known| known.downcast_ref());
         known.next().or_else(|| self.extensions.get())
+    }
+
+    /// All polling answers of the session call this callback.
+    pub(crate) fn jsonp(&self) -> Option<&str> {
+        self.rare.as_ref()?.jsonp.as_deref()
     }
 
     /// The method: GET, unless the session was opened by an extended CONNECT.

@@ -111,7 +111,7 @@ pub(super) async fn admit<B>(
             );
         }
         query.check_session(session.transport(), session.request().revision(), kind)?;
-        if jsonp.is_some() && session.request().jsonp.is_none() {
+        if jsonp.is_some() && session.request().jsonp().is_none() {
             return Err(Refusal::BadRequest(BadRequest::Jsonp).into());
         }
         return Ok(match *request.method() {

@@ -27,7 +27,7 @@ pub(super) async fn poll(core: &Core, session: Session, coding: Option<Coding>) 
     let response = match answer.await {
         Ok(body) => {
             let compress = body.compress;
-            let mut response = payload(body, session.request().jsonp.as_deref());
+            let mut response = payload(body, session.request().jsonp());
             if compress {
                 response = compressed(core, response, coding).await;
             }
@@ -107,7 +107,7 @@ where
     let response = match read_body(body, &core.config().limits).await {
         Ok(body) => {
             let (answer, answered) = oneshot::channel();
-            let body = match session.request().jsonp {
+            let body = match session.request().jsonp() {
                 // A form without the field is as empty as a body without anything.
                 Some(_) => form_body(&body).unwrap_or_default().into(),
                 None => body,

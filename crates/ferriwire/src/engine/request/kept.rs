@@ -1,8 +1,16 @@
 //! What is kept of a request head: text in one piece of memory, because most programs never ask, and
 //! every client has one for as long as it is there.
+//!
+//! A line for the target and for each header, each with an [`END`]. The line of a header begins with its
+//! name and a separator, or with a byte that no name has and that stands for a [beginning](BEGINNINGS).
 
 use std::sync::OnceLock;
 
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, COOKIE,
+    HOST, ORIGIN, PRAGMA, REFERER, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, UPGRADE, USER_AGENT,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 /// Between a name and its value. Neither can stand in a name.
@@ -11,6 +19,45 @@ const PLAIN: u8 = b':';
 const SENSITIVE: u8 = b';';
 /// Behind the target and each header. It can stand in neither.
 const END: u8 = b'\n';
+/// Stands for the first of [`BEGINNINGS`]; the next ones for those behind it.
+const FIRST: u8 = 0x80;
+
+/// What headers of handshakes begin with, of those of one name the longest first: half of what a
+/// browser sends is the same for all of them.
+static BEGINNINGS: [(HeaderName, &str); 26] = [
+    (HOST, ""),
+    (CONNECTION, "Upgrade"),
+    (UPGRADE, "websocket"),
+    (SEC_WEBSOCKET_VERSION, "13"),
+    (SEC_WEBSOCKET_KEY, ""),
+    (
+        SEC_WEBSOCKET_EXTENSIONS,
+        "permessage-deflate; client_max_window_bits",
+    ),
+    (
+        USER_AGENT,
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/",
+    ),
+    (USER_AGENT, "Mozilla/5.0 ("),
+    (USER_AGENT, ""),
+    (ORIGIN, "https://"),
+    (ORIGIN, ""),
+    (ACCEPT_ENCODING, "gzip, deflate, br"),
+    (ACCEPT_ENCODING, ""),
+    (ACCEPT_LANGUAGE, ""),
+    (CACHE_CONTROL, "no-cache"),
+    (PRAGMA, "no-cache"),
+    (COOKIE, ""),
+    (ACCEPT, "*/*"),
+    (ACCEPT, ""),
+    (REFERER, "https://"),
+    (REFERER, ""),
+    (CONNECTION, "keep-alive"),
+    (CONNECTION, ""),
+    (AUTHORIZATION, "Bearer "),
+    (HeaderName::from_static("x-forwarded-for"), ""),
+    (HeaderName::from_static("x-forwarded-proto"), "https"),
+];
 
 /// A target and headers.
 #[derive(Debug)]
@@ -26,27 +73,29 @@ struct Parsed {
     headers: HeaderMap,
 }
 
+/// A header as it is kept.
+struct Line<'a> {
+    name: &'a [u8],
+    /// Its value in two parts.
+    value: [&'a [u8]; 2],
+    is_sensitive: bool,
+}
+
 impl Kept {
     /// `more` stands behind the headers.
     pub(super) fn new(target: &str, headers: &HeaderMap, more: Option<(HeaderName, &str)>) -> Self {
-        let lines = headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_bytes(), value.is_sensitive()))
-            .chain(
-                more.iter()
-                    .map(|(name, value)| (name.as_str(), value.as_bytes(), false)),
-            );
-        let mut text = Vec::with_capacity(target.len() + 1);
+        // As much as few requests need; what is kept has a piece of memory of its own size.
+        let mut text = Vec::with_capacity(1024);
         text.extend_from_slice(target.as_bytes());
         text.push(END);
-        for (name, value, is_sensitive) in lines {
-            text.extend_from_slice(name.as_bytes());
-            text.push(if is_sensitive { SENSITIVE } else { PLAIN });
-            text.extend_from_slice(value);
-            text.push(END);
+        for (name, value) in headers {
+            write_line(&mut text, name, value.as_bytes(), value.is_sensitive());
+        }
+        if let Some((name, value)) = &more {
+            write_line(&mut text, name, value.as_bytes(), false);
         }
         Self {
-            text: text.into_boxed_slice(),
+            text: text.as_slice().into(),
             parsed: OnceLock::new(),
         }
     }
@@ -62,7 +111,7 @@ impl Kept {
     /// Whether there is a header of that name, which is in lower case.
     pub(super) fn has_header(&self, name: &HeaderName) -> bool {
         self.lines()
-            .any(|(there, _, _)| there == name.as_str().as_bytes())
+            .any(|line| line.name == name.as_str().as_bytes())
     }
 
     pub(super) fn uri(&self) -> &Uri {
@@ -78,26 +127,19 @@ impl Kept {
         self.parsed.take();
     }
 
-    fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8], bool)> {
+    fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         let lines = self.text.split(|byte| *byte == END).skip(1);
-        lines.filter_map(|line| {
-            let is_separator = |byte: &u8| matches!(*byte, PLAIN | SENSITIVE);
-            let at = line.iter().position(is_separator)?;
-            let (name, value) = line.split_at_checked(at)?;
-            let (separator, value) = value.split_first()?;
-            Some((name, value, *separator == SENSITIVE))
-        })
+        lines.filter_map(read_line)
     }
 
     fn parsed(&self) -> &Parsed {
         self.parsed.get_or_init(|| {
             let mut headers = HeaderMap::with_capacity(self.lines().count());
-            for (name, value, is_sensitive) in self.lines() {
+            for line in self.lines() {
+                let value = HeaderValue::from_bytes(&line.value.concat());
                 // Neither can fail, because both were valid before.
-                if let (Ok(name), Ok(mut value)) =
-                    (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
-                {
-                    value.set_sensitive(is_sensitive);
+                if let (Ok(name), Ok(mut value)) = (HeaderName::from_bytes(line.name), value) {
+                    value.set_sensitive(line.is_sensitive);
                     headers.append(name, value);
                 }
             }
@@ -107,10 +149,49 @@ impl Kept {
     }
 }
 
+fn write_line(text: &mut Vec<u8>, name: &HeaderName, value: &[u8], is_sensitive: bool) {
+    let beginnings = (FIRST..).zip(&BEGINNINGS);
+    let mut fitting = beginnings.filter_map(|(byte, (known, beginning))| {
+        let rest = (known == name).then(|| value.strip_prefix(beginning.as_bytes()));
+        rest.flatten().map(|rest| (byte, rest))
+    });
+    match fitting.next().filter(|_| !is_sensitive) {
+        Some((byte, rest)) => {
+            text.push(byte);
+            text.extend_from_slice(rest);
+        }
+        None => {
+            text.extend_from_slice(name.as_str().as_bytes());
+            text.push(if is_sensitive { SENSITIVE } else { PLAIN });
+            text.extend_from_slice(value);
+        }
+    }
+    text.push(END);
+}
+
+fn read_line(line: &[u8]) -> Option<Line<'_>> {
+    let (first, rest) = line.split_first()?;
+    if let Some(index) = first.checked_sub(FIRST) {
+        let (name, beginning) = BEGINNINGS.get(usize::from(index))?;
+        return Some(Line {
+            name: name.as_str().as_bytes(),
+            value: [beginning.as_bytes(), rest],
+            is_sensitive: false,
+        });
+    }
+    let is_separator = |byte: &u8| matches!(*byte, PLAIN | SENSITIVE);
+    let at = line.iter().position(is_separator)?;
+    let (name, value) = line.split_at_checked(at)?;
+    let (separator, value) = value.split_first()?;
+    Some(Line {
+        name,
+        value: [&[], value],
+        is_sensitive: *separator == SENSITIVE,
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use http::header::{COOKIE, HOST, ORIGIN};
-
     use super::*;
 
     #[test]
@@ -146,5 +227,71 @@ mod tests {
             (kept.uri(), kept.headers().len()),
             (&Uri::from_static("/"), 0)
         );
+    }
+
+    #[test]
+    fn a_header_with_a_common_beginning_is_kept_whole() {
+        let mut secret = HeaderValue::from_static("Bearer secret");
+        secret.set_sensitive(true);
+        let mut headers = HeaderMap::new();
+        headers.append(AUTHORIZATION, HeaderValue::from_static("Bearer shown"));
+        headers.append(AUTHORIZATION, secret);
+        for (name, beginning) in &BEGINNINGS {
+            let shorter = beginning.get(1..).unwrap_or_default();
+            for value in [
+                *beginning,
+                shorter,
+                &format!("{beginning}: \u{80}, more; x=1"),
+            ] {
+                headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            }
+        }
+        let kept = Kept::new("/", &headers, None);
+        assert_eq!(kept.headers(), &headers);
+        let sensitive = kept.headers().get_all(AUTHORIZATION).iter();
+        let sensitive: Vec<_> = sensitive.map(HeaderValue::is_sensitive).collect();
+        assert_eq!(sensitive, [false, true, false, false, false]);
+    }
+
+    #[test]
+    fn a_longer_beginning_stands_in_front_of_a_shorter_one() {
+        for (index, (name, beginning)) in BEGINNINGS.iter().enumerate() {
+            for (later_name, later) in &BEGINNINGS[index + 1..] {
+                assert!(
+                    name != later_name || !later.starts_with(beginning),
+                    "{name}: {later} is never used"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_browser_sends_takes_little() {
+        let agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                     Chrome/126.0.0.0 Safari/537.36";
+        let lines = [
+            (HOST, "example.org"),
+            (CONNECTION, "Upgrade"),
+            (PRAGMA, "no-cache"),
+            (CACHE_CONTROL, "no-cache"),
+            (USER_AGENT, agent),
+            (UPGRADE, "websocket"),
+            (ORIGIN, "https://example.org"),
+            (SEC_WEBSOCKET_VERSION, "13"),
+            (ACCEPT_ENCODING, "gzip, deflate, br, zstd"),
+            (ACCEPT_LANGUAGE, "en-GB,en;q=0.9"),
+            (SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ=="),
+            (
+                SEC_WEBSOCKET_EXTENSIONS,
+                "permessage-deflate; client_max_window_bits",
+            ),
+        ];
+        let sum: usize = lines
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum();
+        let lines = lines.map(|(name, value)| (name, HeaderValue::from_static(value)));
+        let kept = Kept::new("/", &HeaderMap::from_iter(lines), None);
+        assert!(kept.text.len() * 2 < sum, "{} of {sum}", kept.text.len());
     }
 }
