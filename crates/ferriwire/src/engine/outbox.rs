@@ -75,7 +75,7 @@ struct State {
     /// What the connection task has taken out to write, in bytes.
     in_hand: u32,
     /// How many events were dropped since the last report.
-    dropped: usize,
+    dropped: u32,
     /// Who waits for room.
     waiters: Waiters,
 }
@@ -154,7 +154,7 @@ pub(crate) enum Flushed {
     /// More waits than the bound allows; the connection task has to be woken, it will close.
     Overflow,
     /// More waited than the bound allowed, and so many events were dropped.
-    Relieved(usize),
+    Relieved(u32),
     /// The connection task has to be woken: it drains, waits for writability, or closes.
     WakeTask,
 }
@@ -587,6 +587,7 @@ impl State {
             return true;
         }
         let dropped = self.queue.relieve(limit, self.overflow);
+        let dropped = u32::try_from(dropped).unwrap_or(u32::MAX);
         self.dropped = self.dropped.saturating_add(dropped);
         let fits = self.queue.bytes_behind() <= limit;
         if !fits {

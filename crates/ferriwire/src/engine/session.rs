@@ -36,8 +36,9 @@ pub(crate) struct Shared {
     request: Arc<Request>,
     shard: Arc<Shard>,
     outbox: Outbox,
-    /// `None` when the connection task has ended: nobody would read the notes.
-    mailbox: Mutex<Option<Vec<Input>>>,
+    /// Most of the time there are none, and an idle session pays for a pointer.
+    #[expect(clippy::box_collection, reason = "one word instead of three")]
+    mailbox: Mutex<Option<Box<Vec<Input>>>>,
     /// Wakes the connection task.
     waker: AtomicWaker,
     /// The layer above has something to look after.
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     upgraded: AtomicBool,
     /// A POST is being read or answered: there may be one at a time.
     posting: AtomicBool,
+    /// The connection task has ended: nobody would read notes. Changed while the mailbox is locked.
+    ended: AtomicBool,
     /// The earliest tick at which the shard will wake the task.
     armed: AtomicU64,
 }
@@ -109,11 +112,12 @@ impl Session {
                 request,
                 shard,
                 outbox,
-                mailbox: Mutex::new(Some(Vec::new())),
+                mailbox: Mutex::new(None),
                 waker: AtomicWaker::new(),
                 attention: AtomicBool::new(false),
                 upgraded: AtomicBool::new(false),
                 posting: AtomicBool::new(false),
+                ended: AtomicBool::new(false),
                 armed: AtomicU64::new(UNARMED),
             }),
         }
@@ -360,15 +364,19 @@ impl Session {
     /// Leaves the connection task a note. Whoever waits for an answer is told by the note's end
     /// of the channel being dropped when there is no task any more.
     pub(crate) fn tell(&self, input: Input) {
-        if let Some(notes) = self.shared.mailbox.lock().as_mut() {
-            notes.push(input);
+        {
+            let mut mailbox = self.shared.mailbox.lock();
+            if !self.shared.ended.load(Ordering::Relaxed) {
+                let notes = mailbox.get_or_insert_with(|| Box::new(Vec::with_capacity(1)));
+                notes.push(input);
+            }
         }
         self.wake();
     }
 
     pub(crate) fn take_inputs(&self) -> Vec<Input> {
-        let mut mailbox = self.shared.mailbox.lock();
-        mailbox.as_mut().map(std::mem::take).unwrap_or_default()
+        let notes = self.shared.mailbox.lock().take();
+        notes.map_or_else(Vec::new, |notes| *notes)
     }
 
     /// Asks the layer above to look after its sockets.
@@ -410,7 +418,12 @@ impl Session {
 
     /// The connection task has ended: drops the notes that nobody will read.
     pub(crate) fn end(&self) {
-        self.shared.mailbox.lock().take();
+        let notes = {
+            let mut mailbox = self.shared.mailbox.lock();
+            self.shared.ended.store(true, Ordering::Relaxed);
+            mailbox.take()
+        };
+        drop(notes);
     }
 
     pub(crate) fn wake(&self) {

@@ -1,8 +1,8 @@
 //! Session id to session: looked at by handshakes, polls, upgrades and ends only.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::{BuildHasher, RandomState};
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use ferriwire_proto::engine::SessionId;
 use parking_lot::Mutex;
@@ -16,39 +16,58 @@ const SHARDS: usize = 16;
 pub(crate) struct Sessions {
     /// Chooses the shard; keyed, so that nobody can aim at one.
     hasher: RandomState,
-    shards: [Mutex<HashMap<SessionId, Session>>; SHARDS],
+    shards: [Mutex<HashSet<ById>>; SHARDS],
 }
+
+/// A session that is found by its id, which it has anyway.
+#[derive(Debug)]
+struct ById(Session);
+
+impl Borrow<SessionId> for ById {
+    fn borrow(&self) -> &SessionId {
+        self.0.id()
+    }
+}
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id().hash(state);
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id() == other.0.id()
+    }
+}
+
+impl Eq for ById {}
 
 impl Sessions {
     pub(crate) fn new() -> Self {
         Self {
             hasher: RandomState::new(),
-            shards: std::array::from_fn(|_| Mutex::new(HashMap::new())),
+            shards: std::array::from_fn(|_| Mutex::new(HashSet::new())),
         }
     }
 
     /// Adds a session, unless there is one of that id.
     pub(crate) fn insert(&self, session: &Session) -> bool {
-        match self.shard(session.id()).lock().entry(session.id().clone()) {
-            Entry::Vacant(vacant) => {
-                vacant.insert(session.clone());
-                true
-            }
-            Entry::Occupied(_) => false,
-        }
+        let mut shard = self.shard(session.id()).lock();
+        shard.insert(ById(session.clone()))
     }
 
     pub(crate) fn get(&self, id: &SessionId) -> Option<Session> {
-        self.shard(id).lock().get(id).cloned()
+        let shard = self.shard(id).lock();
+        shard.get(id).map(|ById(session)| session.clone())
     }
 
     /// Removes this session, and no later one to which the program gave the same id.
     pub(crate) fn remove(&self, session: &Session) {
         let mut shard = self.shard(session.id()).lock();
-        if let Entry::Occupied(entry) = shard.entry(session.id().clone())
-            && entry.get().is(session)
-        {
-            let removed = entry.remove();
+        let is_there = shard.get(session.id());
+        if is_there.is_some_and(|ById(other)| other.is(session)) {
+            let removed = shard.take(session.id());
             drop(shard);
             drop(removed);
         }
@@ -61,14 +80,17 @@ impl Sessions {
     /// All of them, a part at a time, so that nobody waits long for a lock.
     pub(crate) fn parts(&self) -> impl Iterator<Item = Vec<Session>> {
         let shards = self.shards.iter();
-        shards.map(|shard| shard.lock().values().cloned().collect())
+        shards.map(|shard| {
+            let shard = shard.lock();
+            shard.iter().map(|ById(session)| session.clone()).collect()
+        })
     }
 
     /// How many bytes wait for all of them, and how many were written to them. Visits each one.
     pub(crate) fn bytes(&self) -> (u64, u64) {
         let mut sum = (0_u64, 0_u64);
         for shard in &self.shards {
-            for session in shard.lock().values() {
+            for ById(session) in shard.lock().iter() {
                 let (waiting, written) = session.outbox().bytes();
                 sum.0 = sum.0.saturating_add(waiting as u64);
                 sum.1 = sum.1.saturating_add(written);
@@ -77,7 +99,7 @@ impl Sessions {
         sum
     }
 
-    fn shard(&self, id: &SessionId) -> &Mutex<HashMap<SessionId, Session>> {
+    fn shard(&self, id: &SessionId) -> &Mutex<HashSet<ById>> {
         let hash = self.hasher.hash_one(id);
         // The remainder is below the number of shards.
         &self.shards[(hash % SHARDS as u64) as usize]

@@ -111,8 +111,8 @@ impl Shard {
         self.index
     }
 
-    pub(crate) fn count_dropped(&self, events: usize) {
-        self.dropped.fetch_add(events as u64, Ordering::Relaxed);
+    pub(crate) fn count_dropped(&self, events: u32) {
+        self.dropped.fetch_add(events.into(), Ordering::Relaxed);
     }
 
     pub(crate) fn dropped(&self) -> u64 {

@@ -4,6 +4,7 @@
 //! no task is woken for it. What is emitted outside any turn goes to the shard task.
 
 use std::cell::RefCell;
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::session::Session;
@@ -18,7 +19,11 @@ thread_local! {
 
 /// Names a turn; what is emitted outside any turn belongs to the shard tasks' one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TurnId(u64);
+pub(crate) struct TurnId(NonZeroU64);
+
+impl TurnId {
+    const OUTSIDE: Self = Self(NonZeroU64::MIN);
+}
 
 /// The outboxes that a turn has to flush.
 #[derive(Debug)]
@@ -37,8 +42,9 @@ pub(crate) struct Turn {
 impl Turn {
     pub(crate) fn begin() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let list = List {
-            turn: TurnId(NEXT.fetch_add(1, Ordering::Relaxed)),
+            turn: TurnId(TurnId::OUTSIDE.0.saturating_add(number)),
             dirty: Vec::new(),
         };
         Self {
@@ -58,7 +64,7 @@ impl Drop for Turn {
 
 /// The turn of this thread.
 pub(crate) fn current() -> TurnId {
-    CURRENT.with_borrow(|list| list.as_ref().map_or(TurnId(0), |list| list.turn))
+    CURRENT.with_borrow(|list| list.as_ref().map_or(TurnId::OUTSIDE, |list| list.turn))
 }
 
 /// Sees to it that the session's outbox is flushed: by this turn, or by its shard.
