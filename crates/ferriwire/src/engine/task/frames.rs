@@ -254,7 +254,7 @@ impl SessionTask {
             Item::Ping(payload) => {
                 let rate = self.core.config().limits.ping_rate;
                 if let (Some(rate), Some(io)) = (rate, self.io(origin))
-                    && !io.pings.take(1, rate, now)
+                    && !io.take_ping(rate, now)
                 {
                     self.session.limited(LimitKind::Pings);
                     return self.violate(origin, POLICY_VIOLATION, cx);

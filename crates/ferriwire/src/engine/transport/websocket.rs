@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::engine::queue::Batch;
-use ferriwire_proto::rate::Bucket;
+use ferriwire_proto::rate::{Bucket, Rate};
 use ferriwire_proto::websocket::{Decoder, Deflater, Limits, Role};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -126,8 +126,6 @@ pub(crate) struct WebSocketIo {
     deflater: Option<Deflater>,
     /// What is there now and then; an idle WebSocket pays for a pointer.
     aside: Option<Box<Aside>>,
-    /// What is left of the rate of pings.
-    pub(crate) pings: Bucket,
     /// Since when a message has had its first fragment, and not its last.
     pub(crate) fragments_since: Option<Instant>,
     /// The outbox writes here.
@@ -144,6 +142,8 @@ struct Aside {
     pending: Vec<u8>,
     /// Pong frames that wait for the stream to take anything.
     pongs: VecDeque<Encoded>,
+    /// What is left of the rate of pings: browsers send none.
+    pings: Bucket,
 }
 
 enum Stream {
@@ -179,7 +179,6 @@ impl WebSocketIo {
             ),
             aside,
             deflater: deflate.map(Deflate::deflater),
-            pings: Bucket::default(),
             fragments_since: None,
             attached: false,
             unfinished: false,
@@ -262,6 +261,12 @@ impl WebSocketIo {
         self.aside.get_or_insert_default().pending.extend(frame);
     }
 
+    /// Counts a ping of the client, and says whether it may come.
+    pub(crate) fn take_ping(&mut self, rate: Rate, now: Instant) -> bool {
+        let aside = self.aside.get_or_insert_default();
+        aside.pings.take(1, rate, now)
+    }
+
     /// Keeps a pong for a stream that takes nothing at the moment; the latest `limit` are kept. Says
     /// whether one was dropped.
     pub(crate) fn hold_pong(&mut self, pong: Encoded, limit: usize) -> bool {
@@ -290,7 +295,10 @@ impl WebSocketIo {
     /// Frees what is kept aside when there is nothing.
     fn tidy(&mut self) {
         self.aside.take_if(|aside| {
-            aside.early.is_empty() && aside.pending.is_empty() && aside.pongs.is_empty()
+            aside.early.is_empty()
+                && aside.pending.is_empty()
+                && aside.pongs.is_empty()
+                && aside.pings == Bucket::default()
         });
     }
 
