@@ -36,7 +36,7 @@ pub(crate) struct Membership {
     /// behind the CONNECT of the next socket of that client in this namespace.
     state: AtomicU8,
     /// The rooms that it was in when it left, until everybody has been told.
-    left: Mutex<Vec<Arc<str>>>,
+    left: Mutex<Option<Box<[Arc<str>]>>>,
     pending: Mutex<Pending>,
     /// What this socket listens to beside its namespace.
     listeners: OnceLock<Box<Listeners>>,
@@ -49,7 +49,11 @@ pub(crate) struct Membership {
 enum Pending {
     #[default]
     None,
-    Some(HashMap<AckId, Waiting>),
+    #[expect(
+        clippy::box_collection,
+        reason = "most sockets have none, and pay for one pointer"
+    )]
+    Some(Box<HashMap<AckId, Waiting>>),
     /// The socket is not accepted yet.
     Joining(Box<Prelude>),
     /// The socket has left; nobody will answer.
@@ -119,7 +123,7 @@ impl Membership {
             config,
             key: OnceLock::new(),
             state: AtomicU8::new(State::Joining as u8),
-            left: Mutex::new(Vec::new()),
+            left: Mutex::new(None),
             pending: Mutex::new(Pending::Joining(Box::default())),
             listeners: OnceLock::new(),
             tracking: None,
@@ -185,7 +189,7 @@ impl Membership {
         *pending = if prelude.acks.is_empty() {
             Pending::None
         } else {
-            Pending::Some(prelude.acks)
+            Pending::Some(Box::new(prelude.acks))
         };
         let push = |message: &Arc<Encoded>| self.session.push_quietly(message, false);
         let connect = push(connect);
@@ -430,7 +434,7 @@ impl Membership {
         // Locked before, so that whoever comes second finds them.
         let mut left = self.left.lock();
         if let Some(rooms) = self.hub.remove(self) {
-            *left = rooms;
+            *left = (!rooms.is_empty()).then(|| rooms.into());
         }
     }
 
@@ -442,10 +446,9 @@ impl Membership {
             return prelude.rooms.clone();
         }
         let left = self.left.lock();
-        if left.is_empty() {
-            self.hub.rooms_of(self)
-        } else {
-            left.clone()
+        match &*left {
+            Some(rooms) => rooms.to_vec(),
+            None => self.hub.rooms_of(self),
         }
     }
 
@@ -460,7 +463,7 @@ impl Membership {
 
     /// The socket has left, and everybody who waits for its answer is told.
     pub(crate) fn end(&self) {
-        self.left.lock().clear();
+        drop(self.left.lock().take());
         let pending = std::mem::replace(&mut *self.pending.lock(), Pending::Closed);
         // Those who wait are told outside the lock: of one socket's by the end of the channel.
         if let Pending::Some(acks) = pending {
@@ -511,7 +514,7 @@ impl Membership {
             Pending::Joining(prelude) => drop(prelude.acks.insert(id, waiting)),
             Pending::Some(acks) => drop(acks.insert(id, waiting)),
             Pending::None => {
-                *pending = Pending::Some(HashMap::from([(id, waiting)]));
+                *pending = Pending::Some(Box::new(HashMap::from([(id, waiting)])));
             }
         }
         Ok(())
