@@ -10,6 +10,7 @@
 //! 4. without a session [`Query::check_handshake`], the application, [`Query::check_revision`].
 
 use std::borrow::Cow;
+use std::iter;
 use std::time::Duration;
 
 use super::jsonp::Callback;
@@ -230,8 +231,32 @@ struct Parameters<'a> {
 
 impl<'a> Parameters<'a> {
     fn parse(query: &'a str, limit: usize) -> Result<Self, Refusal> {
+        // Clients encode nothing of what has a meaning here, and every request asks.
+        let is_encoded = query
+            .bytes()
+            .fold(false, |found, byte| found | matches!(byte, b'%' | b'+'));
+        if is_encoded {
+            return Self::collect(form_urlencoded::parse(query.as_bytes()), limit);
+        }
+        let mut rest = Some(query);
+        let pairs = iter::from_fn(|| {
+            let (pair, behind) = cut(rest?, b'&');
+            rest = behind;
+            Some(pair)
+        });
+        let pairs = pairs.filter(|pair| !pair.is_empty()).map(|pair| {
+            let (key, value) = cut(pair, b'=');
+            (key.into(), value.unwrap_or_default().into())
+        });
+        Self::collect(pairs, limit)
+    }
+
+    fn collect(
+        pairs: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
+        limit: usize,
+    ) -> Result<Self, Refusal> {
         let mut parameters = Self::default();
-        for (index, (key, value)) in form_urlencoded::parse(query.as_bytes()).enumerate() {
+        for (index, (key, value)) in pairs.enumerate() {
             if index >= limit {
                 let cause = BadRequest::TooManyParameters { limit };
                 return Err(Refusal::BadRequest(cause));
@@ -246,6 +271,16 @@ impl<'a> Parameters<'a> {
             }
         }
         Ok(parameters)
+    }
+}
+
+/// What stands in front of a character of ASCII and, if it is there, behind it. Texts so short are
+/// searched best byte by byte.
+fn cut(text: &str, at: u8) -> (&str, Option<&str>) {
+    let found = text.bytes().position(|byte| byte == at);
+    match found.and_then(|position| text.split_at_checked(position)) {
+        Some((front, behind)) => (front, behind.get(1..)),
+        None => (text, None),
     }
 }
 

@@ -313,6 +313,14 @@ proptest! {
     }
 
     #[test]
+    fn a_query_means_the_same_beside_something_encoded(
+        query in "((EIO|sid|transport|b64|j|x|)(=(4|3|polling|websocket|[!-$,-~]{0,9}))?&){0,20}",
+    ) {
+        let beside = format!("{query}x=%20");
+        prop_assert_eq!(Query::parse(&query), Query::parse(&beside));
+    }
+
+    #[test]
     fn any_refusal_has_a_json_body(message: String) {
         let refusal = Refusal::Forbidden { message: Some(message.clone()) };
         let body: serde_json::Value = serde_json::from_str(&refusal.body()).unwrap();
