@@ -15,6 +15,10 @@ use tokio::net::TcpStream;
 
 use super::writing::Writing;
 
+/// So many bytes in several pieces, such as the head of an answer and its body, are copied together,
+/// because the kernel takes one piece for less than it takes several.
+const TOGETHER: usize = 1024;
+
 /// What all listeners of a server have room for.
 #[derive(Debug)]
 pub(crate) struct Places {
@@ -116,6 +120,17 @@ impl Deref for BareSocket {
     }
 }
 
+/// All of the pieces as one, if they fit.
+fn gather<'a>(slices: &[IoSlice<'_>], room: &'a mut [u8]) -> Option<&'a [u8]> {
+    let mut end = 0_usize;
+    for slice in slices {
+        let begin = end;
+        end = begin.checked_add(slice.len())?;
+        room.get_mut(begin..end)?.copy_from_slice(slice);
+    }
+    room.get(..end)
+}
+
 impl AsyncRead for TcpConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -141,7 +156,12 @@ impl AsyncWrite for TcpConnection {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let mut room = [0; TOGETHER];
+        let stream = Pin::new(&mut self.stream);
+        let written = match gather(slices, &mut room) {
+            Some(bytes) => stream.poll_write(cx, bytes),
+            None => stream.poll_write_vectored(cx, slices),
+        };
         self.note(written)
     }
 
@@ -160,5 +180,24 @@ impl AsyncWrite for TcpConnection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_put_together_when_they_fit() {
+        for (pieces, expected) in [
+            (&[][..], Some(&b""[..])),
+            (&[b"head" as &[u8], b"body"], Some(b"headbody")),
+            (&[b"", b"12345678"], Some(b"12345678")),
+            (&[b"12345678", b"9"], None),
+            (&[b"123456789"], None),
+        ] {
+            let slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+            assert_eq!(gather(&slices, &mut [0; 8]), expected, "{pieces:?}");
+        }
     }
 }
