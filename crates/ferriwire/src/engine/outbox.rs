@@ -65,6 +65,8 @@ struct State {
     next_try: usize,
     /// The answer to a POST is on its way: the waiting GET is answered behind it.
     paused: bool,
+    /// A WebSocket has asked to take the session over: from then on the connection task judges each GET.
+    contested: bool,
     /// The next GET that finds nothing else fetches the close packet.
     close_pending: bool,
     trouble: Option<Trouble>,
@@ -172,6 +174,7 @@ impl Outbox {
                 written: 0,
                 next_try: EAGER.min(max_buffered),
                 paused: false,
+                contested: false,
                 close_pending: false,
                 trouble: None,
                 torn: false,

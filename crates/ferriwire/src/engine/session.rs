@@ -56,7 +56,8 @@ pub(crate) struct Shared {
 /// What HTTP requests and other tasks tell the connection task.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// A GET waits for packets.
+    /// A GET waits for packets, and the session is ending or may be about to change its transport, or
+    /// another one waits.
     Poll(Poller),
     /// The client gave up a waiting GET.
     PollAborted,
@@ -359,6 +360,15 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// A GET waits for packets. The connection task is told only when there is something to judge.
+    pub(crate) fn wait_for_packets(&self, waiter: Poller) {
+        match self.shared.outbox.attach_plain_poll(waiter) {
+            Ok(true) => self.flush(),
+            Ok(false) => {}
+            Err(waiter) => self.tell(Input::Poll(waiter)),
+        }
     }
 
     /// Leaves the connection task a note. Whoever waits for an answer is told by the note's end

@@ -1,6 +1,8 @@
 //! GETs and POSTs of long-polling (1.1.5).
 
 use std::fmt::Display;
+use std::future::poll_fn;
+use std::task::Poll;
 
 use bytes::Buf;
 use ferriwire_proto::engine::Revision;
@@ -22,7 +24,7 @@ use super::encoding::{self, Coding};
 /// A GET: waits until there are packets, and compresses them as the client likes.
 pub(super) async fn poll(core: &Core, session: Session, coding: Option<Coding>) -> Response<Body> {
     let (waiter, answer) = oneshot::channel();
-    session.tell(Input::Poll(waiter));
+    session.wait_for_packets(waiter);
     let mut unfinished = Unfinished::new(&session, Input::PollAborted);
     let response = match answer.await {
         Ok(body) => {
@@ -114,7 +116,9 @@ where
             };
             // Of requests that become readable at once the runtime runs the last one first: a GET that came
             // just before is let pass, so that it waits already when these packets have an answer.
-            tokio::task::yield_now().await;
+            if !session.outbox().has_waiting_poll() {
+                let_others_run().await;
+            }
             session.tell(Input::Post {
                 body,
                 is_binary,
@@ -145,6 +149,20 @@ where
     unfinished.finish();
     session.end_post();
     response
+}
+
+/// Lets those run that were woken before. Wakes this task as hyper does when a body was read, so that
+/// both cost one poll.
+async fn let_others_run() {
+    let mut have_run = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut have_run, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Whether a body would have to be decompressed, which is never done: a little of it may be a lot of

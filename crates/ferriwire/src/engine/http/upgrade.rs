@@ -33,6 +33,7 @@ pub(super) fn upgrade<B>(
             let upgrade = hyper::upgrade::on(&mut request);
             let upgrade = Arriving::new(upgrade, core.config().websocket_limits(), deflate);
             let upgrade = Box::new(upgrade);
+            session.outbox().contest();
             session.tell(Input::Candidate { upgrade, dialect });
             response
         }

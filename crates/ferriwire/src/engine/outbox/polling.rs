@@ -36,6 +36,25 @@ impl Outbox {
         }
     }
 
+    /// The same for a GET that nobody has to judge: the session is open, and nothing else wants to be its
+    /// transport. Says whether there is something to answer with.
+    pub(crate) fn attach_plain_poll(&self, waiter: Poller) -> Result<bool, Poller> {
+        let mut state = self.state.lock();
+        let is_plain = state.phase == Phase::Open && !state.contested;
+        match &mut state.half {
+            WriteHalf::Polling(slot @ None) if is_plain => *slot = Some(waiter),
+            WriteHalf::Polling(_) | WriteHalf::Held | WriteHalf::Socket(_) | WriteHalf::Task => {
+                return Err(waiter);
+            }
+        }
+        Ok(!state.has_nothing_to_say())
+    }
+
+    /// A WebSocket asks to take the session over. To be called before the connection task knows it.
+    pub(crate) fn contest(&self) {
+        self.state.lock().contested = true;
+    }
+
     /// Whether a GET waits for packets.
     pub(crate) fn has_waiting_poll(&self) -> bool {
         matches!(self.state.lock().half, WriteHalf::Polling(Some(_)))

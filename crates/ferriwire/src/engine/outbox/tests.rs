@@ -31,6 +31,35 @@ fn a_poll_of_a_session_that_is_over_is_refused() {
     assert!(!outbox.has_waiting_poll());
 }
 
+#[test]
+fn a_poll_is_for_the_connection_task_when_there_is_something_to_judge() {
+    let is_taken = |outbox: &Outbox| {
+        let (waiter, _answer) = oneshot::channel();
+        outbox.attach_plain_poll(waiter).ok()
+    };
+    let outbox = || {
+        let outbox = Outbox::new(1024, Overflow::Close);
+        outbox.use_polling();
+        outbox
+    };
+    let open = outbox();
+    assert_eq!(is_taken(&open), Some(false));
+    // Another one waits.
+    assert_eq!(is_taken(&open), None);
+    let busy = outbox();
+    busy.push(&message(1), false);
+    assert_eq!(is_taken(&busy), Some(true));
+    let ends = outbox();
+    ends.begin_close(false);
+    assert_eq!(is_taken(&ends), None);
+    let contested = outbox();
+    contested.contest();
+    assert_eq!(is_taken(&contested), None);
+    let upgraded = outbox();
+    upgraded.use_task();
+    assert_eq!(is_taken(&upgraded), None);
+}
+
 /// Each push beyond 64 KiB tried the full socket again, taking thousands of entries out and putting
 /// them back: one deaf client cost seconds.
 #[tokio::test]
