@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt::Display;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -131,17 +132,30 @@ where
     if body.size_hint().lower() > limits.max_payload as u64 {
         return Err(ReadError::TooLarge);
     }
-    let begun = Instant::now();
+    let mut begun = None;
     let mut body = pin!(body);
     let mut content = BytesMut::new();
     loop {
-        let patience = patience(content.len(), limits);
-        let frame = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx));
-        let frame = match begun.checked_add(patience) {
-            Some(deadline) => tokio::time::timeout_at(deadline, frame).await,
-            None => Ok(frame.await),
+        if body.is_end_stream() {
+            return Ok(content.freeze());
+        }
+        // What has come already needs no timer.
+        let come = poll_fn(|cx| Poll::Ready(body.as_mut().poll_frame(cx))).await;
+        let frame = match come {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                let begun = *begun.get_or_insert_with(Instant::now);
+                let patience = patience(content.len(), limits);
+                let frame = poll_fn(|cx| body.as_mut().poll_frame(cx));
+                match begun.checked_add(patience) {
+                    Some(deadline) => tokio::time::timeout_at(deadline, frame)
+                        .await
+                        .map_err(|_| ReadError::TimedOut)?,
+                    None => frame.await,
+                }
+            }
         };
-        let Some(frame) = frame.map_err(|_| ReadError::TimedOut)? else {
+        let Some(frame) = frame else {
             return Ok(content.freeze());
         };
         let frame = frame.map_err(|error| {

@@ -13,6 +13,7 @@ mod polling;
 mod upgrade;
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ use super::connection_error::ConnectionError;
 use super::core::Core;
 use super::gate::Pass;
 use super::reasons::LimitKind;
-use super::request::Request;
+use super::request::{PeerAddress, Request};
 use super::transport::websocket::Arriving;
 use crate::config::{Hooks, guarded};
 
@@ -72,8 +73,13 @@ pub(crate) fn route<'a>(core: &'a Core, path: &str) -> Route<'a> {
     }
 }
 
-/// Answers a request whose path is ours.
-pub(crate) async fn respond<B>(core: &Arc<Core>, mut request: http::Request<B>) -> Response<Body>
+/// Answers a request whose path is ours, from a `peer` of a listener of ours or, without one, of the
+/// program's own server.
+pub(crate) async fn respond<B>(
+    core: &Arc<Core>,
+    mut request: http::Request<B>,
+    peer: Option<SocketAddr>,
+) -> Response<Body>
 where
     B: HttpBody<Data: Buf, Error: Display>,
 {
@@ -84,14 +90,13 @@ where
     let target = request.uri().path_and_query();
     let max_target = core.config().limits.max_target;
     if target.is_some_and(|target| target.as_str().len() > max_target) {
-        oversized(core, &request, LimitKind::Target);
+        oversized(core, &request, peer, LimitKind::Target);
         return empty(StatusCode::URI_TOO_LONG);
     }
     let verdict = core.config().origins.judge(&request);
     let version = request.version();
-    let path = request.uri().path().to_owned();
     let internet_explorer = is_internet_explorer(request.headers());
-    let mut response = match route(core, &path) {
+    let mut response = match route(core, request.uri().path()) {
         Route::Foreign => empty(StatusCode::NOT_FOUND),
         Route::Bundle(_) | Route::Engine if is_preflight(request.method(), &verdict) => {
             preflight(&core.config().cors, request.headers())
@@ -101,8 +106,8 @@ where
             let upgrades = is_upgrade(request.method(), request.headers())
                 || (core.config().http2_websocket && is_extended_connect(&request));
             let hooks = &core.config().hooks;
-            let asked = hooks.see_requests().then(|| head_of(&request));
-            match admit(core, &mut request, upgrades, &verdict).await {
+            let asked = hooks.see_requests().then(|| head_of(&request, peer));
+            match admit(core, &mut request, peer, upgrades, &verdict).await {
                 Ok(admission) => {
                     let opens = matches!(admission, Admission::Open(..));
                     let mut response = proceed(core, request, admission, asked.as_ref()).await;
@@ -226,7 +231,7 @@ fn refuse(
 }
 
 /// The head of a request, for hooks that want to see what is answered.
-fn head_of<B>(request: &http::Request<B>) -> http::Request<()> {
+fn head_of<B>(request: &http::Request<B>, peer: Option<SocketAddr>) -> http::Request<()> {
     let mut head = http::Request::new(());
     *head.method_mut() = request.method().clone();
     *head.uri_mut() = request.uri().clone();
@@ -235,6 +240,9 @@ fn head_of<B>(request: &http::Request<B>) -> http::Request<()> {
     *head.extensions_mut() = request.extensions().clone();
     // The connection is ours to take.
     head.extensions_mut().remove::<OnUpgrade>();
+    if let Some(peer) = peer {
+        head.extensions_mut().insert(PeerAddress(peer));
+    }
     head
 }
 

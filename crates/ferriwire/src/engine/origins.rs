@@ -1,7 +1,10 @@
 //! From which web pages clients may come: one list for every transport and for CORS.
 
 use http::header::{HOST, ORIGIN};
-use http::{HeaderValue, Request};
+use http::{HeaderName, HeaderValue, Request};
+
+/// Where a browser says that a request comes from.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// A list of origins, compared exactly.
 ///
@@ -68,7 +71,7 @@ impl Origins {
         let Some(origin) = headers.get(ORIGIN) else {
             // Browsers send no `Origin` with a same-origin GET, but say where it came from.
             let cross_site = headers
-                .get("sec-fetch-site")
+                .get(SEC_FETCH_SITE)
                 .is_some_and(|site| site.as_bytes() == b"cross-site");
             return if cross_site && !self.any {
                 Verdict::Refused

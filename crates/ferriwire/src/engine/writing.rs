@@ -129,6 +129,11 @@ impl Writing {
         }
     }
 
+    /// Whether something waits to be taken.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waits_since.load(Ordering::Relaxed) != 0
+    }
+
     /// Waits until nothing was taken for so long although something waits. To be polled behind what
     /// writes, in the same task: nothing else wakes it.
     pub(crate) fn stalled(&self, limit: Duration) -> Stalled<'_> {

@@ -1,5 +1,6 @@
 //! Whether a request may do what it asks for, and what that is (1.1.4).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -67,6 +68,7 @@ impl From<Refusal> for Refused {
 pub(super) async fn admit<B>(
     core: &Core,
     request: &mut http::Request<B>,
+    peer: Option<SocketAddr>,
     upgrades: bool,
     verdict: &Verdict,
 ) -> Result<Admission, Refused> {
@@ -75,7 +77,7 @@ pub(super) async fn admit<B>(
     let query = Query::parse_within(target, config.limits.max_query_parameters);
     let query = query.inspect_err(|refusal| {
         if let Refusal::BadRequest(BadRequest::TooManyParameters { .. }) = refusal {
-            oversized(core, request, LimitKind::QueryParameters);
+            oversized(core, request, peer, LimitKind::QueryParameters);
         }
     })?;
     query.check_transport(&config.transports)?;
@@ -99,11 +101,12 @@ pub(super) async fn admit<B>(
     };
     let jsonp = query.check_jsonp(config.jsonp)?;
     let named = query.session_id();
-    let named = named.map_err(|refusal| unknown_session(core, request, refusal))?;
+    let named = named.map_err(|refusal| unknown_session(core, request, peer, refusal))?;
     if let Some(id) = named {
         let session = core.sessions().get(id);
         let session = session.ok_or_else(|| {
-            unknown_session(core, request, Refusal::SessionUnknown(Some(id.clone())))
+            let refusal = Refusal::SessionUnknown(Some(id.clone()));
+            unknown_session(core, request, peer, refusal)
         })?;
         if upgrades && !config.allow_upgrades {
             return Err(
@@ -125,11 +128,14 @@ pub(super) async fn admit<B>(
     if !core.is_accepting() {
         return Ok(Admission::Unavailable);
     }
-    let origin = origin_of(core, request);
+    let origin = origin_of(core, request, peer);
     let pass = core.gate().enter(source(origin), now());
     let pass = pass.map_err(|refusal| Refused::Limit { refusal, origin })?;
     let upgrade =
         (query.transport == Transport::WebSocket).then(|| hyper::upgrade::on(&mut *request));
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(PeerAddress(peer));
+    }
     let mut request = Arc::new(remember(request, &query, jsonp, origin));
     decisions::allow(core, &request).await?;
     query.check_revision(config.revisions()).inspect_err(|_| {
@@ -150,8 +156,13 @@ fn hint_at_origin<B>(config: &Config, request: &http::Request<B>) {
 }
 
 /// Whoever asks for sessions that do not exist is told so, but not any number of times.
-fn unknown_session<B>(core: &Core, request: &http::Request<B>, refusal: Refusal) -> Refused {
-    let origin = origin_of(core, request);
+fn unknown_session<B>(
+    core: &Core,
+    request: &http::Request<B>,
+    peer: Option<SocketAddr>,
+    refusal: Refusal,
+) -> Refused {
+    let origin = origin_of(core, request, peer);
     match core.gate().ask_for_unknown(source(origin), now()) {
         Ok(()) => refusal.into(),
         Err(refusal) => Refused::Limit { refusal, origin },
@@ -159,8 +170,13 @@ fn unknown_session<B>(core: &Core, request: &http::Request<B>, refusal: Refusal)
 }
 
 /// Counts a request whose target is more than it may be, and warns of such ones now and then.
-pub(super) fn oversized<B>(core: &Core, request: &http::Request<B>, limit: LimitKind) {
-    let address = source(origin_of(core, request)).map(tracing::field::display);
+pub(super) fn oversized<B>(
+    core: &Core,
+    request: &http::Request<B>,
+    peer: Option<SocketAddr>,
+    limit: LimitKind,
+) {
+    let address = source(origin_of(core, request, peer)).map(tracing::field::display);
     if core.counters().limited(limit, now()) {
         tracing::warn!(%limit, address, "request refused: its target is too large");
     } else {
@@ -168,9 +184,14 @@ pub(super) fn oversized<B>(core: &Core, request: &http::Request<B>, limit: Limit
     }
 }
 
-/// Where the client is, when that is known.
-fn origin_of<B>(core: &Core, request: &http::Request<B>) -> Option<Origin> {
-    let PeerAddress(peer) = *request.extensions().get()?;
+/// Where the client is, when that is known: of a listener of ours, or of the program's own server.
+fn origin_of<B>(
+    core: &Core,
+    request: &http::Request<B>,
+    peer: Option<SocketAddr>,
+) -> Option<Origin> {
+    let told = || request.extensions().get().map(|PeerAddress(peer)| *peer);
+    let peer = peer.or_else(told)?;
     let origin = forwarded::origin(peer, request.headers(), &core.config().trusted_proxies);
     if origin.ignored {
         core.warn_of_proxy(peer);

@@ -16,12 +16,20 @@ use crate::engine::writing::{OF_STREAM, Writing};
 pub(super) struct Activity {
     begun: Instant,
     requested: AtomicBool,
-    /// It speaks HTTP/2.
-    multiplexed: AtomicBool,
-    /// Streams of an HTTP/2 connection that are not done: requests, answers, WebSockets.
-    streams: AtomicUsize,
-    /// When the last stream was done, in milliseconds after `begun`.
+    /// Requests of HTTP/1.1 that are not answered, and streams of HTTP/2 that are not done: requests,
+    /// answers, WebSockets.
+    pending: AtomicUsize,
+    /// When the last of them was done, in milliseconds after `begun`.
     idle_since: AtomicU64,
+}
+
+/// A request that is not answered, or a stream that is not done.
+pub(super) struct Pending(Arc<Activity>);
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.0.end_one();
+    }
 }
 
 /// What a connection is good for.
@@ -41,8 +49,7 @@ impl Activity {
         Arc::new(Self {
             begun: Instant::now(),
             requested: AtomicBool::new(false),
-            multiplexed: AtomicBool::new(false),
-            streams: AtomicUsize::new(0),
+            pending: AtomicUsize::new(0),
             idle_since: AtomicU64::new(0),
         })
     }
@@ -51,26 +58,28 @@ impl Activity {
         self.begun
     }
 
-    pub(super) fn request_arrived(&self, version: Version) {
+    /// Over HTTP/2 what is begun is the stream, see [`Streams`].
+    pub(super) fn begin_request(self: &Arc<Self>, version: Version) -> Option<Pending> {
         self.requested.store(true, Ordering::Relaxed);
-        if version >= Version::HTTP_2 {
-            self.multiplexed.store(true, Ordering::Relaxed);
-        }
+        (version < Version::HTTP_2).then(|| self.begin())
     }
 
-    /// What the connection is good for, if one that rests longer than `keep_alive` is for nothing.
-    pub(super) fn purpose(&self, keep_alive: Duration) -> Purpose {
+    fn begin(self: &Arc<Self>) -> Pending {
+        self.pending.fetch_add(1, Ordering::AcqRel);
+        Pending(Arc::clone(self))
+    }
+
+    /// What the connection is good for, if one that rests longer than `keep_alive` is for nothing. One
+    /// rests when there is nothing to answer and none of its answers still waits to be taken.
+    pub(super) fn purpose(&self, keep_alive: Duration, is_writing: bool) -> Purpose {
         if !self.requested.load(Ordering::Relaxed) {
             return Purpose::Unknown;
         }
         let now = Instant::now();
-        let rests =
-            self.multiplexed.load(Ordering::Relaxed) && self.streams.load(Ordering::Acquire) == 0;
-        let since = if rests {
-            self.begun + Duration::from_millis(self.idle_since.load(Ordering::Acquire))
-        } else {
-            // On HTTP/1.1, hyper watches what comes after the first request.
+        let since = if is_writing || self.pending.load(Ordering::Acquire) > 0 {
             now
+        } else {
+            self.begun + Duration::from_millis(self.idle_since.load(Ordering::Acquire))
         };
         let look_again = since + keep_alive;
         if look_again > now {
@@ -80,10 +89,10 @@ impl Activity {
         }
     }
 
-    fn stream_done(&self) {
+    fn end_one(&self) {
         let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.idle_since.fetch_max(now, Ordering::AcqRel);
-        self.streams.fetch_sub(1, Ordering::AcqRel);
+        self.pending.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -98,22 +107,12 @@ pub(super) struct Streams {
     pub(super) writing: Arc<Writing>,
 }
 
-/// One that is counted.
-struct Stream(Arc<Activity>);
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.0.stream_done();
-    }
-}
-
 impl<F> Executor<F> for Streams
 where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, future: F) {
-        self.activity.streams.fetch_add(1, Ordering::AcqRel);
-        let stream = Stream(Arc::clone(&self.activity));
+        let stream = self.activity.begin();
         let (counters, limit) = (Arc::clone(&self.counters), self.stall_timeout);
         let connection = Arc::clone(&self.writing);
         tokio::spawn(async move {
@@ -140,8 +139,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_rests_since_its_last_stream_was_done() {
         let activity = Activity::new();
-        assert_eq!(activity.purpose(KEEP_ALIVE), Purpose::Unknown);
-        activity.request_arrived(Version::HTTP_2);
+        assert_eq!(activity.purpose(KEEP_ALIVE, false), Purpose::Unknown);
+        drop(activity.begin_request(Version::HTTP_2));
         let streams = Streams {
             activity: Arc::clone(&activity),
             counters: Arc::new(Counters::new(Instant::now().into_std())),
@@ -158,23 +157,37 @@ mod tests {
         for end in ends {
             tokio::time::sleep(2 * KEEP_ALIVE).await;
             let look_again = Instant::now() + KEEP_ALIVE;
-            assert_eq!(activity.purpose(KEEP_ALIVE), Purpose::Some { look_again });
+            assert_eq!(
+                activity.purpose(KEEP_ALIVE, false),
+                Purpose::Some { look_again }
+            );
             drop(end);
             tokio::task::yield_now().await;
         }
         let look_again = Instant::now() + KEEP_ALIVE;
         tokio::time::sleep(KEEP_ALIVE - Duration::from_millis(1)).await;
-        assert_eq!(activity.purpose(KEEP_ALIVE), Purpose::Some { look_again });
+        assert_eq!(
+            activity.purpose(KEEP_ALIVE, false),
+            Purpose::Some { look_again }
+        );
         tokio::time::sleep(Duration::from_millis(1)).await;
-        assert_eq!(activity.purpose(KEEP_ALIVE), Purpose::None);
+        assert_eq!(activity.purpose(KEEP_ALIVE, false), Purpose::None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn resting_http1_is_left_to_hyper() {
+    async fn http1_rests_since_its_last_answer_was_taken() {
         let activity = Activity::new();
-        activity.request_arrived(Version::HTTP_11);
+        let busy = |is_writing| {
+            let look_again = Instant::now() + KEEP_ALIVE;
+            activity.purpose(KEEP_ALIVE, is_writing) == Purpose::Some { look_again }
+        };
+        let request = activity.begin_request(Version::HTTP_11);
         tokio::time::sleep(2 * KEEP_ALIVE).await;
-        let look_again = Instant::now() + KEEP_ALIVE;
-        assert_eq!(activity.purpose(KEEP_ALIVE), Purpose::Some { look_again });
+        assert!(busy(false));
+        drop(request);
+        assert!(busy(false));
+        tokio::time::sleep(KEEP_ALIVE).await;
+        assert!(busy(true));
+        assert_eq!(activity.purpose(KEEP_ALIVE, false), Purpose::None);
     }
 }

@@ -2,13 +2,14 @@
 
 use std::convert::Infallible;
 use std::fmt::Display;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -25,7 +26,6 @@ use super::tls::Secured;
 use crate::engine::body::Body;
 use crate::engine::core::Core;
 use crate::engine::http::{empty, respond};
-use crate::engine::request::PeerAddress;
 use crate::engine::tcp::TcpConnection;
 use crate::engine::writing::{OF_STREAM, Writing};
 
@@ -43,6 +43,9 @@ const STREAM_SEND_BUFFER: usize = 64 * 1024;
 
 /// What hyper and the clock can add to the present.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// How many headers hyper takes without being told, for which it has room without asking for memory.
+const USUAL_HEADERS: usize = 100;
 
 /// How long a connection that was told to end may take.
 const FAREWELL: Duration = Duration::from_secs(30);
@@ -114,11 +117,14 @@ impl Connection {
         M: Fn(&mut Request<Incoming>) + Send + 'static,
     {
         let limits = &self.core.config().limits;
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.keep_alive_timeout.min(LONGEST))
-            .max_buf_size(limits.max_head_bytes.max(MIN_HEAD))
-            .max_headers(limits.max_headers)
+        let mut builder = http1::Builder::new();
+        builder
+            .header_read_timeout(None)
+            .max_buf_size(limits.max_head_bytes.max(MIN_HEAD));
+        if limits.max_headers != USUAL_HEADERS {
+            builder.max_headers(limits.max_headers);
+        }
+        let connection = builder
             .serve_connection(TokioIo::new(stream), self.service(mark))
             .with_upgrades();
         self.drive(pin!(connection), |connection| {
@@ -143,8 +149,7 @@ impl Connection {
         });
         builder
             .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.keep_alive_timeout.min(LONGEST))
+            .header_read_timeout(None)
             .max_buf_size(limits.max_head_bytes.max(MIN_HEAD))
             .max_headers(limits.max_headers);
         builder
@@ -189,8 +194,7 @@ impl Connection {
             self.peer,
         );
         service_fn(move |mut request: Request<Incoming>| {
-            activity.request_arrived(request.version());
-            request.extensions_mut().insert(PeerAddress(peer));
+            let pending = activity.begin_request(request.version());
             mark(&mut request);
             let (core, writing) = (Arc::clone(&core), Arc::clone(&writing));
             async move {
@@ -198,9 +202,12 @@ impl Connection {
                 if request.headers().len() > core.config().limits.max_headers {
                     return Ok(empty(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
                 }
-                let mut response = respond(&core, request).await;
-                let stream = OF_STREAM.try_with(Arc::clone).ok();
+                let is_stream = request.version() >= Version::HTTP_2;
+                let mut response = respond(&core, request, Some(peer)).await;
+                let stream = is_stream.then(|| OF_STREAM.try_with(Arc::clone).ok());
+                let stream = stream.flatten();
                 response.body_mut().watch(stream, &writing);
+                drop(pending);
                 Ok(response)
             }
         })
@@ -213,48 +220,106 @@ impl Connection {
         E: Display,
     {
         let limits = &self.core.config().limits;
+        let keep_alive = limits.keep_alive_timeout.min(LONGEST);
         let (mut told_to_end, mut parting) = (false, false);
         let first = self.activity.begun() + limits.head_timeout.min(LONGEST);
-        let mut wake = pin!(tokio::time::sleep_until(first));
+        // Never later than a connection that rests from now on has rested for too long.
+        let wake = pin!(tokio::time::sleep_until(
+            first.min(self.activity.begun() + keep_alive)
+        ));
+        let mut wake = Rarely::new(wake);
         let mut stalled = pin!(self.writing.stalled(limits.answer_stall_timeout));
+        let phase = self.phase.clone();
+        let all_parting = pin!(until_parting(&mut self.phase));
+        let mut all_parting = Rarely::new(all_parting);
         loop {
-            tokio::select! {
-                // A request that has arrived is seen before the time for it is over.
-                biased;
-                result = connection.as_mut() => {
+            // A request that has arrived is seen before the time for it is over.
+            let event = poll_fn(|cx| {
+                if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(Event::Ended(result));
+                }
+                if stalled.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Event::Stalled);
+                }
+                let is_changed = phase.has_changed().unwrap_or(true);
+                if !parting && all_parting.poll(is_changed, cx).is_ready() {
+                    return Poll::Ready(Event::Parting);
+                }
+                let is_due = wake.future.is_elapsed();
+                wake.poll(is_due, cx).map(|()| Event::Due)
+            });
+            let next = match event.await {
+                Event::Ended(result) => {
                     if let Err(error) = result {
                         tracing::debug!(peer = %self.peer, %error, "HTTP connection ended");
                     }
                     return;
                 }
-                () = stalled.as_mut() => {
+                Event::Stalled => {
                     self.writing.give_up(self.core.counters());
                     return;
                 }
                 // Only when the sessions have ended: polling clients fetch their farewell over this.
-                () = until_parting(&mut self.phase), if !parting => {
+                Event::Parting => {
                     (told_to_end, parting) = (true, true);
                     end(connection.as_mut());
-                    wake.as_mut().reset(Instant::now() + FAREWELL);
+                    Instant::now() + FAREWELL
                 }
-                () = wake.as_mut() => {
-                    let next = match self.activity.purpose(limits.keep_alive_timeout.min(LONGEST)) {
-                        _ if parting => return,
-                        Purpose::Unknown => {
-                            tracing::debug!(peer = %self.peer, "no request in time");
-                            return;
-                        }
-                        Purpose::None if told_to_end => return,
-                        Purpose::None => {
-                            told_to_end = true;
-                            end(connection.as_mut());
-                            Instant::now() + FAREWELL
-                        }
-                        Purpose::Some { look_again } => look_again,
-                    };
-                    wake.as_mut().reset(next);
-                }
-            }
+                Event::Due if parting => return,
+                Event::Due => match self.activity.purpose(keep_alive, self.writing.is_waiting()) {
+                    Purpose::Unknown if Instant::now() < first => {
+                        first.min(Instant::now() + keep_alive)
+                    }
+                    Purpose::Unknown => {
+                        tracing::debug!(peer = %self.peer, "no request in time");
+                        return;
+                    }
+                    Purpose::None if told_to_end => return,
+                    Purpose::None => {
+                        told_to_end = true;
+                        end(connection.as_mut());
+                        Instant::now() + FAREWELL
+                    }
+                    Purpose::Some { look_again } => look_again,
+                },
+            };
+            wake.future.as_mut().reset(next);
+            wake.known_to = None;
         }
+    }
+}
+
+/// What happens to a connection.
+enum Event<E> {
+    Ended(Result<(), E>),
+    /// The client takes nothing of what is written.
+    Stalled,
+    /// The sessions of the server have ended.
+    Parting,
+    /// It is time to look whether it has a purpose.
+    Due,
+}
+
+/// A future that is asked only when it is known to have something to say: asking it each time that
+/// a request or a piece of one arrives costs as much as some requests do.
+struct Rarely<F> {
+    future: F,
+    /// Whom it wakes.
+    known_to: Option<Waker>,
+}
+
+impl<F: Future + Unpin> Rarely<F> {
+    fn new(future: F) -> Self {
+        let known_to = None;
+        Self { future, known_to }
+    }
+
+    fn poll(&mut self, has_happened: bool, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let known_to = self.known_to.as_ref();
+        if !has_happened && known_to.is_some_and(|waker| waker.will_wake(cx.waker())) {
+            return Poll::Pending;
+        }
+        self.known_to = Some(cx.waker().clone());
+        Pin::new(&mut self.future).poll(cx)
     }
 }
