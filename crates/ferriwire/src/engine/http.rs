@@ -153,6 +153,9 @@ where
         }
         Admission::Poll(session) => {
             let coding = negotiate(request.headers(), Coding::FOR_POLLING);
+            // As long as the head is there, so are the 8 KB into which hyper has read it.
+            let (head, _body) = request.into_parts();
+            drop(head);
             poll(core, session, coding).await
         }
         Admission::Post(session) => post(core, request, session).await,

@@ -83,7 +83,9 @@ impl Origins {
             return Verdict::Invalid;
         };
         if self.listed.iter().any(|listed| listed == text) {
-            return Verdict::Foreign(origin.clone());
+            // A copy, because what a GET keeps while it waits shall not keep what it was read into.
+            let copied = HeaderValue::from_bytes(origin.as_bytes());
+            return copied.map_or(Verdict::Invalid, Verdict::Foreign);
         }
         if self.any {
             return Verdict::Anyone;
