@@ -1,26 +1,20 @@
-//! Runs one piece of the hot path so often: `bench PIECE COUNT`. `cargo xtask bench` counts the
-//! instructions of that under valgrind, for two counts, and takes the difference: what it costs to
-//! start is in neither.
-//!
-//! Without arguments it names the pieces.
-#![expect(clippy::print_stdout, reason = "this is what the program is for")]
+//! The pieces of the hot path: steps of the protocol crate, and the whole way from a client's socket to
+//! the server's handler and back.
 
-mod echo;
+mod client;
 mod pieces;
+mod whole;
 
-use std::env;
 use std::process::ExitCode;
 
+use bench::Piece;
 use mimalloc::MiMalloc;
 
 /// As in the servers that are measured.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Does one thing so often.
-type Piece = fn(usize);
-
-const PIECES: [(&str, Piece); 11] = [
+const PIECES: [(&str, Piece); 18] = [
     ("frame", pieces::frame),
     ("packet", pieces::packet),
     ("decode-args", pieces::decode_args),
@@ -31,29 +25,16 @@ const PIECES: [(&str, Piece); 11] = [
     ("encode-struct", pieces::encode_struct),
     ("queue-shared", pieces::queue_shared),
     ("queue-own", pieces::queue_own),
-    ("echo", echo::echo),
+    ("deflate", pieces::deflate),
+    ("echo", whole::echo),
+    ("echo-alone", whole::echo_alone),
+    ("echo-binary", whole::echo_binary),
+    ("broadcast", whole::broadcast),
+    ("join-leave", whole::join_leave),
+    ("poll", whole::poll),
+    ("connect", whole::connect),
 ];
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match arguments.as_slice() {
-        [] => {
-            for (name, _) in PIECES {
-                println!("{name}");
-            }
-            ExitCode::SUCCESS
-        }
-        [name, count] => {
-            let piece = PIECES.iter().find(|(known, _)| known == name);
-            match (piece, count.parse()) {
-                (Some((_, run)), Ok(count)) => {
-                    run(count);
-                    ExitCode::SUCCESS
-                }
-                _ => ExitCode::FAILURE,
-            }
-        }
-        _ => ExitCode::FAILURE,
-    }
+    bench::run(&PIECES)
 }

@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
+use bench::{EVENT, masked_text};
 use ferriwire_proto::codec::json::{Decoder, encode_ack as ack, encode_event};
 use ferriwire_proto::codec::{Arguments, Decoded, Limits, MAX_DEPTH};
 use ferriwire_proto::encoded::Encoded;
@@ -10,15 +11,12 @@ use ferriwire_proto::engine::Message;
 use ferriwire_proto::engine::queue::{Entry, Overflow, Queue};
 use ferriwire_proto::packet::{AckId, Body};
 use ferriwire_proto::value::Args;
-use ferriwire_proto::websocket::{self, Item};
+use ferriwire_proto::websocket::frame::OpCode;
+use ferriwire_proto::websocket::{self, Deflater, Item};
 use serde::{Deserialize, Serialize};
 
-/// An event with an acknowledgement, as the load generator sends it.
-pub(crate) const EVENT: &str = r#"27["echo",{"id":12345,"name":"alice","msg":"hello world!!"}]"#;
 const TUPLE: &str = r#"2["say","lobby",17]"#;
 const STRUCT: &str = r#"2["move",{"x":1.5,"y":-20,"name":"alice","alive":true,"tags":["a","b"]}]"#;
-
-const KEY: [u8; 4] = [1, 2, 3, 4];
 
 #[derive(Debug, Deserialize, Serialize)]
 struct Move {
@@ -39,21 +37,11 @@ fn one_move() -> Move {
     }
 }
 
-/// What a client sends: one frame with a mask.
-pub(crate) fn masked_frame(packet: &str) -> Vec<u8> {
-    let length = u8::try_from(packet.len()).unwrap_or(125).min(125);
-    let mut frame = vec![0x81, 0x80 | length];
-    frame.extend_from_slice(&KEY);
-    let payload = packet.bytes().zip(KEY.iter().cycle());
-    frame.extend(payload.map(|(byte, key)| byte ^ key));
-    frame
-}
-
 /// A frame becomes text.
 pub(crate) fn frame(count: usize) {
     let mut decoder =
         websocket::Decoder::new(websocket::Role::Server, websocket::Limits::default());
-    let frame = masked_frame(&format!("4{EVENT}"));
+    let frame = masked_text(&format!("4{EVENT}"));
     let mut buffer = frame.clone();
     for _ in 0..count {
         buffer.copy_from_slice(&frame);
@@ -158,6 +146,17 @@ pub(crate) fn queue_own(count: usize) {
         if number % 32 == 31 {
             write(&mut queue);
         }
+    }
+}
+
+/// A message of 1,000 bytes is compressed, which happens once for all receivers.
+pub(crate) fn deflate(count: usize) {
+    let record = r#"{"id":12345,"name":"alice","msg":"hello world!!"},"#;
+    let message: String = record.repeat(20);
+    let deflater = Deflater::new(0, 12, 6);
+    for _ in 0..count {
+        let frame = deflater.frame(OpCode::Text, black_box(message.as_bytes()));
+        assert!(black_box(frame).is_some(), "it becomes smaller");
     }
 }
 

@@ -32,8 +32,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   setup          install what the tests and the demo need; does nothing when all is there
   demo           bring up the chat (environment: PORT, default 3000) and print its address
   check          formatting, lints, documentation, licences and the rules of our sources
-  bench          count the instructions of the hot path's pieces and compare them with
-                 bench/baseline.txt (--accept writes that file anew)
+  bench [..]     measure: the pieces of the hot path against bench/baseline.txt, and whole servers
+                 beside others; `bench pieces` the pieces alone, `bench help` tells the rest
   recovery       cut the connections of official clients, who must not miss anything
                  (--clients N, default 200; --seconds S, default 120)
   test [ARG]..   every test; ARGs go to cargo-nextest, for example a part of a test's name";
@@ -86,6 +86,13 @@ fn run(folder: &Path, program: &str, arguments: &[&str]) -> Result {
     } else {
         Err(format!("`{line}` failed: {status}"))
     }
+}
+
+/// Where cargo has put what it built: `name` begins with the profile.
+fn built(root: &Path, name: &str) -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR");
+    let target = target.map_or_else(|| root.join("target"), |target| root.join(target));
+    target.join(name)
 }
 
 /// Whether a command succeeds; its output is of no interest.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{Result, run, setup};
+use crate::{Result, built, run, setup};
 
 const USAGE: &str = "usage: cargo xtask recovery [--clients N] [--seconds S]";
 /// What runs inside `cargo xtask test` is smaller.
@@ -14,17 +14,11 @@ pub(crate) fn check(root: &Path, arguments: &[&str]) -> Result {
     setup::browser_bundle(root)?;
     let build = ["build", "--package", "interop", "--bin", "recovery-server"];
     run(root, "cargo", &build)?;
-    let server = format!("RECOVERY_SERVER={}", built(root));
+    let server = built(root, "debug/recovery-server");
+    let server = format!("RECOVERY_SERVER={}", server.display());
     let (clients, seconds) = (clients.to_string(), seconds.to_string());
     let script = "tests/interop/js/recovery.mjs";
     run(root, "env", &[&server, "node", script, &clients, &seconds])
-}
-
-/// Where cargo has put the server.
-fn built(root: &Path) -> String {
-    let target = std::env::var_os("CARGO_TARGET_DIR");
-    let target = target.map_or_else(|| root.join("target"), |target| root.join(target));
-    target.join("debug/recovery-server").display().to_string()
 }
 
 fn parse(arguments: &[&str]) -> Result<(u32, u32)> {

@@ -10,6 +10,7 @@ use std::process::Command;
 
 use crate::Result;
 use crate::attacks::{ATTACKS, incomplete_attacks};
+use crate::bench::{BASELINE, stale_costs};
 use crate::documents::{
     CASES, LIMITS, REASONS_OF_LIMITS, SETTINGS, incomplete_cases, missing_reasons,
     missing_settings, missing_tests,
@@ -60,6 +61,9 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
         complain(registry_hosts(text));
         if path.ends_with(".md") {
             complain(missing_tests(path, text, text_of));
+        }
+        if path == ARCHITECTURE {
+            complain(stale_costs(text, text_of(BASELINE).unwrap_or_default()));
         }
         if path == CASES {
             complain(incomplete_cases(text));

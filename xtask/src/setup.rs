@@ -68,10 +68,10 @@ for line in open(sys.argv[1]):
         assert version(name) == wanted, name
 ";
 
-/// All that `cargo xtask test` needs.
+/// All that `.ci/run` needs.
 pub(crate) fn everything(root: &Path) -> Result {
     nextest(root)?;
-    debian_packages(root, NODE.iter().chain(&CLIENTS))?;
+    debian_packages(root, NODE.iter().chain(&CLIENTS).chain(&VALGRIND))?;
     npm_packages(root)?;
     client_bundle(root)?;
     python_packages(root)
