@@ -26,6 +26,7 @@ use super::session::{Input, Session};
 use super::sessions::Sessions;
 use super::shard::{Shard, Sweeper};
 use super::task::{SessionHandler, SessionTask};
+use super::traffic::Traffic;
 use super::transport::websocket::Arriving;
 use super::watch::watch;
 use crate::config::{Config, SetCookie};
@@ -72,6 +73,7 @@ pub(crate) struct Core {
     cookie: Option<SetCookie>,
     compressing: Semaphore,
     counters: Arc<Counters>,
+    traffic: Arc<Traffic>,
     /// A proxy that is not trusted was warned of.
     warned_of_proxy: AtomicBool,
     accepting: AtomicBool,
@@ -96,10 +98,18 @@ impl Core {
         let counters = Arc::new(Counters::new(now));
         let metrics = config.metrics.then(|| Arc::new(Metrics::register()));
         let gate = Gate::new(config.limits.admission(shards.max(1)));
+        let traffic = Arc::new(Traffic::new(shards));
         let shards: Vec<_> = (0..shards.max(1))
             .map(|index| {
-                let (counters, metrics) = (Arc::clone(&counters), metrics.clone());
-                Arc::new(Shard::new(index, shortest, counters, metrics, now))
+                let (counters, traffic) = (Arc::clone(&counters), Arc::clone(&traffic));
+                Arc::new(Shard::new(
+                    index,
+                    shortest,
+                    counters,
+                    traffic,
+                    metrics.clone(),
+                    now,
+                ))
             })
             .collect();
         Ok(Arc::new(Self {
@@ -116,6 +126,7 @@ impl Core {
             cookie,
             compressing: Semaphore::new(COMPRESSING),
             counters,
+            traffic,
             warned_of_proxy: AtomicBool::new(false),
             accepting: AtomicBool::new(true),
             tasks: AtomicUsize::new(0),
@@ -152,8 +163,8 @@ impl Core {
         let mut stats = self.counters.read();
         for shard in &self.shards {
             stats.dropped_events += shard.dropped();
-            shard.traffic().add_to(&mut stats);
         }
+        self.traffic.add_to(&mut stats);
         let (waiting, written) = self.sessions.bytes();
         stats.queue_bytes = waiting;
         stats.bytes_out = stats.bytes_out.saturating_add(written);

@@ -46,6 +46,7 @@ mod server;
 mod sessions;
 pub(crate) mod shard;
 mod tcp;
+mod traffic;
 mod turn;
 mod waiters;
 pub(crate) mod watch;

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::counters::{Counters, Stats};
+use super::counters::Counters;
 use super::metrics::Metrics;
 use super::session::{Session, Shared};
+use super::traffic::Traffic;
 
 /// After this many writes the shard task lets others run.
 const WRITES_PER_YIELD: usize = 64;
@@ -31,44 +32,9 @@ pub(crate) struct Shard {
     dropped: AtomicU64,
     /// Memory is short: volatile messages are dropped.
     stops_volatile: AtomicBool,
-    traffic: Traffic,
+    traffic: Arc<Traffic>,
     /// When the program wants them.
     metrics: Option<Arc<Metrics>>,
-}
-
-/// What went through the sessions of a shard, on a cache line of its own.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub(crate) struct Traffic {
-    events_in: AtomicU64,
-    events_out: AtomicU64,
-    bytes_in: AtomicU64,
-    dropped_volatile: AtomicU64,
-}
-
-impl Traffic {
-    pub(crate) fn event_in(&self) {
-        self.events_in.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn event_out(&self) {
-        self.events_out.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn bytes_in(&self, bytes: usize) {
-        self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    pub(crate) fn volatile_dropped(&self) {
-        self.dropped_volatile.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn add_to(&self, stats: &mut Stats) {
-        stats.events_in += self.events_in.load(Ordering::Relaxed);
-        stats.events_out += self.events_out.load(Ordering::Relaxed);
-        stats.bytes_in += self.bytes_in.load(Ordering::Relaxed);
-        stats.dropped_volatile += self.dropped_volatile.load(Ordering::Relaxed);
-    }
 }
 
 impl Shard {
@@ -77,6 +43,7 @@ impl Shard {
         index: usize,
         shortest: Duration,
         counters: Arc<Counters>,
+        traffic: Arc<Traffic>,
         metrics: Option<Arc<Metrics>>,
         now: Instant,
     ) -> Self {
@@ -90,7 +57,7 @@ impl Shard {
             counters,
             dropped: AtomicU64::new(0),
             stops_volatile: AtomicBool::new(false),
-            traffic: Traffic::default(),
+            traffic,
             metrics,
         }
     }
