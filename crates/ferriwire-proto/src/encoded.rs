@@ -316,14 +316,19 @@ impl Encoded {
 
     /// The contiguous pieces of its WebSocket form, in order, none of them empty.
     pub fn websocket_pieces_in(&self, dialect: Dialect) -> impl Iterator<Item = &[u8]> {
-        let text = self.buffer.get(self.frame_start..).unwrap_or_default();
-        let attachments = self
-            .attachments
-            .iter()
-            .flat_map(move |attachment| attachment.pieces(dialect));
-        std::iter::once(text)
-            .chain(attachments)
+        (0..)
+            .map_while(move |index| self.piece(index, dialect))
             .filter(|piece| !piece.is_empty())
+    }
+
+    /// One of these pieces, or one that is left out there because it is empty.
+    pub(crate) fn piece(&self, index: usize, dialect: Dialect) -> Option<&[u8]> {
+        let Some(behind) = index.checked_sub(1) else {
+            return Some(self.buffer.get(self.frame_start..).unwrap_or_default());
+        };
+        let attachment = self.attachments.get(behind / 2)?;
+        let [head, data] = attachment.pieces(dialect);
+        Some(if behind.is_multiple_of(2) { head } else { data })
     }
 }
 

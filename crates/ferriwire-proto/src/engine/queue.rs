@@ -356,11 +356,13 @@ impl<'a> Iterator for PieceIter<'a> {
                 encoded,
                 dialect,
                 index,
-            } => {
-                let piece = encoded.websocket_pieces_in(*dialect).nth(*index)?;
+            } => loop {
+                let piece = encoded.piece(*index, *dialect)?;
                 *index = index.saturating_add(1);
-                Some(piece)
-            }
+                if !piece.is_empty() {
+                    return Some(piece);
+                }
+            },
             Self::Deflated {
                 encoded,
                 dialect,

@@ -26,15 +26,53 @@ pub(super) fn normalize(
     count: usize,
     max_depth: usize,
 ) -> Result<Cow<'_, str>, Violation> {
+    let max_depth = depth::capped(max_depth);
+    if is_usual(json, count, max_depth) {
+        return Ok(Cow::Borrowed(json));
+    }
+    scan(json, count, max_depth)
+}
+
+fn scan(json: &str, count: usize, max_depth: usize) -> Result<Cow<'_, str>, Violation> {
     let mut scan = Scan {
         json,
         count,
-        max_depth: depth::capped(max_depth),
+        max_depth,
         levels: Vec::new(),
         unusual: Vec::new(),
     };
     scan.run()?;
     Ok(rewrite(json, &scan.unusual))
+}
+
+/// Whether nothing but what all known clients write could be a placeholder in `json`, and nothing could
+/// be too deep: then there is nothing to find by a scan.
+fn is_usual(json: &str, count: usize, max_depth: usize) -> bool {
+    let mut opens = 0_usize;
+    for (at, byte) in json.bytes().enumerate() {
+        match byte {
+            // With an escape a name may be written in other ways.
+            b'\\' => return false,
+            b'[' | b'{' => opens = opens.saturating_add(1),
+            b'_' => {
+                let (before, behind) = json.split_at_checked(at).unwrap_or_default();
+                if let Some(behind) = behind.strip_prefix(MARKER)
+                    && !(before.ends_with("{\"") && is_usual_behind_marker(behind, count))
+                {
+                    return false;
+                }
+            }
+            _ => {}
+        }
+    }
+    opens <= max_depth
+}
+
+fn is_usual_behind_marker(json: &str, count: usize) -> bool {
+    let index = json.strip_prefix(r#"":true,"num":"#);
+    let index = index.and_then(|index| index.split_once('}'));
+    let index = index.and_then(|(index, _)| parse_index(index));
+    index.is_some_and(|index| index < count)
 }
 
 fn rewrite<'a>(json: &'a str, unusual: &[Placeholder]) -> Cow<'a, str> {
@@ -208,4 +246,57 @@ impl Name {
 fn parse_index(text: &str) -> Option<usize> {
     let is_integer = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_integer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USUAL: &str = r#"{"_placeholder":true,"num":1}"#;
+
+    #[test]
+    fn what_known_clients_write_is_not_scanned() {
+        assert!(is_usual(USUAL, 2, 2));
+        assert!(is_usual(&format!(r#"["a_b",{{"_c":[{USUAL}]}}]"#), 2, 4));
+        for (json, count, max_depth) in [
+            (USUAL, 1, 2),
+            (USUAL, 2, 0),
+            (r#"{"num":1,"_placeholder":true}"#, 2, 9),
+            (r#"{"_placeholder":true, "num":1}"#, 2, 9),
+            (r#"{"_placeholder":true,"num":1,"a":2}"#, 2, 9),
+            (r#"["\u005fplaceholder"]"#, 2, 9),
+            (r#"["_placeholder"]"#, 2, 9),
+        ] {
+            assert!(!is_usual(json, count, max_depth), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_scan_of_what_is_not_scanned_would_find_nothing() {
+        let pieces = [
+            USUAL,
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            "\"_placeholder\"",
+            ":true,\"num\":1}",
+            "\"num\":0",
+            "\"a_\":",
+        ];
+        let mut usual = 0;
+        for number in 0..100_000_usize {
+            let digits = (0..5).map(|place| number / 10_usize.pow(place) % 10);
+            let json: String = digits.map(|digit| pieces[digit]).collect();
+            if is_usual(&json, 2, 3) {
+                usual += 1;
+                assert!(
+                    matches!(scan(&json, 2, 3), Ok(Cow::Borrowed(same)) if same == json),
+                    "{json}"
+                );
+            }
+        }
+        assert!(usual > 10_000, "{usual}");
+    }
 }
