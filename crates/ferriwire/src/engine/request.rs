@@ -4,7 +4,7 @@ mod kept;
 
 use std::any::Any;
 use std::net::SocketAddr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ferriwire_proto::engine::handshake::Query;
 use ferriwire_proto::engine::{Dialect, Revision, Transport};
@@ -32,7 +32,8 @@ pub struct Request {
     pub(crate) secure: bool,
     pub(crate) transport: Transport,
     pub(crate) dialect: Dialect,
-    pub(crate) issued: SystemTime,
+    /// Since the epoch, in nanoseconds.
+    issued: u64,
     /// What most requests have not; they pay for a pointer.
     rare: Option<Box<Rare>>,
 }
@@ -53,6 +54,12 @@ pub struct PeerAddress(pub SocketAddr);
 /// of your own, and [`Request::secure`] will know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Secure;
+
+/// A clock that is set to before the epoch, or to after the year 2500, is not believed.
+fn nanoseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or_default()
+}
 
 static GET: Method = Method::GET;
 static CONNECT: Method = Method::CONNECT;
@@ -99,7 +106,7 @@ impl Request {
             secure,
             transport: query.transport,
             dialect: query.dialect(),
-            issued: SystemTime::now(),
+            issued: nanoseconds(SystemTime::now()),
             rare: is_rare.then(|| Box::new(rare)),
         }
     }
@@ -136,12 +143,10 @@ impl Request {
 
     /// All query parameters in order, percent-decoded, those of Engine.IO included.
     pub fn query_pairs(&self) -> impl Iterator<Item = (String, String)> {
-        let query = self
-            .kept
-            .target()
-            .split_once('?')
-            .map_or("", |(_, query)| query);
-        form_urlencoded::parse(query.as_bytes())
+        self.kept
+            .query()
+            .into_iter()
+            .flat_map(|part| form_urlencoded::parse(part.as_bytes()))
             .map(|(key, value)| (key.into_owned(), value.into_owned()))
     }
 
@@ -176,7 +181,9 @@ impl Request {
     #[must_use]
     #[doc(alias = "time")]
     pub fn issued(&self) -> SystemTime {
-        self.issued
+        UNIX_EPOCH
+            .checked_add(Duration::from_nanos(self.issued))
+            .unwrap_or(UNIX_EPOCH)
     }
 
     /// Something that a layer in front of us put into the request, such as a web session.

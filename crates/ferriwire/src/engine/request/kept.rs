@@ -3,6 +3,7 @@
 //!
 //! A line for the target and for each header, each with an [`END`]. The line of a header begins with its
 //! name and a separator, or with a byte that no name has and that stands for a [beginning](BEGINNINGS).
+//! That of the target may begin with a byte that stands for one of [`TARGETS`].
 
 use std::sync::OnceLock;
 
@@ -59,6 +60,12 @@ static BEGINNINGS: [(HeaderName, &str); 26] = [
     (HeaderName::from_static("x-forwarded-proto"), "https"),
 ];
 
+/// What most targets are, or begin with: then a `&` follows.
+static TARGETS: [&str; 2] = [
+    "/socket.io/?EIO=4&transport=websocket",
+    "/socket.io/?EIO=4&transport=polling",
+];
+
 /// A target and headers.
 #[derive(Debug)]
 pub(super) struct Kept {
@@ -86,8 +93,7 @@ impl Kept {
     pub(super) fn new(target: &str, headers: &HeaderMap, more: Option<(HeaderName, &str)>) -> Self {
         // As much as few requests need; what is kept has a piece of memory of its own size.
         let mut text = Vec::with_capacity(1024);
-        text.extend_from_slice(target.as_bytes());
-        text.push(END);
+        write_target(&mut text, target);
         for (name, value) in headers {
             write_line(&mut text, name, value.as_bytes(), value.is_sensitive());
         }
@@ -100,12 +106,22 @@ impl Kept {
         }
     }
 
-    /// The path and query as they came.
-    pub(super) fn target(&self) -> &str {
-        let target = self.text.split(|byte| *byte == END).next();
-        target
-            .and_then(|target| str::from_utf8(target).ok())
-            .unwrap_or_default()
+    /// The path and query as they came, in two parts of which the second begins with `&`, or is empty.
+    fn target(&self) -> [&str; 2] {
+        let line = self.text.split(|byte| *byte == END).next();
+        let line = line.unwrap_or_default();
+        let index = line.first().and_then(|first| first.checked_sub(FIRST));
+        let target = index.and_then(|index| TARGETS.get(usize::from(index)));
+        match target.zip(line.get(1..)) {
+            Some((target, rest)) => [*target, str::from_utf8(rest).unwrap_or_default()],
+            None => [str::from_utf8(line).unwrap_or_default(), ""],
+        }
+    }
+
+    /// The query in two parts, neither of which ends within a parameter.
+    pub(super) fn query(&self) -> [&str; 2] {
+        let [target, rest] = self.target();
+        [target.split_once('?').map_or("", |(_, query)| query), rest]
     }
 
     /// Whether there is a header of that name, which is in lower case.
@@ -143,10 +159,27 @@ impl Kept {
                     headers.append(name, value);
                 }
             }
-            let uri = self.target().parse().unwrap_or_default();
+            let uri = self.target().concat().parse().unwrap_or_default();
             Box::new(Parsed { uri, headers })
         })
     }
+}
+
+fn write_target(text: &mut Vec<u8>, target: &str) {
+    let known = (FIRST..).zip(TARGETS).find_map(|(byte, known)| {
+        let rest = target.strip_prefix(known)?;
+        let fits = rest.is_empty() || rest.starts_with('&');
+        fits.then_some((byte, rest))
+    });
+    let rest = match known {
+        Some((byte, rest)) => {
+            text.push(byte);
+            rest
+        }
+        None => target,
+    };
+    text.extend_from_slice(rest.as_bytes());
+    text.push(END);
 }
 
 fn write_line(text: &mut Vec<u8>, name: &HeaderName, value: &[u8], is_sensitive: bool) {
@@ -213,11 +246,30 @@ mod tests {
             assert!(kept.headers()["x-secret"].is_sensitive());
             assert!(!kept.headers()[COOKIE].is_sensitive());
             assert_eq!(kept.uri(), target);
-            assert_eq!(kept.target(), target);
+            assert_eq!(kept.target().concat(), target);
             kept.compact();
         }
         assert!(kept.has_header(&HOST) && kept.has_header(&COOKIE));
         assert!(!kept.has_header(&ORIGIN));
+    }
+
+    #[test]
+    fn a_common_target_is_kept_whole() {
+        let more = ["", "&t=1", "&", "s", "%20", "&transport=x", "?"];
+        for known in TARGETS {
+            for target in more.map(|more| format!("{known}{more}")) {
+                let kept = Kept::new(&target, &HeaderMap::new(), None);
+                assert_eq!(kept.target().concat(), target);
+                assert_eq!(*kept.uri(), *target);
+                let (_, query) = target.split_once('?').unwrap();
+                assert_eq!(kept.query().concat(), query);
+                let pairs = |query: &str| {
+                    let pairs = form_urlencoded::parse(query.as_bytes());
+                    pairs.into_owned().collect::<Vec<_>>()
+                };
+                assert_eq!(kept.query().map(pairs).concat(), pairs(query));
+            }
+        }
     }
 
     #[test]
