@@ -86,7 +86,7 @@ pub(crate) struct SessionTask {
     refused: Running<()>,
     opened: bool,
     /// The client takes nothing more.
-    stall: Option<Stall>,
+    stall: Option<Box<Stall>>,
     /// The close packet is queued.
     closing: bool,
     /// It must not share an answer with what stands in front of it.
@@ -105,14 +105,14 @@ enum Wire {
     Polling,
     /// The handshake was answered; the bare connection is on its way from hyper.
     Arriving(Box<Arriving>),
-    WebSocket(Box<WebSocketIo>),
+    /// In place: nearly all sessions come to it, and the task has room.
+    WebSocket(WebSocketIo),
     /// The session is over; the peer is given time to read our last frames.
     Lingering(Box<WebSocketIo>, Instant),
     Gone,
 }
 
 /// Since when a client takes nothing more.
-#[derive(Clone, Copy)]
 struct Stall {
     /// How many bytes it has taken, ever.
     at: u64,
@@ -223,8 +223,8 @@ impl SessionTask {
             return;
         };
         let limit = self.core.config().limits.write_stall_timeout;
-        match self.stall {
-            Some(Stall { at, gives_up }) if at == taken => {
+        match self.stall.as_deref() {
+            Some(&Stall { at, gives_up }) if at == taken => {
                 if gives_up.is_some_and(|gives_up| now >= gives_up) {
                     self.machine.abort(CloseReason::SlowConsumer);
                     self.wire_lost = true;
@@ -232,10 +232,10 @@ impl SessionTask {
             }
             Some(_) | None => {
                 let gives_up = now.checked_add(limit);
-                self.stall = Some(Stall {
+                self.stall = Some(Box::new(Stall {
                     at: taken,
                     gives_up,
-                });
+                }));
             }
         }
     }
@@ -245,7 +245,7 @@ impl SessionTask {
             Wire::Lingering(_, until) => Some(*until),
             Wire::Polling | Wire::Arriving(_) | Wire::WebSocket(_) | Wire::Gone => None,
         };
-        let stall = self.stall.and_then(|stall| stall.gives_up);
+        let stall = self.stall.as_ref().and_then(|stall| stall.gives_up);
         let fragments = self.fragments_deadline();
         let deadlines = [machine, linger, stall, fragments, self.handler.deadline()];
         if let Some(earliest) = deadlines.into_iter().flatten().min() {
@@ -387,7 +387,7 @@ impl SessionTask {
                 self.session.outbox().hold();
                 let dialect = self.candidate_dialect;
                 self.session.outbox().set_dialect(dialect);
-                self.wire = Wire::WebSocket(io);
+                self.wire = Wire::WebSocket(*io);
                 self.requests.take_if(|requests| requests.is_empty());
                 if let Some(tell) = &self.core.config().hooks.upgrade {
                     guarded("on_upgrade", || tell(&self.session));
@@ -427,7 +427,7 @@ impl SessionTask {
                 if io.poll_flush_aside(cx).is_ready() {
                     io.shut_down(cx);
                 }
-                Wire::Lingering(io, now + LINGER)
+                Wire::Lingering(Box::new(io), now + LINGER)
             }
             Wire::WebSocket(_)
             | Wire::Polling
@@ -493,7 +493,7 @@ impl SessionTask {
                 Poll::Pending => return,
                 Poll::Ready(Ok(mut io)) => {
                     io.attach(self.session.outbox());
-                    self.wire = Wire::WebSocket(Box::new(io));
+                    self.wire = Wire::WebSocket(io);
                     self.session.flush();
                 }
                 Poll::Ready(Err(_)) => self.machine.handle_transport_lost(Lost::Error),
@@ -560,4 +560,18 @@ impl Drop for SessionTask {
 /// Ends a WebSocket; the payload is a code, or nothing.
 fn close_frame(code: &[u8]) -> Encoded {
     Encoded::control_frame(OpCode::Close, code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With 104 bytes of tokio, aligned to 128: allocators align powers of two, and for anything else
+    /// that has to be aligned they waste that much.
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn the_task_of_a_session_fits_into_512_bytes() {
+        let size = size_of::<SessionTask>();
+        assert!(size <= 512 - 104, "{size}");
+    }
 }
