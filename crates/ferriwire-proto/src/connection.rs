@@ -84,6 +84,8 @@ pub struct Connection {
     is_protocol_4: bool,
     /// What the last CONNECT of such a client presents, an object of JSON.
     query: Option<Box<str>>,
+    /// Nothing has changed since the last output.
+    is_settled: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,6 +184,7 @@ impl Connection {
             attachments_deadline: None,
             is_protocol_4: false,
             query: None,
+            is_settled: false,
             config,
         }
     }
@@ -229,6 +232,7 @@ impl Connection {
         if self.phase != Phase::Open {
             return Ok(None);
         }
+        self.is_settled &= self.is_passing(&message);
         let outcome = match self.decoder.decode(message, &self.config.limits) {
             Ok(Decoded::Packet(mut packet)) => {
                 self.attachments_deadline = None;
@@ -247,6 +251,7 @@ impl Connection {
                     (namespace, _) = query::split(namespace);
                 }
                 self.attachments_deadline = now.checked_add(self.config.attachments_timeout);
+                self.is_settled = false;
                 // Before any attachment is kept.
                 self.namespaces.joined(namespace).map(|_| None)
             }
@@ -264,6 +269,15 @@ impl Connection {
         outcome
     }
 
+    /// Whether a message leaves nothing behind but what comes of it, unless it announces attachments.
+    #[inline]
+    fn is_passing(&self, message: &Message<'_>) -> bool {
+        matches!(message, Message::Text(Cow::Borrowed(_)))
+            && matches!(self.decoder, Decoder::Json(_))
+            && self.attachments_deadline.is_none()
+            && self.query.is_none()
+    }
+
     /// Notes that time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         let has_passed = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
@@ -275,12 +289,14 @@ impl Connection {
         } else if has_passed(self.attachments_deadline) {
             self.phase = Phase::Expired(ConnectionTimeout::Attachments);
         }
+        self.is_settled &= self.phase == Phase::Open;
     }
 
     /// The client is admitted to the namespace that it wants to join.
     pub fn accept(&mut self, key: Key) {
         if self.namespaces.accept(key) {
             self.connect_deadline = None;
+            self.is_settled = false;
         }
     }
 
@@ -294,6 +310,14 @@ impl Connection {
         self.namespaces.leave(key, &self.config);
     }
 
+    /// Whether [`poll_output`](Self::poll_output) would name the deadline that it has named before, and
+    /// do nothing else.
+    #[must_use]
+    #[inline]
+    pub fn is_settled(&self) -> bool {
+        self.is_settled
+    }
+
     /// What to do next. Also frees what the last [`Incoming`] was borrowed from.
     pub fn poll_output(&mut self) -> Output {
         self.decoder.release();
@@ -303,7 +327,10 @@ impl Connection {
                 self.phase = Phase::Closed;
                 Output::Close(timeout)
             }
-            Phase::Open | Phase::Closed => Output::Timeout(self.deadline()),
+            Phase::Open | Phase::Closed => {
+                self.is_settled = true;
+                Output::Timeout(self.deadline())
+            }
         }
     }
 

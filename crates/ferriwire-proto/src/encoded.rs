@@ -17,7 +17,7 @@ use crate::engine::Dialect;
 use crate::engine::queue::Overflow;
 use crate::log::Offset;
 use crate::websocket::Deflater;
-use crate::websocket::frame::{Header, OpCode};
+use crate::websocket::frame::{Header, OpCode, text_frame_lens};
 
 /// The Engine.IO packet type of a message, its first character.
 const MESSAGE: &[u8] = b"4";
@@ -113,6 +113,16 @@ impl Encoded {
     #[must_use]
     pub fn websocket_text(text: &str) -> Self {
         Self::engine_packet(text)
+    }
+
+    /// A text of the server's own, such as an acknowledgement, from its whole WebSocket frame.
+    #[must_use]
+    pub(crate) fn of_text_frame(frame: &[u8]) -> Self {
+        let header = text_frame_lens(frame).map_or(0, |(header, _)| header);
+        let text = frame.get(header..).unwrap_or_default();
+        let mut builder = Builder::new(0, text.len());
+        builder.body().extend_from_slice(text);
+        builder.finish(&[], Vec::new(), Kind::Control)
     }
 
     /// A WebSocket control frame: `payload` is cut at the 125 bytes that such a frame may carry.
@@ -344,7 +354,16 @@ impl Builder {
     #[must_use]
     pub fn new(max_head: usize, body_size: usize) -> Self {
         let body_start = Header::MAX_LEN.saturating_add(max_head);
-        let mut buffer = Vec::with_capacity(body_start.saturating_add(body_size));
+        let buffer = Vec::with_capacity(body_start.saturating_add(body_size));
+        Self::within(buffer, max_head)
+    }
+
+    /// The same in memory that was used before.
+    #[must_use]
+    #[inline]
+    pub(crate) fn within(mut buffer: Vec<u8>, max_head: usize) -> Self {
+        let body_start = Header::MAX_LEN.saturating_add(max_head);
+        buffer.clear();
         buffer.resize(body_start, 0);
         Self { buffer, body_start }
     }
@@ -360,11 +379,7 @@ impl Builder {
     /// still works, at the price of moving the body.
     #[must_use]
     pub fn finish(mut self, head: &[u8], attachments: Vec<Bytes>, kind: Kind) -> Encoded {
-        let text_start = put_before(&mut self.buffer, self.body_start, head);
-        let header = Header::new(OpCode::Text, self.buffer.len().saturating_sub(text_start));
-        let frame_start = put_before(&mut self.buffer, text_start, header.as_bytes());
-        // A head that outgrew its room has shifted everything behind it.
-        let text_start = frame_start.saturating_add(header.as_bytes().len());
+        let (frame_start, text_start) = self.complete(head);
         let attachments = if attachments.is_empty() {
             Vec::new()
         } else {
@@ -382,9 +397,31 @@ impl Builder {
             deflated: DeflatedFrame::default(),
         }
     }
+
+    /// The same without anything around it: the memory, and where the WebSocket frame begins in it.
+    #[must_use]
+    #[inline]
+    pub(crate) fn finish_frame(mut self, head: &[u8]) -> (Vec<u8>, usize) {
+        let (frame_start, _) = self.complete(head);
+        (self.buffer, frame_start)
+    }
+
+    /// Puts the head and the WebSocket header in front, and says where the header and the text begin.
+    #[inline]
+    fn complete(&mut self, head: &[u8]) -> (usize, usize) {
+        let text_start = put_before(&mut self.buffer, self.body_start, head);
+        let header = Header::new(OpCode::Text, self.buffer.len().saturating_sub(text_start));
+        let frame_start = put_before(&mut self.buffer, text_start, header.as_bytes());
+        // A head that outgrew its room has shifted everything behind it.
+        (
+            frame_start,
+            frame_start.saturating_add(header.as_bytes().len()),
+        )
+    }
 }
 
 /// Writes `piece` so that it ends at `end`, and returns where it begins.
+#[inline]
 fn put_before(buffer: &mut Vec<u8>, end: usize, piece: &[u8]) -> usize {
     let Some(start) = end.checked_sub(piece.len()) else {
         buffer.splice(..end, piece.iter().copied());

@@ -115,6 +115,29 @@ impl Codec {
         }
     }
 
+    /// The same in memory that is used again and again: a text without attachments needs no other.
+    ///
+    /// # Errors
+    ///
+    /// When `payload` cannot be sent.
+    #[inline]
+    pub fn encode_answer<P: Serialize + ?Sized>(
+        &self,
+        scratch: &mut Vec<u8>,
+        namespace: &str,
+        id: AckId,
+        payload: &P,
+        max_depth: usize,
+    ) -> Result<Answer, EncodeError> {
+        match self {
+            Self::Json => json::encode_answer(scratch, namespace, id, payload, max_depth),
+            Self::MessagePack | Self::Custom(_) => {
+                let message = self.encode_ack(namespace, id, payload, max_depth);
+                message.map(Answer::Message)
+            }
+        }
+    }
+
     /// Encodes CONNECT: from a client with what authenticates it, from a server with the socket's
     /// id. A payload that serialises as nothing, such as `()` or `None`, is left out.
     ///
@@ -184,6 +207,15 @@ impl Codec {
             Self::Custom(codec) => custom::encode_error(&**codec, namespace, payload, max_depth),
         }
     }
+}
+
+/// The answer to an event, as [`Codec::encode_answer`] leaves it.
+#[derive(Debug)]
+pub enum Answer {
+    /// A text. Its WebSocket frame is what the memory holds from there on.
+    Frame(usize),
+    /// A message like any other.
+    Message(Encoded),
 }
 
 const NO_OFFSETS: &str = "it has no place for an offset";

@@ -20,3 +20,5 @@ pub use encode::{
     encode_ack, encode_connect, encode_connect_error, encode_disconnect, encode_error,
     encode_event, encode_stamped_event,
 };
+
+pub(in crate::codec) use encode::encode_answer;

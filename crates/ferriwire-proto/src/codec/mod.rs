@@ -40,7 +40,7 @@ mod untyped;
 mod violation;
 
 pub use args::{Arguments, ArgumentsError, OwnedArguments};
-pub use choice::{Codec, Decoded, Decoder};
+pub use choice::{Answer, Codec, Decoded, Decoder};
 pub use custom::{CustomCodec, CustomDecoder, Parts, UntypedBody, UntypedPacket};
 pub use depth::MAX_DEPTH;
 pub use encode_error::EncodeError;

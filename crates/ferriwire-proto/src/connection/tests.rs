@@ -521,3 +521,25 @@ fn the_parts_of_a_packet_in_a_custom_codec_have_a_deadline() {
     let close = Output::Close(ConnectionTimeout::Attachments);
     assert_eq!(peer.wait(Duration::from_secs(1)), close);
 }
+
+/// A driver asks for outputs only when it is told to.
+#[test]
+fn only_an_event_in_one_text_leaves_nothing_to_ask_for() {
+    let mut peer = Peer::joined(&["/"]);
+    assert!(!peer.connection.is_settled(), "the deadline has changed");
+    assert_eq!(peer.connection.poll_output(), Output::Timeout(None));
+    peer.send(r#"27["event",1]"#);
+    assert!(peer.connection.is_settled());
+    peer.send(r#"51-["event",{"_placeholder":true,"num":0}]"#);
+    assert!(!peer.connection.is_settled(), "there is a deadline now");
+    assert!(matches!(
+        peer.connection.poll_output(),
+        Output::Timeout(Some(_))
+    ));
+    peer.send_binary(b"data");
+    assert!(!peer.connection.is_settled(), "there is none any more");
+    assert_eq!(peer.connection.poll_output(), Output::Timeout(None));
+    let owned = Message::Text(Cow::Owned(r#"2["event"]"#.to_owned()));
+    peer.handle(owned);
+    assert!(!peer.connection.is_settled(), "the text is held");
+}

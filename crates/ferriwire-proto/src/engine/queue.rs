@@ -57,6 +57,8 @@ pub enum Control {
 #[derive(Debug, Default)]
 pub struct Queue {
     entries: VecDeque<Entry>,
+    /// Small texts behind all entries. Most queues never hold anything else.
+    tail: Frames,
     latest: Latest,
     bytes: usize,
     /// Bytes of the first entry that are on the wire already.
@@ -78,6 +80,7 @@ impl Queue {
     pub const fn in_dialect(dialect: Dialect) -> Self {
         Self {
             entries: VecDeque::new(),
+            tail: Frames::EMPTY,
             latest: Latest::new(),
             bytes: 0,
             written: 0,
@@ -98,7 +101,7 @@ impl Queue {
         if self.dialect != dialect {
             self.dialect = dialect;
             let sizes = self.entries.iter().map(|entry| entry.len(dialect));
-            self.bytes = sizes.fold(0, usize::saturating_add);
+            self.bytes = sizes.fold(self.tail.len(), usize::saturating_add);
         }
     }
 
@@ -110,6 +113,7 @@ impl Queue {
     /// Appends an entry. An event with a conflation key takes the place of the one that waits under
     /// the same key.
     pub fn push(&mut self, entry: Entry) {
+        self.close_tail();
         let Some(entry) = self.conflate(entry) else {
             return;
         };
@@ -124,18 +128,20 @@ impl Queue {
         let written = std::mem::take(&mut self.written);
         if self.bytes <= limit {
             let bytes = std::mem::take(&mut self.bytes);
-            let entries = std::mem::take(&mut self.entries);
             self.latest.clear();
             return Batch {
-                entries,
+                entries: std::mem::take(&mut self.entries),
+                tail: std::mem::take(&mut self.tail),
                 bytes,
                 written,
                 dialect: self.dialect,
                 deflater: self.deflater,
             };
         }
+        self.close_tail();
         let mut batch = Batch {
             entries: VecDeque::new(),
+            tail: Frames::EMPTY,
             bytes: 0,
             written,
             dialect: self.dialect,
@@ -151,16 +157,20 @@ impl Queue {
 
     /// Puts back, in front, what could not be written.
     pub fn restore(&mut self, batch: Batch) {
-        if batch.entries.is_empty() {
+        if batch.is_empty() {
             return;
         }
         self.written = batch.written;
         self.bytes = self.bytes.saturating_add(batch.held_bytes());
         let has_keys = |entry: &Entry| entry.conflation_key().is_some();
         let recount = !self.latest.is_empty() || batch.entries.iter().any(has_keys);
-        if self.entries.is_empty() {
+        if self.is_empty() {
             self.entries = batch.entries;
+            self.tail = batch.tail;
         } else {
+            if !batch.tail.is_empty() {
+                self.entries.push_front(Entry::Frames(batch.tail));
+            }
             for entry in batch.entries.into_iter().rev() {
                 self.entries.push_front(entry);
             }
@@ -192,7 +202,7 @@ impl Queue {
         let first = match self.entries.front() {
             Some(Entry::Frames(frames)) => frames.first_len(),
             Some(entry) => entry.len(self.dialect),
-            None => 0,
+            None => self.tail.first_len(),
         };
         let rest = first.saturating_sub(self.written);
         self.bytes.saturating_sub(rest)
@@ -201,7 +211,7 @@ impl Queue {
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_empty() && self.tail.is_empty()
     }
 
     /// Whether a part of the first entry is on the wire already.
@@ -232,6 +242,8 @@ impl Queue {
 #[derive(Debug)]
 pub struct Batch {
     entries: VecDeque<Entry>,
+    /// Behind the entries.
+    tail: Frames,
     bytes: usize,
     written: usize,
     dialect: Dialect,
@@ -242,7 +254,7 @@ impl Batch {
     /// Whether everything is written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_empty() && self.tail.is_empty()
     }
 
     /// How many bytes are left to write.
@@ -256,10 +268,21 @@ impl Batch {
     pub fn pieces(&self) -> Pieces<'_> {
         Pieces {
             entries: self.entries.iter(),
+            tail: self.tail.as_bytes(),
             current: PieceIter::Empty,
             skip: self.written,
             dialect: self.dialect,
         }
+    }
+
+    /// What is left to write, if it is one piece of small texts: what nearly every batch is.
+    #[must_use]
+    #[inline]
+    pub fn only_piece(&self) -> Option<&[u8]> {
+        if !self.entries.is_empty() {
+            return None;
+        }
+        self.tail.as_bytes().get(self.written..)
     }
 
     /// The whole batch as the body of a polling answer; `None` when nothing in it has a form there.
@@ -276,6 +299,7 @@ impl Batch {
                 | Entry::Deflated { message, .. } => writer.message(message),
             }
         }
+        self.tail.texts().for_each(|text| writer.packet(text));
         (!writer.is_empty()).then(|| writer.into_body())
     }
 
@@ -294,6 +318,14 @@ impl Batch {
             self.written = self.written.saturating_sub(len);
             self.entries.pop_front();
         }
+        if self.entries.is_empty() {
+            if self.written < self.tail.len() {
+                self.written = self.tail.forget(self.written);
+            } else {
+                self.written = 0;
+                self.tail = Frames::EMPTY;
+            }
+        }
     }
 }
 
@@ -301,6 +333,8 @@ impl Batch {
 #[derive(Debug)]
 pub struct Pieces<'a> {
     entries: vec_deque::Iter<'a, Entry>,
+    /// Behind the entries, until it is handed out.
+    tail: &'a [u8],
     current: PieceIter<'a>,
     skip: usize,
     dialect: Dialect,
@@ -328,7 +362,11 @@ impl<'a> Iterator for Pieces<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
         loop {
             let Some(piece) = self.current.next() else {
-                self.current = self.entries.next()?.pieces(self.dialect);
+                self.current = match self.entries.next() {
+                    Some(entry) => entry.pieces(self.dialect),
+                    None if self.tail.is_empty() => return None,
+                    None => PieceIter::Whole(std::mem::take(&mut self.tail)),
+                };
                 continue;
             };
             if self.skip < piece.len() {
@@ -383,7 +421,7 @@ impl Entry {
             Self::Message(message) | Self::Promised(message) | Self::Deflated { message, .. } => {
                 message.len_in(dialect)
             }
-            Self::Frames(frames) => frames.as_bytes().len(),
+            Self::Frames(frames) => frames.len(),
             Self::Control(control) => control.frame().len(),
         }
     }

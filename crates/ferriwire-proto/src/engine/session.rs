@@ -378,14 +378,17 @@ impl Session {
 
     /// What to do next; call it again until it answers [`Output::Timeout`].
     pub fn poll_output(&mut self) -> Output {
-        let timeout = Output::Timeout(self.deadline());
-        self.pending.take().unwrap_or(timeout)
+        match self.pending.take() {
+            Some(output) => output,
+            None => Output::Timeout(self.deadline()),
+        }
     }
 
     /// Whether [`poll_output`](Self::poll_output) would name the next deadline and nothing else.
     #[must_use]
+    #[inline]
     pub fn is_settled(&self) -> bool {
-        self.pending == Pending::default()
+        self.pending.is_empty()
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -451,7 +454,21 @@ impl Session {
 }
 
 impl Pending {
+    #[inline]
+    fn is_empty(&self) -> bool {
+        let flags = self.send_ping
+            | self.answer_probe
+            | self.release_poll
+            | self.switch
+            | self.drop_candidate
+            | self.begin_close;
+        !flags && self.closed.is_none()
+    }
+
     fn take(&mut self) -> Option<Output> {
+        if self.is_empty() {
+            return None;
+        }
         for (flag, output) in [
             (&mut self.send_ping, Output::SendPing),
             (&mut self.answer_probe, Output::AnswerProbe),

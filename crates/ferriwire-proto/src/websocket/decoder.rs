@@ -184,6 +184,13 @@ impl Decoder {
             .is_some_and(Stream::is_within_fragments)
     }
 
+    /// Whether the last item has borrowed nothing that another call would release.
+    #[must_use]
+    #[inline]
+    pub fn is_released(&self) -> bool {
+        self.control.is_none()
+    }
+
     /// Whether no part of a frame or of a message is held.
     #[must_use]
     pub fn is_idle(&self) -> bool {

@@ -6,6 +6,7 @@
 //! and the connection task, woken by that, runs the close once.
 
 mod polling;
+mod watched;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,9 +16,9 @@ use ferriwire_proto::engine::Dialect;
 use ferriwire_proto::engine::body::Body;
 use ferriwire_proto::engine::queue::{Batch, Control, Entry, Overflow, Queue};
 use ferriwire_proto::websocket::Deflater;
-use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use self::watched::Watched;
 use super::tcp::BareSocket;
 use super::turn::{self, TurnId};
 use super::waiters::Waiters;
@@ -41,7 +42,7 @@ const UNTRIED: usize = 8;
 
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    state: Mutex<State>,
+    state: Watched,
     /// How many bytes may wait, after a write was tried.
     max_buffered: usize,
 }
@@ -164,7 +165,7 @@ pub(crate) enum Flushed {
 impl Outbox {
     pub(crate) fn new(max_buffered: usize, overflow: Overflow) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Watched::new(State {
                 queue: Queue::new(),
                 half: WriteHalf::Held,
                 phase: Phase::Open,
@@ -219,6 +220,17 @@ impl Outbox {
         self.after_enqueue(&mut state, bounded)
     }
 
+    /// The same with the frame of a text for this receiver alone, which no policy may drop.
+    #[inline]
+    pub(crate) fn push_frame(&self, frame: &[u8]) -> Push {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Open {
+            return Push::Disconnected;
+        }
+        state.queue.push_frame(frame);
+        self.after_enqueue(&mut state, false)
+    }
+
     /// The same with a message that no policy may drop.
     pub(crate) fn push_promised(&self, message: &Arc<Encoded>) -> Push {
         let mut state = self.state.lock();
@@ -233,7 +245,11 @@ impl Outbox {
         self.after_enqueue(state, bounded)
     }
 
+    #[inline]
     fn after_enqueue(&self, state: &mut State, bounded: bool) -> Push {
+        if state.queue.bytes() <= self.max_buffered {
+            return state.after_push(false);
+        }
         if !state.relieve(self.max_buffered.saturating_mul(UNTRIED)) {
             return Push::Overflow;
         }
@@ -345,7 +361,9 @@ impl Outbox {
             if state.phase == Phase::Closed {
                 return Flushed::Done;
             }
-            state.queue.restore(batch);
+            if !batch.is_empty() {
+                state.queue.restore(batch);
+            }
             match written {
                 Written::Failed => {
                     state.close(Some(Trouble::WriteFailed));
@@ -478,13 +496,16 @@ impl Outbox {
 
     /// While the reader takes nothing more: how many bytes it has taken, ever.
     pub(crate) fn stalled_at(&self) -> Option<u64> {
+        if !self.is_blocked() {
+            return None;
+        }
         let state = self.state.lock();
         (state.blocked && state.phase != Phase::Closed).then_some(state.written)
     }
 
     /// Whether the kernel took nothing more at the last write.
     pub(crate) fn is_blocked(&self) -> bool {
-        self.state.lock().blocked
+        self.state.signs().is_blocked()
     }
 
     /// The socket is writable again.
@@ -494,7 +515,11 @@ impl Outbox {
 
     /// What the connection task has to act upon.
     pub(crate) fn trouble(&self) -> Option<Trouble> {
-        self.state.lock().trouble
+        if self.state.signs().is_in_trouble() {
+            self.state.lock().trouble
+        } else {
+            None
+        }
     }
 
     /// Whether everything that was pushed is on its way.

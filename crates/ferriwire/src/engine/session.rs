@@ -4,13 +4,13 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Waker;
 use std::time::Instant;
 
 use bytes::Bytes;
 use ferriwire_proto::encoded::{Encoded, Kind};
 use ferriwire_proto::engine::queue::{Control, Overflow};
 use ferriwire_proto::engine::{CloseReason, Dialect, SessionId, Transport};
-use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -39,8 +39,10 @@ pub(crate) struct Shared {
     /// Most of the time there are none, and an idle session pays for a pointer.
     #[expect(clippy::box_collection, reason = "one word instead of three")]
     mailbox: Mutex<Option<Box<Vec<Input>>>>,
-    /// Wakes the connection task.
-    waker: AtomicWaker,
+    /// There are notes.
+    has_mail: AtomicBool,
+    /// Wakes the connection task, from its first turn to its end.
+    waker: Mutex<Option<Waker>>,
     /// The layer above has something to look after.
     attention: AtomicBool,
     /// The session has left long-polling.
@@ -114,7 +116,8 @@ impl Session {
                 shard,
                 outbox,
                 mailbox: Mutex::new(None),
-                waker: AtomicWaker::new(),
+                has_mail: AtomicBool::new(false),
+                waker: Mutex::new(None),
                 attention: AtomicBool::new(false),
                 upgraded: AtomicBool::new(false),
                 posting: AtomicBool::new(false),
@@ -252,8 +255,15 @@ impl Session {
         &self.shared.shard
     }
 
-    pub(crate) fn waker(&self) -> &AtomicWaker {
-        &self.shared.waker
+    /// Where it lies in memory, which tells it from all others as long as there is a handle to it.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.shared).addr()
+    }
+
+    /// The connection task leaves its waker, once: it is a task of the runtime, whose waker is the same
+    /// as long as it lives.
+    pub(crate) fn register(&self, waker: &Waker) {
+        *self.shared.waker.lock() = Some(waker.clone());
     }
 
     /// Queues a message and sees to it that it is written.
@@ -284,6 +294,12 @@ impl Session {
         let push = self.shared.outbox.push_own(message, volatile);
         self.count_push(kind, push);
         push
+    }
+
+    /// The same with the frame of an acknowledgement.
+    #[inline]
+    pub(crate) fn push_frame(&self, frame: &[u8]) -> Push {
+        self.shared.outbox.push_frame(frame)
     }
 
     #[cold]
@@ -379,13 +395,21 @@ impl Session {
             if !self.shared.ended.load(Ordering::Relaxed) {
                 let notes = mailbox.get_or_insert_with(|| Box::new(Vec::with_capacity(1)));
                 notes.push(input);
+                self.shared.has_mail.store(true, Ordering::Release);
             }
         }
         self.wake();
     }
 
     pub(crate) fn take_inputs(&self) -> Vec<Input> {
-        let notes = self.shared.mailbox.lock().take();
+        if !self.shared.has_mail.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let notes = {
+            let mut mailbox = self.shared.mailbox.lock();
+            self.shared.has_mail.store(false, Ordering::Relaxed);
+            mailbox.take()
+        };
         notes.map_or_else(Vec::new, |notes| *notes)
     }
 
@@ -434,10 +458,18 @@ impl Session {
             mailbox.take()
         };
         drop(notes);
+        // Outside the lock, because it may be the last thing that keeps the task in memory.
+        let waker = self.shared.waker.lock().take();
+        drop(waker);
     }
 
     pub(crate) fn wake(&self) {
-        self.shared.waker.wake();
+        self.shared.wake();
+    }
+
+    /// Whether the shard will wake the connection task at some time.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.shared.armed.load(Ordering::Acquire) != UNARMED
     }
 
     /// Has the shard wake the connection task when `deadline` has passed.
@@ -456,7 +488,9 @@ impl Session {
 
 impl Shared {
     pub(crate) fn wake(&self) {
-        self.waker.wake();
+        if let Some(waker) = &*self.waker.lock() {
+            waker.wake_by_ref();
+        }
     }
 
     /// The shard is about to wake the task: the next deadline has to be armed anew.

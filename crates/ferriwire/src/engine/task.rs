@@ -98,6 +98,8 @@ pub(crate) struct SessionTask {
     closed: bool,
     /// When a ping was sent that is not answered, in microseconds; zero otherwise.
     pinged: u32,
+    /// The deadline for which the shard wakes this task, as long as it is going to.
+    armed_for: Option<Instant>,
 }
 
 /// Where packets come from.
@@ -165,24 +167,27 @@ impl SessionTask {
             wire_lost: false,
             closed: false,
             pinged: 0,
+            armed_for: None,
         }
     }
 
     fn run(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = tokio::time::Instant::now().into_std();
-        self.session.waker().register(cx.waker());
         if !self.opened {
             self.opened = true;
+            self.session.register(cx.waker());
             self.handler.opened(now, cx);
         }
         if self.machine.handle_timeout(now) {
             self.session.limited(LimitKind::UpgradeTime);
         }
-        self.drain_machine(now, cx);
+        self.settle_machine(now, cx);
         // In front of the mailbox, because a client that has sent `5` may poll once more right
         // behind it, and that poll belongs to an upgraded session.
         self.poll_candidate(now, cx);
-        self.handle_unfinished_post(now, cx);
+        if self.requests.is_some() {
+            self.handle_unfinished_post(now, cx);
+        }
         for input in self.session.take_inputs() {
             self.handle_input(input, now, cx);
         }
@@ -190,11 +195,15 @@ impl SessionTask {
         self.handler.poll(now, cx);
         while self.refused.poll_next(cx).is_some() {}
         self.poll_candidate(now, cx);
-        self.handle_early_polls(now, cx);
+        if self.requests.is_some() {
+            self.handle_early_polls(now, cx);
+        }
         self.poll_wire(now, cx);
         self.handler.poll(now, cx);
-        self.answer_posts();
-        self.go_on_with_post(cx);
+        if self.requests.is_some() {
+            self.answer_posts();
+            self.go_on_with_post(cx);
+        }
         self.note_acceptance();
         self.machine.set_reading(self.handler.wants_to_read(), now);
         self.watch_stall(now);
@@ -240,7 +249,7 @@ impl SessionTask {
         }
     }
 
-    fn arm(&self, machine: Option<Instant>) {
+    fn arm(&mut self, machine: Option<Instant>) {
         let linger = match &self.wire {
             Wire::Lingering(_, until) => Some(*until),
             Wire::Polling | Wire::Arriving(_) | Wire::WebSocket(_) | Wire::Gone => None,
@@ -248,8 +257,14 @@ impl SessionTask {
         let stall = self.stall.as_ref().and_then(|stall| stall.gives_up);
         let fragments = self.fragments_deadline();
         let deadlines = [machine, linger, stall, fragments, self.handler.deadline()];
-        if let Some(earliest) = deadlines.into_iter().flatten().min() {
+        let Some(earliest) = deadlines.into_iter().flatten().min() else {
+            return;
+        };
+        // What is due later is armed when that has passed.
+        let comes_later = self.armed_for.is_some_and(|armed| armed <= earliest);
+        if !(comes_later && self.session.is_armed()) {
             self.session.arm(earliest);
+            self.armed_for = Some(earliest);
         }
     }
 
@@ -291,7 +306,7 @@ impl SessionTask {
             }
             Input::Abort(reason) => self.machine.abort(reason),
         }
-        self.drain_machine(now, cx);
+        self.settle_machine(now, cx);
     }
 
     fn is_candidate_arriving(&self) -> bool {
@@ -335,6 +350,13 @@ impl SessionTask {
     fn lose_wire(&mut self, how: Lost) {
         self.wire_lost = true;
         self.machine.handle_transport_lost(how);
+    }
+
+    /// Does what the state machine asks for, if anything.
+    fn settle_machine(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if !self.machine.is_settled() {
+            self.drain_machine(now, cx);
+        }
     }
 
     /// Does what the state machine asks for, until it names its next deadline.
@@ -462,6 +484,9 @@ impl SessionTask {
     }
 
     fn poll_candidate(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if self.candidate.is_none() {
+            return;
+        }
         if let Some(Candidate::Arriving(upgrade)) = &mut self.candidate {
             match Pin::new(upgrade).poll(cx) {
                 Poll::Pending => return,
@@ -484,7 +509,7 @@ impl SessionTask {
             self.candidate = None;
             self.machine.handle_candidate_lost();
         }
-        self.drain_machine(now, cx);
+        self.settle_machine(now, cx);
     }
 
     fn poll_wire(&mut self, now: Instant, cx: &mut Context<'_>) {
@@ -513,7 +538,7 @@ impl SessionTask {
         }
         self.handle_trouble();
         self.finish_close();
-        self.drain_machine(now, cx);
+        self.settle_machine(now, cx);
         self.poll_linger(now, cx);
     }
 
@@ -542,9 +567,13 @@ impl Future for SessionTask {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // Writes, when it is dropped, what this turn queued.
-        let _turn = Turn::begin();
-        self.run(cx)
+        // Writes, when it is dropped, what this turn queued for others.
+        let turn = Turn::begin(Some(&self.session));
+        let poll = self.run(cx);
+        if turn.takes_own() {
+            self.session.flush();
+        }
+        poll
     }
 }
 

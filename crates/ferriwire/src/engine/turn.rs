@@ -3,7 +3,7 @@
 //! Whatever is emitted during a turn is written when the turn ends, by the thread that emitted it:
 //! no task is woken for it. What is emitted outside any turn goes to the shard task.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,8 +13,11 @@ use super::session::Session;
 /// The rest goes to the shard tasks, which run on other threads.
 const MAX_LISTED: usize = 512;
 
+/// How many turns a thread names before it asks for more names.
+const NAMES: u64 = 1 << 32;
+
 thread_local! {
-    static CURRENT: RefCell<Option<List>> = const { RefCell::new(None) };
+    static CURRENT: Current = const { Current::new() };
 }
 
 /// Names a turn; what is emitted outside any turn belongs to the shard tasks' one.
@@ -25,58 +28,143 @@ impl TurnId {
     const OUTSIDE: Self = Self(NonZeroU64::MIN);
 }
 
-/// The outboxes that a turn has to flush.
-#[derive(Debug)]
-struct List {
-    turn: TurnId,
-    dirty: Vec<Session>,
+/// What a thread knows of its turn.
+struct Current {
+    turn: Cell<TurnId>,
+    own: Cell<Own>,
+    /// Which others the turn has to flush, behind those of the turns around it. The list keeps its
+    /// memory from one turn to the next.
+    others: RefCell<Vec<Session>>,
+    /// The last name of a turn that was given on this thread.
+    last_name: Cell<u64>,
 }
 
-/// An open turn of this thread. Ends, and writes, when it is dropped.
+/// The session whose task is polled, and whether its own outbox has to be flushed.
+#[derive(Clone, Copy, Debug)]
+struct Own {
+    /// Where it lies in memory.
+    address: usize,
+    is_dirty: bool,
+}
+
+/// An open turn of this thread. Ends, and writes what was sent to others, when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Turn {
     /// A turn inside a turn, as `block_in_place` can cause, leaves the outer one alone.
-    outer: Option<List>,
+    outer: (TurnId, Own),
+    /// How many the outer turns have listed.
+    begin: usize,
 }
 
 impl Turn {
-    pub(crate) fn begin() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let list = List {
-            turn: TurnId(TurnId::OUTSIDE.0.saturating_add(number)),
-            dirty: Vec::new(),
-        };
-        Self {
-            outer: CURRENT.replace(Some(list)),
-        }
+    /// `own` is the session whose task is polled.
+    pub(crate) fn begin(own: Option<&Session>) -> Self {
+        CURRENT.with(|current| {
+            let own = Own {
+                address: own.map_or(0, Session::address),
+                is_dirty: false,
+            };
+            Self {
+                begin: current.others.borrow().len(),
+                outer: (
+                    current.turn.replace(current.name()),
+                    current.own.replace(own),
+                ),
+            }
+        })
+    }
+
+    /// Whether something was sent to the session itself; if so, the caller flushes it.
+    pub(crate) fn takes_own(&self) -> bool {
+        CURRENT.with(|current| {
+            let own = current.own.get();
+            let is_dirty = false;
+            current.own.set(Own { is_dirty, ..own });
+            own.is_dirty
+        })
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let list = CURRENT.replace(self.outer.take());
-        for session in list.into_iter().flat_map(|list| list.dirty) {
+        CURRENT.with(|current| {
+            let (turn, own) = self.outer;
+            current.turn.set(turn);
+            current.own.set(own);
+            if current.others.borrow().len() > self.begin {
+                current.flush_others(self.begin);
+            }
+        });
+    }
+}
+
+impl Current {
+    const fn new() -> Self {
+        Self {
+            turn: Cell::new(TurnId::OUTSIDE),
+            own: Cell::new(Own {
+                address: 0,
+                is_dirty: false,
+            }),
+            others: RefCell::new(Vec::new()),
+            last_name: Cell::new(0),
+        }
+    }
+
+    /// Lists a session, unless the turn has listed enough, or there is no turn.
+    fn lists(&self, session: &Session) -> bool {
+        if self.turn.get() == TurnId::OUTSIDE {
+            return false;
+        }
+        let own = self.own.get();
+        if own.address == session.address() {
+            let is_dirty = true;
+            self.own.set(Own { is_dirty, ..own });
+            return true;
+        }
+        let mut others = self.others.borrow_mut();
+        let has_room = others.len() < MAX_LISTED;
+        if has_room {
+            others.push(session.clone());
+        }
+        has_room
+    }
+
+    /// Flushes those that were listed from there on.
+    fn flush_others(&self, begin: usize) {
+        let mut listed = match begin {
+            0 => self.others.take(),
+            _ => self.others.borrow_mut().split_off(begin),
+        };
+        for session in listed.drain(..) {
             session.flush();
         }
+        if begin == 0 {
+            self.others.replace(listed);
+        }
+    }
+
+    /// A name that no other turn has, on whatever thread.
+    fn name(&self) -> TurnId {
+        static NEXT: AtomicU64 = AtomicU64::new(NAMES);
+        let mut name = self.last_name.get();
+        if name.is_multiple_of(NAMES) {
+            name = NEXT.fetch_add(NAMES, Ordering::Relaxed);
+        }
+        name += 1;
+        self.last_name.set(name);
+        NonZeroU64::new(name).map_or(TurnId::OUTSIDE, TurnId)
     }
 }
 
 /// The turn of this thread.
 pub(crate) fn current() -> TurnId {
-    CURRENT.with_borrow(|list| list.as_ref().map_or(TurnId::OUTSIDE, |list| list.turn))
+    CURRENT.with(|current| current.turn.get())
 }
 
 /// Sees to it that the session's outbox is flushed: by this turn, or by its shard.
 pub(crate) fn enlist(session: &Session) {
-    let listed = CURRENT.with_borrow_mut(|list| match list {
-        Some(list) if list.dirty.len() < MAX_LISTED => {
-            list.dirty.push(session.clone());
-            true
-        }
-        Some(_) | None => false,
-    });
-    if !listed {
+    if !CURRENT.with(|current| current.lists(session)) {
         session.shard().enlist(session.clone());
     }
 }

@@ -27,6 +27,9 @@ thread_local! {
 /// The buffer is taken out while in use, so that a stream of a host that writes to another one gets
 /// one of its own instead of a panic.
 pub(crate) fn corked<R>(batch: &Batch, write: impl FnOnce(&[u8]) -> R) -> R {
+    if let Some(piece) = batch.only_piece() {
+        return write(piece);
+    }
     let mut pieces = batch.pieces();
     let first = pieces.next().unwrap_or_default();
     let second = pieces.next().filter(|_| first.len() < CORK);

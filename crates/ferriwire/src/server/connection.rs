@@ -43,6 +43,9 @@ impl Connection {
     }
 
     fn keep_pace(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if self.pace.is_settled() {
+            return;
+        }
         let limits = &self.sockets.config().limits;
         let patience = limits.event_flood_timeout;
         let was_paused = self.pace.pause().is_some();
@@ -55,7 +58,13 @@ impl Connection {
         }
     }
 
-    /// Tells the protocol what became of its namespaces, and does what it asks for.
+    /// Tells the protocol what became of its namespaces, and does what it asks for, if there is anything.
+    fn settle(&mut self, cx: &mut Context<'_>) {
+        if self.sockets.has_verdicts() || !self.protocol.is_settled() {
+            self.drain(cx);
+        }
+    }
+
     fn drain(&mut self, cx: &mut Context<'_>) {
         for verdict in self.sockets.take_verdicts() {
             match verdict {
@@ -95,7 +104,7 @@ impl SessionHandler for Connection {
         }
         // Whoever was told to leave may already have read that, and come back.
         if self.sockets.end_leaving(cx) {
-            self.drain(cx);
+            self.settle(cx);
         }
         let sockets = &mut self.sockets;
         let incoming = self.protocol.handle_message(message, now);
@@ -131,7 +140,7 @@ impl SessionHandler for Connection {
             },
             Err(violation) => sockets.violate(&violation, cx),
         }
-        self.drain(cx);
+        self.settle(cx);
     }
 
     fn poll(&mut self, now: Instant, cx: &mut Context<'_>) {
@@ -140,7 +149,7 @@ impl SessionHandler for Connection {
         if !self.sockets.is_over() {
             self.protocol.handle_timeout(now);
         }
-        self.drain(cx);
+        self.settle(cx);
     }
 
     fn wants_to_read(&self) -> bool {

@@ -98,9 +98,9 @@ where
 
 fn answer_with<A: Serialize>(membership: &Membership, name: &str, ack: Option<AckId>, answer: &A) {
     let Some(id) = ack else { return };
-    match membership.hub().encode_ack(id, answer) {
+    match membership.answer(id, answer) {
         // A client that has gone does not wait for its answer.
-        Ok(message) => drop(membership.push(message, false)),
+        Ok(()) | Err(EmitError::Disconnected | EmitError::Full) => {}
         Err(error) => {
             tracing::error!(event = %shown(name), %error, "an acknowledgement cannot be written");
             answer_error(membership, id, &ErrorAnswer::new("internal error"));
@@ -167,8 +167,8 @@ fn expectation(message: &str) -> &str {
 }
 
 fn answer_error(membership: &Membership, id: AckId, answer: &ErrorAnswer) {
-    match membership.hub().encode_ack(id, answer) {
-        Ok(message) => drop(membership.push(message, false)),
+    match membership.answer(id, answer) {
+        Ok(()) | Err(EmitError::Disconnected | EmitError::Full) => {}
         Err(error) => tracing::error!(%error, "an error acknowledgement cannot be written"),
     }
 }
@@ -198,8 +198,7 @@ impl<A> Ack<A> {
         let Some(id) = self.id.take() else {
             return Ok(());
         };
-        let message = self.membership.hub().encode_ack(id, &answer)?;
-        self.membership.push(message, false)
+        self.membership.answer(id, &answer)
     }
 }
 

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use ferriwire_proto::codec::{Codec, EncodeError, MAX_DEPTH, to_args};
+use ferriwire_proto::codec::{Answer, Codec, EncodeError, MAX_DEPTH, to_args};
 use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::packet::AckId;
 use parking_lot::Mutex;
@@ -148,13 +148,16 @@ impl Hub {
         codec.encode_event(&self.name, id, name, payload, max_depth)
     }
 
-    pub(crate) fn encode_ack<P: Serialize + ?Sized>(
+    /// Encodes the answer to an event in memory that is used again.
+    #[inline]
+    pub(crate) fn encode_answer<P: Serialize + ?Sized>(
         &self,
+        scratch: &mut Vec<u8>,
         id: AckId,
         payload: &P,
-    ) -> Result<Encoded, EncodeError> {
+    ) -> Result<Answer, EncodeError> {
         let (codec, max_depth) = self.codec();
-        codec.encode_ack(&self.name, id, payload, max_depth)
+        codec.encode_answer(scratch, &self.name, id, payload, max_depth)
     }
 
     pub(crate) fn encode_connect<P: Serialize + ?Sized>(

@@ -1,15 +1,18 @@
 //! One socket without the type of its data: what rooms, broadcasts and acknowledgements need.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use ferriwire_proto::codec::Answer;
 use ferriwire_proto::codec::args::{Arguments, OwnedArguments};
 use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::engine::Revision;
 use ferriwire_proto::packet::AckId;
 use parking_lot::Mutex;
+use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::answers::Collector;
@@ -23,6 +26,14 @@ use crate::engine::{LimitKind, Session};
 use crate::error::{AckError, EmitError, JoinError};
 use crate::shown::shown;
 use crate::socket_id::SocketId;
+
+/// Memory that is larger is not kept for the next answer.
+const MAX_SCRATCH: usize = 64 * 1024;
+
+thread_local! {
+    /// Where answers are encoded, so that none of them allocates.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 #[derive(Debug)]
 pub(crate) struct Membership {
@@ -308,6 +319,35 @@ impl Membership {
                 return Err(EmitError::Disconnected);
             }
             self.session.push_own(message, volatile)
+        };
+        self.session.complete_push(push)
+    }
+
+    /// Answers an event of this socket's client.
+    pub(crate) fn answer<A: Serialize + ?Sized>(
+        &self,
+        id: AckId,
+        answer: &A,
+    ) -> Result<(), EmitError> {
+        // Taken out while in use: the program's type may answer something itself.
+        let mut scratch = SCRATCH.take();
+        let pushed = match self.hub.encode_answer(&mut scratch, id, answer)? {
+            Answer::Message(message) => self.push(message, false),
+            Answer::Frame(start) => self.push_frame(scratch.get(start..).unwrap_or_default()),
+        };
+        if scratch.capacity() <= MAX_SCRATCH {
+            SCRATCH.set(scratch);
+        }
+        pushed
+    }
+
+    fn push_frame(&self, frame: &[u8]) -> Result<(), EmitError> {
+        let push = {
+            let _state = self.pending.lock();
+            if !self.is_connected() {
+                return Err(EmitError::Disconnected);
+            }
+            self.session.push_frame(frame)
         };
         self.session.complete_push(push)
     }

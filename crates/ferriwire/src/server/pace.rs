@@ -28,6 +28,11 @@ struct Pause {
 }
 
 impl Pace {
+    /// Whether nothing came since it was settled, and nobody was ever too fast.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.uncounted == 0 && self.pause.is_none()
+    }
+
     /// A packet came.
     pub(crate) fn count(&mut self) {
         self.uncounted = self.uncounted.saturating_add(1);

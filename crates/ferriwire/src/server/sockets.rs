@@ -464,6 +464,10 @@ impl Sockets {
         self.end_all(reason.into(), cx);
     }
 
+    pub(crate) fn has_verdicts(&self) -> bool {
+        !self.verdicts.is_empty()
+    }
+
     pub(crate) fn take_verdicts(&mut self) -> Vec<Verdict> {
         std::mem::take(&mut self.verdicts)
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::codec::args::{serialize_arguments, serialize_value, write_string};
-use crate::codec::{EncodeError, MAX_ATTACHMENTS};
+use crate::codec::{Answer, EncodeError, MAX_ATTACHMENTS};
 use crate::encoded::{Builder, Encoded, Kind};
 use crate::log::Offset;
 use crate::packet::{AckId, PacketKind, is_reserved};
@@ -87,6 +87,39 @@ pub fn encode_ack<P: Serialize + ?Sized>(
     body.push(b']');
     let kinds = [PacketKind::Ack, PacketKind::BinaryAck];
     Ok(finish(builder, kinds, attachments, Kind::Control))
+}
+
+/// Encodes the answer to an event in memory that is used again and again.
+///
+/// # Errors
+///
+/// When `payload` cannot be sent.
+#[inline]
+pub(in crate::codec) fn encode_answer<P: Serialize + ?Sized>(
+    scratch: &mut Vec<u8>,
+    namespace: &str,
+    id: AckId,
+    payload: &P,
+    max_depth: usize,
+) -> Result<Answer, EncodeError> {
+    let mut builder = Builder::within(std::mem::take(scratch), MAX_HEAD);
+    begin_in(&mut builder, namespace, Some(id));
+    let body = builder.body();
+    body.push(b'[');
+    let attachments = serialize_arguments(body, false, payload, MAX_ATTACHMENTS, max_depth)?;
+    body.push(b']');
+    if attachments.is_empty() {
+        let start;
+        (*scratch, start) = builder.finish_frame(&head(PacketKind::Ack));
+        return Ok(Answer::Frame(start));
+    }
+    let kinds = [PacketKind::Ack, PacketKind::BinaryAck];
+    Ok(Answer::Message(finish(
+        builder,
+        kinds,
+        attachments,
+        Kind::Control,
+    )))
 }
 
 /// Encodes CONNECT: from a client with what authenticates it, from a server with the socket's id.
@@ -180,6 +213,12 @@ fn encode_value<P: Serialize + ?Sized>(
 fn begin(namespace: &str, id: Option<AckId>) -> Builder {
     let size = namespace.len().saturating_add(USUAL_PAYLOAD);
     let mut builder = Builder::new(MAX_HEAD, size);
+    begin_in(&mut builder, namespace, id);
+    builder
+}
+
+#[inline]
+fn begin_in(builder: &mut Builder, namespace: &str, id: Option<AckId>) {
     let body = builder.body();
     if namespace != "/" {
         body.extend_from_slice(namespace.as_bytes());
@@ -188,7 +227,6 @@ fn begin(namespace: &str, id: Option<AckId>) -> Builder {
     if let Some(AckId(id)) = id {
         body.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
     }
-    builder
 }
 
 /// Message type, packet type and "10-", which are known last.

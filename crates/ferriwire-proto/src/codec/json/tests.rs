@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::*;
 use crate::codec::{
-    Arguments, Decoded, EncodeError, Limits, MAX_ATTACHMENTS, MAX_DEPTH, Payload, Violation,
+    Answer, Arguments, Decoded, EncodeError, Limits, MAX_ATTACHMENTS, MAX_DEPTH, Payload, Violation,
 };
 use crate::encoded::{Encoded, Kind};
 use crate::engine::Message;
@@ -531,4 +531,32 @@ fn the_head_of_a_packet_counts_its_attachments_in_one_digit_or_two() {
             assert!(event.starts_with(&head), "{event}");
         }
     }
+}
+
+/// The memory is used again, also behind an answer that could not be written.
+#[test]
+fn an_answer_in_memory_that_was_used_is_the_same_as_one_in_its_own() {
+    let mut scratch = Vec::new();
+    for (namespace, answer) in [
+        ("/", json!(["a"])),
+        ("/admin", json!(1)),
+        ("/", json!(null)),
+    ] {
+        let message = encode_ack(namespace, AckId(7), &answer, MAX_DEPTH).unwrap();
+        let Ok(Answer::Frame(start)) =
+            encode_answer(&mut scratch, namespace, AckId(7), &answer, MAX_DEPTH)
+        else {
+            panic!("it has no attachments");
+        };
+        let expected: Vec<u8> = message.websocket_pieces().flatten().copied().collect();
+        assert_eq!(&scratch[start..], expected);
+        let refused = encode_answer(&mut scratch, namespace, AckId(7), &json!([[]]), 1);
+        assert!(matches!(refused, Err(EncodeError::TooDeep)));
+    }
+    let binary = (Value::Binary(Bytes::from_static(b"data")),);
+    let answer = encode_answer(&mut scratch, "/", AckId(7), &binary, MAX_DEPTH).unwrap();
+    let Answer::Message(message) = answer else {
+        panic!("it has an attachment");
+    };
+    assert_eq!(message.attachments().len(), 1);
 }

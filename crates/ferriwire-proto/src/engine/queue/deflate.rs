@@ -11,7 +11,14 @@ impl Batch {
     /// for all receivers, by whoever comes first. To be called outside of locks.
     ///
     /// What is on the wire in part stays in the form in which it was begun.
+    #[inline]
     pub fn deflate(&mut self) {
+        if self.deflater.is_some() {
+            self.deflate_entries();
+        }
+    }
+
+    fn deflate_entries(&mut self) {
         let Some(deflater) = self.deflater else {
             return;
         };
@@ -28,7 +35,7 @@ impl Batch {
             *entry = Entry::Deflated { message, promised };
         }
         let on_wire = |sum: usize, entry: &Entry| sum.saturating_add(entry.len_on_wire(dialect));
-        let bytes = self.entries.iter().fold(0, on_wire);
+        let bytes = self.entries.iter().fold(self.tail.len(), on_wire);
         self.bytes = bytes.saturating_sub(self.written);
     }
 
@@ -38,7 +45,7 @@ impl Batch {
             return self.bytes;
         }
         let held = |sum: usize, entry: &Entry| sum.saturating_add(entry.len(self.dialect));
-        let bytes = self.entries.iter().fold(0, held);
+        let bytes = self.entries.iter().fold(self.tail.len(), held);
         bytes.saturating_sub(self.written)
     }
 }

@@ -16,7 +16,7 @@ const MAX_GATHERED: usize = 16 * 1024;
 const ROOM: usize = 64;
 
 /// Whole WebSocket frames with texts, one after the other.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Frames {
     bytes: Vec<u8>,
     /// What stands in front of this is written.
@@ -37,19 +37,57 @@ impl Queue {
         }
     }
 
+    /// Appends the frame of a text that nobody else shares, which must not be dropped.
+    #[inline]
+    pub fn push_frame(&mut self, frame: &[u8]) {
+        if frame.len() <= MAX_TEXT && self.deflater.is_none() {
+            self.gather(frame);
+        } else {
+            self.push(Entry::Message(Encoded::of_text_frame(frame).into()));
+        }
+    }
+
+    #[inline]
     fn gather(&mut self, frame: &[u8]) {
         self.bytes = self.bytes.saturating_add(frame.len());
-        if let Some(Entry::Frames(gathered)) = self.entries.back_mut()
-            && gathered.bytes.len().saturating_add(frame.len()) <= MAX_GATHERED
-        {
-            gathered.bytes.extend_from_slice(frame);
+        if self.tail.bytes.len().saturating_add(frame.len()) > MAX_GATHERED {
+            self.close_tail();
+        }
+        if self.tail.bytes.is_empty() {
+            self.tail = Frames::new(frame);
         } else {
-            self.entries.push_back(Entry::Frames(Frames::new(frame)));
+            self.tail.bytes.extend_from_slice(frame);
+        }
+    }
+
+    /// What was gathered becomes an entry like others, so that something can stand behind it.
+    #[inline]
+    pub(super) fn close_tail(&mut self) {
+        if !self.tail.is_empty() {
+            let gathered = std::mem::take(&mut self.tail);
+            self.entries.push_back(Entry::Frames(gathered));
         }
     }
 }
 
 impl Frames {
+    pub(super) const EMPTY: Self = Self {
+        bytes: Vec::new(),
+        start: 0,
+    };
+
+    /// Whether everything is written, or there was nothing.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How much is not written.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len().saturating_sub(self.start)
+    }
+
     fn new(frame: &[u8]) -> Self {
         let mut bytes = Vec::with_capacity(frame.len().next_multiple_of(ROOM));
         bytes.extend_from_slice(frame);
@@ -57,6 +95,7 @@ impl Frames {
     }
 
     /// What is not written, beginning with a whole frame.
+    #[inline]
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(self.start..).unwrap_or_default()
     }
@@ -208,12 +247,50 @@ mod tests {
     }
 
     fn gathered_rooms(queue: &Queue) -> impl Iterator<Item = usize> {
-        queue.entries.iter().filter_map(|entry| match entry {
+        let tail = (!queue.tail.is_empty()).then(|| queue.tail.bytes.capacity());
+        let entries = queue.entries.iter().filter_map(|entry| match entry {
             Entry::Frames(frames) => Some(frames.bytes.capacity()),
             Entry::Message(_) | Entry::Promised(_) | Entry::Deflated { .. } | Entry::Control(_) => {
                 None
             }
-        })
+        });
+        entries.chain(tail)
+    }
+
+    #[test]
+    fn a_frame_waits_like_the_message_that_it_is_of() {
+        let frame: &[u8] = b"\x81\x05430[]";
+        for deflater in [None, Some(Deflater::new(0, 12, 1))] {
+            let (mut of_frames, mut of_messages) = (Queue::new(), Queue::new());
+            of_frames.set_deflater(deflater);
+            of_messages.set_deflater(deflater);
+            for _ in 0..3 {
+                of_frames.push_frame(frame);
+                of_messages.push_own(ack("430[]"), Overflow::Close);
+                for queue in [&mut of_frames, &mut of_messages] {
+                    queue.push(Entry::Control(super::super::Control::Ping));
+                }
+            }
+            assert_eq!(of_frames.bytes(), of_messages.bytes());
+            assert_eq!(pieces(&mut of_frames), pieces(&mut of_messages));
+            assert!(of_frames.is_empty());
+        }
+    }
+
+    /// What came while a batch was written stands behind what is put back.
+    #[test]
+    fn what_is_put_back_stands_in_front_of_what_was_gathered_meanwhile() {
+        let mut queue = queue(["430[]", "431[]"].map(ack));
+        let mut batch = queue.take(usize::MAX);
+        assert_eq!(batch.only_piece().map(<[u8]>::len), Some(14));
+        batch.advance(9);
+        queue.push_frame(b"\x81\x05432[]");
+        queue.restore(batch);
+        assert_eq!((queue.bytes(), queue.bytes_behind()), (12, 7));
+        let batch = queue.take(usize::MAX);
+        assert_eq!(batch.only_piece(), None);
+        let left: Vec<u8> = batch.pieces().flatten().copied().collect();
+        assert_eq!(left, b"431[]\x81\x05432[]");
     }
 
     #[test]

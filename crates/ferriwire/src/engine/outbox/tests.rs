@@ -142,7 +142,7 @@ fn each_turn_lists_an_outbox_for_itself() {
     let small = message(1);
     assert_eq!(outbox.push(&small, false), Push::NeedsFlush);
     assert_eq!(outbox.push(&small, false), Push::Queued);
-    let turn = Turn::begin();
+    let turn = Turn::begin(None);
     assert_eq!(outbox.push(&small, false), Push::NeedsFlush);
     assert_eq!(outbox.push(&small, false), Push::Queued);
     drop(turn);

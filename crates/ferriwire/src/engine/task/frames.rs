@@ -44,7 +44,8 @@ impl SessionTask {
             } else {
                 with_read_buffer(|buffer| self.read_once(origin, buffer, now, cx))
             };
-            if !goes_on {
+            let io = self.io(origin).filter(|_| goes_on);
+            if io.is_none_or(|io| io.poll_readable(cx).is_pending()) {
                 return self.settle(origin);
             }
             self.handler.poll(now, cx);
@@ -101,15 +102,13 @@ impl SessionTask {
                     return false;
                 }
             };
-            if !self.machine.is_settled() {
-                self.drain_machine(now, cx);
-            }
+            self.settle_machine(now, cx);
             if origin == Origin::Candidate && self.machine.transport() == Transport::WebSocket {
                 origin = Origin::Current;
             }
             same_message &= decoder.is_within_fragments();
             rest = &mut rest[consumed..];
-            if !more && rest.is_empty() {
+            if rest.is_empty() && (!more || decoder.is_released()) {
                 break;
             }
         }
@@ -352,9 +351,9 @@ impl SessionTask {
     }
 }
 
-/// Discards what the peer still sends, until it ends its side.
+/// Discards what the peer still sends, until it ends its side. Others may run now and then.
 pub(super) fn poll_until_end(io: &mut WebSocketIo, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-    loop {
+    for _ in 0..READS_PER_TURN {
         match with_read_buffer(|buffer| io.poll_read(cx, buffer)) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
@@ -362,4 +361,6 @@ pub(super) fn poll_until_end(io: &mut WebSocketIo, cx: &mut Context<'_>) -> Poll
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
         }
     }
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }

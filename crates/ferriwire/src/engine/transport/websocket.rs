@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
-use std::io;
+use std::io::{self, Read as _};
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -208,15 +208,17 @@ impl WebSocketIo {
             self.tidy();
             return Poll::Ready(Ok(count));
         }
+        let len = buffer.len();
         match &mut self.stream {
             Stream::Tcp(stream) => loop {
-                // `poll_read_ready`, not `readable()`: it replaces the waker that hyper's
-                // connection task left behind, which would keep that task in memory.
-                ready!(stream.poll_read_ready(cx))?;
-                match read_available(stream, buffer.len(), || stream.try_read(buffer)) {
+                let read = || (&*SockRef::from(&***stream)).read(buffer);
+                match read_available(stream, len, read) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     result => return Poll::Ready(result),
                 }
+                // `poll_read_ready`, not `readable()`: it replaces the waker that hyper's
+                // connection task left behind, which would keep that task in memory.
+                ready!(stream.poll_read_ready(cx))?;
             },
             Stream::Other(other) => {
                 let mut buffer = ReadBuf::new(buffer);
@@ -253,6 +255,19 @@ impl WebSocketIo {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result),
             }
+        }
+    }
+
+    /// Whether there may be something to read, behind a read; otherwise the task is woken for it.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let has_early = self
+            .aside
+            .as_deref()
+            .is_some_and(|aside| !aside.early.is_empty());
+        match &self.stream {
+            // What an error is shows when it is read.
+            Stream::Tcp(stream) if !has_early => stream.poll_read_ready(cx).map(drop),
+            Stream::Tcp(_) | Stream::Other(_) => Poll::Ready(()),
         }
     }
 

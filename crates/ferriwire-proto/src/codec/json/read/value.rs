@@ -12,6 +12,9 @@ use crate::value::{Args, Object, Value};
 /// How many entries an object has room for at first.
 const USUAL_ENTRIES: usize = 4;
 
+/// The same of a list, as a vector has it.
+const USUAL_ELEMENTS: usize = 4;
+
 /// The arguments in `items`, at most `limit`, if `T` is [`Args`]; `progress` is the one that is at fault
 /// when there is an error.
 ///
@@ -40,7 +43,11 @@ impl Items<'_, '_> {
             if values.len() >= limit {
                 return Err(Error::syntax("too many elements"));
             }
-            values.push(self.reader.value()?);
+            let value = self.reader.value()?;
+            if values.capacity() == 0 {
+                *values = Vec::with_capacity(USUAL_ELEMENTS);
+            }
+            values.push(value);
         }
         Ok(())
     }
@@ -95,7 +102,7 @@ impl Reader<'_> {
             self.colon()?;
             let value = self.value()?;
             if entries.capacity() == 0 {
-                entries.reserve_exact(USUAL_ENTRIES);
+                entries = Vec::with_capacity(USUAL_ENTRIES);
             }
             entries.push((name, value));
         }
