@@ -4,7 +4,6 @@ use std::io;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
 
 /// What systems take as a number of seconds.
 const MAX_SECONDS: Duration = Duration::from_secs(32_767);
@@ -91,14 +90,14 @@ impl TcpTimeouts {
         self
     }
 
-    /// Sets them on a connection.
-    pub(crate) fn apply(&self, stream: &TcpStream) -> io::Result<()> {
+    /// Sets them on a connection, or on a listener for its connections.
+    pub(crate) fn apply<'a>(&self, socket: impl Into<SockRef<'a>>) -> io::Result<()> {
         let second = Duration::from_secs(1);
         let keep_alive = TcpKeepalive::new()
             .with_time(self.keep_alive_after.clamp(second, MAX_SECONDS))
             .with_interval(self.keep_alive_interval.clamp(second, MAX_SECONDS))
             .with_retries(self.keep_alive_probes.clamp(1, MAX_PROBES));
-        let socket = SockRef::from(stream);
+        let socket = socket.into();
         socket.set_tcp_keepalive(&keep_alive)?;
         #[cfg(target_os = "linux")]
         {
@@ -113,7 +112,7 @@ impl TcpTimeouts {
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::net::ToSocketAddrs;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -52,7 +52,7 @@ impl Listening {
         let security = Security::Plain {
             prior_knowledge: false,
         };
-        let bound = Bound::new(TcpListener::bind(address).await?, security)?;
+        let bound = Bound::new(address, security, &core.config().tcp_timeouts).await?;
         Ok(Self::start(core, vec![bound]))
     }
 
@@ -63,7 +63,7 @@ impl Listening {
     ) -> Result<Self, Error> {
         let mut bound = Vec::new();
         for listener in listeners {
-            bound.push(listener.bind(&core.config().limits).await?);
+            bound.push(listener.bind(core.config()).await?);
         }
         if bound.is_empty() {
             return Err(Error::NoListener);

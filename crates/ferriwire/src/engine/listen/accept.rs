@@ -41,7 +41,9 @@ pub(super) async fn accept(
                 let Some(place) = place_for(&core, &places, peer) else {
                     continue;
                 };
-                tune(&stream, &core.config().tcp_timeouts);
+                if !bound.inherited {
+                    tune(&stream, &core.config().tcp_timeouts);
+                }
                 let stream = TcpConnection::new(stream, place);
                 let (core, security) = (Arc::clone(&core), Arc::clone(&security));
                 let serving = serve(core, security, stream, peer, phase.clone());

@@ -465,7 +465,8 @@ fn read_available(
 /// accepted it, or a host.
 fn take_apart(upgraded: Upgraded) -> (Stream, Bytes) {
     let upgraded = match below::<TcpConnection>(upgraded) {
-        Ok((connection, early)) => return (tcp(connection), early),
+        // Its listener has switched Nagle's algorithm off.
+        Ok((connection, early)) => return (Stream::Tcp(Arc::new(connection.into())), early),
         Err(upgraded) => upgraded,
     };
     match below::<TcpStream>(upgraded) {
@@ -495,12 +496,11 @@ where
     Ok((parts.io.into_inner(), parts.read_buf))
 }
 
-fn tcp(stream: impl Into<BareSocket>) -> Stream {
-    let stream = stream.into();
+fn tcp(stream: TcpStream) -> Stream {
     // A host may have accepted it without: then Nagle's algorithm would hold back small frames. It
     // cannot fail on a connected socket, and one that is not shows that when it is read.
     let _ = stream.set_nodelay(true);
-    Stream::Tcp(Arc::new(stream))
+    Stream::Tcp(Arc::new(stream.into()))
 }
 
 #[cfg(test)]
