@@ -181,12 +181,17 @@ fn switch<B>(
 ) -> Result<(Response<Body>, Arriving), Box<Response<Body>>> {
     let config = core.config();
     let compression = config.websocket_compression.as_ref();
-    let (response, deflate) =
+    let (mut response, deflate) =
         switching_protocols(request.method(), request.headers(), compression)?;
     let arriving = Arriving::new(upgrade, config.websocket_limits(), deflate);
     let arriving = match revision {
         Revision::V3 => arriving.apart(OPEN_APART),
-        Revision::V4 => arriving,
+        Revision::V4 => {
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                *response.body_mut() = Body::leading();
+            }
+            arriving
+        }
     };
     Ok((response, arriving))
 }

@@ -517,9 +517,10 @@ impl SessionTask {
             match Pin::new(upgrade).poll(cx) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(mut io)) => {
-                    io.attach(self.session.outbox());
+                    if io.attach(self.session.outbox()) {
+                        self.session.flush();
+                    }
                     self.wire = Wire::WebSocket(io);
-                    self.session.flush();
                 }
                 Poll::Ready(Err(_)) => self.machine.handle_transport_lost(Lost::Error),
             }
