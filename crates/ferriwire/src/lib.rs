@@ -39,6 +39,7 @@ mod error;
 mod event;
 mod handshake;
 mod hints;
+mod random;
 mod server;
 mod shown;
 mod socket_id;

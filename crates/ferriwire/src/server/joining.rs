@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::engine::running::BoxFuture;
 use crate::engine::{LimitKind, Session};
 use crate::handshake::{ConnectError, Presented};
+use crate::random::id_bytes;
 use crate::socket_id::SocketId;
 
 /// A client that wants to join.
@@ -220,10 +221,11 @@ fn new_id(hub: &Hub, session: &Session) -> Result<SocketId, ConnectError> {
             internal()
         });
     }
-    let mut random = [0; 15];
-    if let Err(error) = getrandom::fill(&mut random) {
-        tracing::error!(%error, "no random bytes for a socket id");
-        return Err(internal());
+    match id_bytes() {
+        Ok(random) => Ok(SocketId::from_random(random)),
+        Err(error) => {
+            tracing::error!(%error, "no random bytes for a socket id");
+            Err(internal())
+        }
     }
-    Ok(SocketId::from_random(random))
 }

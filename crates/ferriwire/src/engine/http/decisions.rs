@@ -13,6 +13,7 @@ use super::super::reasons::LimitKind;
 use super::super::request::Request;
 use super::super::running::panic_message;
 use crate::config::{AllowRequest, guarded};
+use crate::random::id_bytes;
 use crate::shown::shown;
 
 /// Whether the program lets this client in. When it does not come to say so, it does not.
@@ -38,9 +39,8 @@ pub(super) async fn allow(core: &Core, request: &Arc<Request>) -> Result<(), Ref
 pub(super) async fn new_id(core: &Core, request: &Arc<Request>) -> Result<SessionId, Refusal> {
     let refusal = Refusal::BadRequest(BadRequest::IdGeneration);
     let Some(generate) = &core.config().hooks.generate_id else {
-        let mut random = [0; 15];
-        return match getrandom::fill(&mut random) {
-            Ok(()) => Ok(SessionId::from_random(random)),
+        return match id_bytes() {
+            Ok(random) => Ok(SessionId::from_random(random)),
             Err(error) => {
                 tracing::error!(%error, "no random bytes for a session id");
                 Err(refusal)
