@@ -310,24 +310,33 @@ pub struct Open<'a> {
     pub max_payload: usize,
 }
 
+/// So long is the packet with an id of ours and the usual numbers.
+const OPEN: usize = 128;
+
 impl Open<'_> {
     /// The packet as text, with its keys in the reference's order.
     #[must_use]
     pub fn encode(&self) -> String {
+        let mut digits = [(); 3].map(|()| itoa::Buffer::new());
+        let [interval, timeout, max_payload] = &mut digits;
         // Neither ids nor names of transports contain anything that JSON would escape.
-        let upgrades: Vec<_> = self
-            .upgrades
-            .iter()
-            .map(|transport| format!("\"{}\"", transport.as_str()))
-            .collect();
-        format!(
-            r#"0{{"sid":"{}","upgrades":[{}],"pingInterval":{},"pingTimeout":{},"maxPayload":{}}}"#,
-            self.session.as_str(),
-            upgrades.join(","),
-            self.ping_interval.as_millis(),
-            self.ping_timeout.as_millis(),
-            self.max_payload,
-        )
+        let mut text = String::with_capacity(OPEN);
+        text.push_str(r#"0{"sid":""#);
+        text.push_str(self.session.as_str());
+        text.push_str(r#"","upgrades":["#);
+        for (index, transport) in self.upgrades.iter().enumerate() {
+            text.push_str(if index == 0 { "\"" } else { ",\"" });
+            text.push_str(transport.as_str());
+            text.push('"');
+        }
+        text.push_str(r#"],"pingInterval":"#);
+        text.push_str(interval.format(self.ping_interval.as_millis()));
+        text.push_str(r#","pingTimeout":"#);
+        text.push_str(timeout.format(self.ping_timeout.as_millis()));
+        text.push_str(r#","maxPayload":"#);
+        text.push_str(max_payload.format(self.max_payload));
+        text.push('}');
+        text
     }
 }
 

@@ -231,8 +231,8 @@ impl Core {
     }
 
     /// Opens a session and starts its connection task. On polling the handshake's answer is the
-    /// returned payload; on a WebSocket it is queued, to be the first frames. `None` when there is a
-    /// session of that id.
+    /// returned payload; on a WebSocket it is queued, to be the first frames, and the payload is empty.
+    /// `None` when there is a session of that id.
     pub(crate) fn open_session(
         self: &Arc<Self>,
         id: SessionId,
@@ -272,15 +272,23 @@ impl Core {
         let open = Encoded::engine_packet(&self.open_packet(&id, session.transport()));
         let mut greeting = vec![Arc::new(open)];
         greeting.extend(self.initial_packet.clone());
-        let mut queue = Queue::in_dialect(dialect);
-        for packet in greeting {
-            if upgrade.is_some() {
+        let handshake = if upgrade.is_some() {
+            for packet in &greeting {
                 // The outbox is new, and takes more than the bound while nothing can be written.
-                let _ = session.push(&packet, false);
+                let _ = session.push(packet, false);
             }
-            queue.push(Entry::Message(packet));
-        }
-        let handshake = queue.take(usize::MAX).body()?;
+            Payload {
+                bytes: Vec::new(),
+                is_binary: false,
+                compress: false,
+            }
+        } else {
+            let mut queue = Queue::in_dialect(dialect);
+            for packet in greeting {
+                queue.push(Entry::Message(packet));
+            }
+            queue.take(usize::MAX).body()?
+        };
         // Counted before the server is looked at, as `shut_down` marks the server before it looks
         // at the count: one of the two sees the other.
         self.tasks.fetch_add(1, Ordering::SeqCst);

@@ -7,13 +7,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderValue};
+use http::header::FORWARDED;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::Network;
 
-const FORWARDED_FOR: &str = "x-forwarded-for";
-const FORWARDED_PROTO: &str = "x-forwarded-proto";
-const FORWARDED: &str = "forwarded";
+static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What is known of where a request came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +35,13 @@ pub(crate) fn origin(peer: SocketAddr, headers: &HeaderMap, trusted: &[Network])
         ignored: false,
     };
     if !is_trusted(peer.ip()) {
-        let names = [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED];
+        let names = [&FORWARDED_FOR, &FORWARDED_PROTO, &FORWARDED];
         let ignored = names.iter().any(|name| headers.contains_key(*name));
         return Origin { ignored, ..direct };
     }
-    let simple = elements(headers, FORWARDED_FOR).rev().map(node);
+    let simple = elements(headers, &FORWARDED_FOR).rev().map(node);
     let simple = last_untrusted(simple, is_trusted);
-    let standard = elements(headers, FORWARDED)
+    let standard = elements(headers, &FORWARDED)
         .rev()
         .map(|element| parameter(element, "for").and_then(node));
     let standard = last_untrusted(standard, is_trusted);
@@ -51,9 +51,9 @@ pub(crate) fn origin(peer: SocketAddr, headers: &HeaderMap, trusted: &[Network])
         (Some(_), Some(_)) | (None, None) => peer,
         (Some(address), None) | (None, Some(address)) => address,
     };
-    let proto = elements(headers, FORWARDED_PROTO).next_back();
+    let proto = elements(headers, &FORWARDED_PROTO).next_back();
     let proto = proto.or_else(|| {
-        let last = elements(headers, FORWARDED).next_back()?;
+        let last = elements(headers, &FORWARDED).next_back()?;
         parameter(last, "proto")
     });
     Origin {
@@ -83,7 +83,7 @@ fn last_untrusted(
 /// The elements of a list that may be spread over several headers.
 fn elements<'a>(
     headers: &'a HeaderMap,
-    name: &'static str,
+    name: &HeaderName,
 ) -> impl DoubleEndedIterator<Item = &'a str> {
     let values = headers.get_all(name).into_iter().collect::<Vec<_>>();
     values
