@@ -101,12 +101,24 @@ impl Writer {
         }
         if self.form == Form::Marked {
             for data in message.attachments() {
-                self.mark(1, data.len().saturating_add(1));
-                self.bytes.push(4);
-                self.bytes.extend_from_slice(data);
+                self.binary(data);
             }
         } else {
             for data in message.base64_attachments() {
+                self.base64(data);
+            }
+        }
+    }
+
+    /// One of the binary messages of a message.
+    pub(super) fn attachment(&mut self, message: &Encoded, index: usize) {
+        self.compress |= message.compress();
+        if self.form == Form::Marked {
+            if let Some(data) = message.attachments().nth(index) {
+                self.binary(data);
+            }
+        } else {
+            if let Some(data) = message.base64_attachments().nth(index) {
                 self.base64(data);
             }
         }
@@ -125,6 +137,12 @@ impl Writer {
             Form::Marked => self.mark(0, packet.len()),
         }
         self.bytes.extend_from_slice(packet);
+    }
+
+    fn binary(&mut self, data: &[u8]) {
+        self.mark(1, data.len().saturating_add(1));
+        self.bytes.push(4);
+        self.bytes.extend_from_slice(data);
     }
 
     fn base64(&mut self, data: &str) {

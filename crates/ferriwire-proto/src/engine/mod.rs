@@ -12,6 +12,7 @@
 //! | [`jsonp`] | polling bodies as scripts and forms |
 //! | [`handshake`] | the query of a request, the answer to it, and its refusal |
 //! | [`session`] | server side of one session: heartbeat, upgrade, close |
+//! | [`client`] | client side of one: opening, heartbeat, upgrade with probe, close |
 //! | [`queue`] | what waits for one peer |
 
 use std::borrow::Cow;
@@ -19,6 +20,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 pub mod body;
+pub mod client;
 pub mod handshake;
 pub mod jsonp;
 pub mod packet;

@@ -6,6 +6,7 @@ mod deflate;
 mod frames;
 mod latest;
 mod overflow;
+mod post;
 
 use std::collections::VecDeque;
 use std::collections::vec_deque;

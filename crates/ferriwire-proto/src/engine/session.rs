@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::packet::Packet;
 use super::{CloseReason, Message, Revision, Transport};
 
-mod heartbeat;
+pub(super) mod heartbeat;
 
 use heartbeat::{Due, Heartbeat};
 

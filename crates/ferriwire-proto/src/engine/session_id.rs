@@ -12,6 +12,9 @@ const LENGTH: usize = 20;
 /// How many characters an id may have that a program has made.
 const MAX_LENGTH: usize = 64;
 
+/// How many bytes an id may have that another server has made.
+const MAX_FOREIGN: usize = 256;
+
 /// How many characters of it a log may show.
 const SHOWN: usize = 4;
 
@@ -43,6 +46,14 @@ impl SessionId {
         valid.then(|| Self(text.into()))
     }
 
+    /// Reads an id that any server may have made, with characters of its own choice: 1 to 256 bytes,
+    /// none of them a control character. In a query it has to be percent-encoded.
+    #[must_use]
+    pub fn parse_foreign(text: &str) -> Option<Self> {
+        let valid = (1..=MAX_FOREIGN).contains(&text.len()) && !text.chars().any(char::is_control);
+        valid.then(|| Self(text.into()))
+    }
+
     /// The whole secret.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -58,7 +69,10 @@ impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Of a short one, a quarter.
         let shown = SHOWN.min(self.0.len() / 4);
-        let shown = self.0.get(..shown).unwrap_or_default();
+        let shown = self
+            .0
+            .get(..self.0.floor_char_boundary(shown))
+            .unwrap_or_default();
         write!(f, "{shown}..")
     }
 }
@@ -94,6 +108,27 @@ mod tests {
         }
         for text in ["a b", "a.b", "a/b", "\u{e9}", "a\r\n"] {
             assert_eq!(SessionId::parse_custom(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn other_servers_may_use_any_characters_but_control_characters() {
+        for (text, valid) in [
+            ("", false),
+            ("a", true),
+            ("a b/c+d=&?#", true),
+            ("\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}", true),
+            ("a\nb", false),
+            ("a\u{0}", false),
+            ("\u{85}", false),
+        ] {
+            let id = SessionId::parse_foreign(text);
+            assert_eq!(id.is_some(), valid, "{text:?}");
+            let _ = format!("{id:?}");
+        }
+        for (length, valid) in [(256, true), (257, false)] {
+            let id = SessionId::parse_foreign(&"a".repeat(length));
+            assert_eq!(id.is_some(), valid, "{length}");
         }
     }
 

@@ -24,7 +24,7 @@ enum Phase {
 /// How long the pong, or the next ping, may take. It does not shrink while we do not read: what we
 /// wait for may lie there.
 #[derive(Clone, Copy, Debug)]
-enum Patience {
+pub(in crate::engine) enum Patience {
     Until(Option<Instant>),
     Left(Duration),
 }
@@ -141,7 +141,7 @@ impl Heartbeat {
 }
 
 impl Patience {
-    fn adjusted(self, reading: bool, now: Instant) -> Self {
+    pub(in crate::engine) fn adjusted(self, reading: bool, now: Instant) -> Self {
         match (self, reading) {
             (Self::Until(deadline), false) => {
                 Self::Left(deadline.map_or(Duration::MAX, |deadline| {
