@@ -17,6 +17,8 @@
 //! may have been on the way; so much is remembered of the latest namespaces that were left, as many
 //! as may be joined.
 
+pub mod client;
+
 mod namespaces;
 mod query;
 #[cfg(test)]

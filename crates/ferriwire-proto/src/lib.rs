@@ -21,12 +21,12 @@
 //! | [`packet`] | Socket.IO 5 | the seven packet kinds |
 //! | [`codec`] | Socket.IO 5 | packets and typed arguments to and from bytes |
 //! | [`encoded`] | | one outgoing message and its wire forms, each made at most once |
-//! | [`connection`] | Socket.IO 5 | several namespaces on one session |
+//! | [`connection`] | Socket.IO 5 | several namespaces on one session, from either side |
 //! | [`log`] | Socket.IO 5 | a namespace's events in order, for clients that come back |
 //! | [`value`] | | untyped payloads |
 //! | [`admission`] | | who may open a session: counts and rates, of all and of each address |
 //! | [`rate`] | | token buckets |
-//! | [`reconnect`] | | when a client tries again |
+//! | [`reconnect`] | | when a client tries again, and what it keeps meanwhile |
 
 pub mod admission;
 pub mod codec;

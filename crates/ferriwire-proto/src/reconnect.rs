@@ -1,7 +1,8 @@
 //! When a client tries again (section 3.3 of the reference's behaviour, in docs/protocol.md).
 //!
 //! [`Backoff`] knows how long each pause is, [`Reconnect`] what comes after what: attempts, pauses,
-//! and the end of both.
+//! and the end of both. Meanwhile [`Offline`] keeps what is to be sent, and [`Retries`] what has to be
+//! acknowledged.
 //!
 //! ```text
 //!             connect()                       handle_connected()
@@ -17,12 +18,16 @@
 //! ```
 
 mod backoff;
+mod offline;
+mod retries;
 #[cfg(test)]
 mod tests;
 
 use std::time::{Duration, Instant};
 
 pub use self::backoff::{Backoff, Jitter};
+pub use self::offline::{BufferFull, Kept, Offline, OfflinePolicy};
+pub use self::retries::{Retries, RetryConfig, RetryOutput};
 
 /// How a client tries.
 #[derive(Clone, Copy, Debug, PartialEq)]
