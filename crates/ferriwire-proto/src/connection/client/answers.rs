@@ -87,6 +87,12 @@ impl<T> Answers<T> {
         }
     }
 
+    /// Whether the event has left, so that an answer can come.
+    #[must_use]
+    pub fn is_sent(&self, id: AckId) -> bool {
+        self.waiting.get(&id).is_some_and(|waiting| waiting.is_sent)
+    }
+
     /// An answer came, or whoever waits does not any more. `None`: nobody waits for it.
     pub fn take(&mut self, id: AckId) -> Option<T> {
         let waiting = self.waiting.remove(&id)?;

@@ -220,13 +220,15 @@ impl<T> Outgoing<T> {
         lost
     }
 
-    /// An acknowledgement came. `None`: nobody waits for it.
+    /// An acknowledgement came. `None`: nobody waits for it, or what it answers has not left.
     pub fn handle_ack(&mut self, key: Key, id: AckId, now: Instant) -> Option<T> {
         let lane = self.lane(key)?;
-        let who = lane.answers.take(id);
-        if let Some(retries) = &mut lane.retries {
-            retries.handle_ack(id);
+        let retries = lane.retries.as_mut();
+        let is_retried = retries.is_some_and(|retries| retries.handle_ack(id));
+        if !is_retried && !lane.answers.is_sent(id) {
+            return None;
         }
+        let who = lane.answers.take(id);
         self.send_again(key, now);
         who
     }

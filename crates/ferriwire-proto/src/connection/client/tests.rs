@@ -8,6 +8,7 @@ use super::*;
 use crate::codec::{self, to_args};
 use crate::value::{Args, Value};
 
+mod cut;
 mod joining;
 mod packets;
 mod random;

@@ -132,6 +132,26 @@ fn answers_to_what_has_left_are_lost_with_the_session_and_others_are_not() {
 }
 
 #[test]
+fn an_answer_to_what_was_never_sent_means_nothing() {
+    for mut script in [Script::new(), Script::with_retries(3)] {
+        let (first, second) = (script.ask(MAIN, "a"), script.ask(MAIN, "b"));
+        assert_eq!(script.ack(MAIN, first), None);
+        assert_eq!(script.ack(MAIN, second), None);
+        script.join(MAIN);
+        assert!(script.written().starts_with("4a"));
+        assert_eq!(script.ack(MAIN, first), Some("a"));
+        script.written();
+        assert_eq!(script.ack(MAIN, second), Some("b"));
+    }
+    // With retries one is in flight, and the others have not left.
+    let mut script = Script::with_retries(3);
+    script.join(MAIN);
+    let (_, second) = (script.ask(MAIN, "a"), script.ask(MAIN, "b"));
+    assert_eq!(script.ack(MAIN, second), None);
+    assert_eq!(script.written(), "4a");
+}
+
+#[test]
 fn who_leaves_one_namespace_loses_its_answers_only() {
     let mut script = Script::joined();
     script.join(OTHER);
