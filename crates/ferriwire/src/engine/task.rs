@@ -77,7 +77,8 @@ pub(crate) struct SessionTask {
     machine: Machine,
     handler: Box<dyn SessionHandler>,
     wire: Wire,
-    candidate: Option<Candidate>,
+    /// Of the few sessions that are changing to a WebSocket.
+    candidate: Option<Box<Candidate>>,
     /// How packets have to look on the candidate; before there was one, on the first transport.
     candidate_dialect: Dialect,
     /// Of a session on long-polling; an idle WebSocket pays for a pointer.
@@ -124,7 +125,7 @@ struct Stall {
 
 enum Candidate {
     Arriving(Box<Arriving>),
-    WebSocket(Box<WebSocketIo>),
+    WebSocket(WebSocketIo),
 }
 
 impl SessionTask {
@@ -293,7 +294,7 @@ impl SessionTask {
             Input::Candidate { upgrade, dialect } => {
                 if self.machine.handle_candidate(now) {
                     self.candidate_dialect = dialect;
-                    self.candidate = Some(Candidate::Arriving(upgrade));
+                    self.candidate = Some(Box::new(Candidate::Arriving(upgrade)));
                 } else {
                     tracing::debug!(session = ?self.session.id(), "upgrade refused: there was one, or the session ends");
                     self.refuse(Candidate::Arriving(upgrade), close_frame(&[]), cx);
@@ -310,7 +311,7 @@ impl SessionTask {
     }
 
     fn is_candidate_arriving(&self) -> bool {
-        matches!(self.candidate, Some(Candidate::Arriving(_)))
+        matches!(self.candidate.as_deref(), Some(Candidate::Arriving(_)))
     }
 
     /// How long the client took to answer the ping.
@@ -371,7 +372,7 @@ impl SessionTask {
                     self.session.push_control(Control::Ping);
                 }
                 Output::AnswerProbe => {
-                    if let Some(Candidate::WebSocket(io)) = &mut self.candidate {
+                    if let Some(Candidate::WebSocket(io)) = self.candidate.as_deref_mut() {
                         let answer = Encoded::engine_packet("3probe");
                         io.send_aside(answer.websocket_pieces().flatten().copied());
                     }
@@ -385,7 +386,7 @@ impl SessionTask {
                 Output::DropCandidate => {
                     if let Some(candidate) = self.candidate.take() {
                         tracing::debug!(session = ?self.session.id(), "upgrade failed");
-                        self.refuse(candidate, close_frame(&[]), cx);
+                        self.refuse(*candidate, close_frame(&[]), cx);
                     }
                 }
                 Output::BeginClose => {
@@ -402,14 +403,14 @@ impl SessionTask {
     /// The candidate becomes the transport, and what is queued leaves there first: as soon as the
     /// answer to the probe is written.
     fn switch(&mut self) {
-        match self.candidate.take() {
+        match self.candidate.take().map(|candidate| *candidate) {
             Some(Candidate::WebSocket(io)) => {
                 self.session.set_upgraded();
                 self.core.counters().upgraded();
                 self.session.outbox().hold();
                 let dialect = self.candidate_dialect;
                 self.session.outbox().set_dialect(dialect);
-                self.wire = Wire::WebSocket(*io);
+                self.wire = Wire::WebSocket(io);
                 self.requests.take_if(|requests| requests.is_empty());
                 if let Some(tell) = &self.core.config().hooks.upgrade {
                     guarded("on_upgrade", || tell(&self.session));
@@ -436,7 +437,7 @@ impl SessionTask {
         let told = self.closing && self.session.outbox().is_drained();
         let whole = self.session.outbox().close();
         if let Some(candidate) = self.candidate.take() {
-            self.refuse(candidate, close_frame(&[]), cx);
+            self.refuse(*candidate, close_frame(&[]), cx);
         }
         let farewell = self.farewell.take();
         self.wire = match std::mem::replace(&mut self.wire, Wire::Gone) {
@@ -466,7 +467,7 @@ impl SessionTask {
             let mut io = match candidate {
                 Candidate::WebSocket(io) => io,
                 Candidate::Arriving(upgrade) => match upgrade.await {
-                    Ok(io) => Box::new(io),
+                    Ok(io) => io,
                     Err(_) => return,
                 },
             };
@@ -487,11 +488,11 @@ impl SessionTask {
         if self.candidate.is_none() {
             return;
         }
-        if let Some(Candidate::Arriving(upgrade)) = &mut self.candidate {
+        if let Some(Candidate::Arriving(upgrade)) = self.candidate.as_deref_mut() {
             match Pin::new(upgrade).poll(cx) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(io)) => {
-                    self.candidate = Some(Candidate::WebSocket(Box::new(io)));
+                    self.candidate = Some(Box::new(Candidate::WebSocket(io)));
                 }
                 Poll::Ready(Err(_)) => {
                     self.candidate = None;
@@ -503,7 +504,7 @@ impl SessionTask {
         if !self.has_unfinished_post() {
             self.read(Origin::Candidate, now, cx);
         }
-        if let Some(Candidate::WebSocket(io)) = &mut self.candidate
+        if let Some(Candidate::WebSocket(io)) = self.candidate.as_deref_mut()
             && matches!(io.poll_flush_aside(cx), Poll::Ready(Err(_)))
         {
             self.candidate = None;

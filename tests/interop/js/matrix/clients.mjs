@@ -21,12 +21,20 @@ const PRESENTS_QUERY = {
 const SHARES_ID = {
   idOf: ({ nsp, id }) => (nsp === "/" ? id : `${nsp}#${id}`),
 };
+// It also encodes text twice on long-polling, and decodes it twice: what leaves there and comes back over
+// a WebSocket is not the same.
+const ENCODES_TWICE = { encodesTwice: true };
 
 const GENERATIONS = {
   "javascript-4.8": { ...PRESENTS_AUTH, module: "socket.io-client", recovers: true },
   "javascript-3.1": { ...PRESENTS_AUTH, module: "socket.io-client-3" },
   "javascript-2.5": { ...PRESENTS_QUERY, module: "socket.io-client-2" },
-  "javascript-1.7": { ...PRESENTS_QUERY, ...SHARES_ID, module: "socket.io-client-1" },
+  "javascript-1.7": {
+    ...PRESENTS_QUERY,
+    ...SHARES_ID,
+    ...ENCODES_TWICE,
+    module: "socket.io-client-1",
+  },
 };
 
 export const NAMES = Object.keys(GENERATIONS);
@@ -76,6 +84,7 @@ export class Client {
       next(socket, event).then(([error]) => Promise.reject(error)),
     );
     await Promise.race([next(socket, "connect"), ...failed]);
+    if (this.#generation.encodesTwice && this.transport === "upgrade") await upgraded(socket);
     return socket;
   }
 

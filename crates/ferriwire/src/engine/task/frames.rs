@@ -198,7 +198,7 @@ impl SessionTask {
     }
 
     fn io(&mut self, origin: Origin) -> Option<&mut WebSocketIo> {
-        match (origin, &mut self.wire, &mut self.candidate) {
+        match (origin, &mut self.wire, self.candidate.as_deref_mut()) {
             (Origin::Current, Wire::WebSocket(io), _) => Some(io),
             (Origin::Candidate, _, Some(Candidate::WebSocket(io))) => Some(io),
             _ => None,
@@ -235,7 +235,7 @@ impl SessionTask {
     fn part_from_candidate(&mut self, farewell: Encoded, cx: &mut Context<'_>) {
         tracing::debug!(session = ?self.session.id(), "upgrade failed");
         if let Some(candidate) = self.candidate.take() {
-            self.refuse(candidate, farewell, cx);
+            self.refuse(*candidate, farewell, cx);
         }
         self.machine.handle_candidate_lost();
     }
