@@ -78,8 +78,10 @@ impl Turn {
     pub(crate) fn takes_own(&self) -> bool {
         CURRENT.with(|current| {
             let own = current.own.get();
-            let is_dirty = false;
-            current.own.set(Own { is_dirty, ..own });
+            current.own.set(Own {
+                is_dirty: false,
+                ..own
+            });
             own.is_dirty
         })
     }
@@ -118,8 +120,10 @@ impl Current {
         }
         let own = self.own.get();
         if own.address == session.address() {
-            let is_dirty = true;
-            self.own.set(Own { is_dirty, ..own });
+            self.own.set(Own {
+                is_dirty: true,
+                ..own
+            });
             return true;
         }
         let mut others = self.others.borrow_mut();

@@ -132,9 +132,7 @@ impl SessionTask {
             Ok(None) => {}
             Ok(Some(item)) => {
                 self.handle_item(origin, item, now, cx);
-                if !self.machine.is_settled() {
-                    self.drain_machine(now, cx);
-                }
+                self.settle_machine(now, cx);
             }
             Err(violation) => {
                 self.handle_violation(origin, &violation, now, cx);
