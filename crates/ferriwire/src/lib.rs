@@ -34,6 +34,8 @@ pub mod codec;
 pub mod engine;
 pub mod websocket;
 
+#[cfg(feature = "client")]
+mod client;
 mod config;
 mod error;
 mod event;
