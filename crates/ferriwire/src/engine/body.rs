@@ -33,8 +33,6 @@ pub struct Body {
     carried: Option<Carried>,
     /// The stream of HTTP/2 on which it is sent, which takes it piece by piece.
     stream: Option<Arc<Writing>>,
-    /// It answers a handshake whose session has something to say at once.
-    leads: bool,
 }
 
 impl Body {
@@ -75,18 +73,6 @@ impl Body {
             Some(_) => {}
             None => self.carried = session.map(|session| connection.will_carry(session)),
         }
-    }
-
-    /// None, of an answer that may leave together with what its WebSocket is sent first.
-    pub(crate) fn leading() -> Self {
-        Self {
-            leads: true,
-            ..Self::default()
-        }
-    }
-
-    pub(crate) fn leads(&self) -> bool {
-        self.leads
     }
 
     fn next_piece(&mut self) -> Option<Bytes> {

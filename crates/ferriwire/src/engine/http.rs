@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Buf;
+use ferriwire_proto::engine::SessionId;
 use ferriwire_proto::engine::handshake::{BadRequest, Refusal};
-use ferriwire_proto::engine::{Revision, SessionId};
 use http::header::SET_COOKIE;
 use http::{Response, StatusCode};
 use http_body::Body as HttpBody;
@@ -140,8 +140,7 @@ where
 {
     match admission {
         Admission::Open(id, first, upgrade, pass) => {
-            let revision = first.revision();
-            let switching = upgrade.map(|upgrade| switch(core, &request, upgrade, revision));
+            let switching = upgrade.map(|upgrade| switch(core, &request, upgrade));
             match switching.transpose() {
                 Ok(switching) => open(core, id, &first, switching, pass, asked),
                 Err(refusal) => *refusal,
@@ -167,32 +166,23 @@ where
     }
 }
 
-/// How long the `open` packet of revision 3 keeps behind the answer to a WebSocket's handshake. A client,
-/// such as the suite for servers of that revision, may begin to listen only when it has seen that
-/// answer, and loses what it reads together with it.
-const OPEN_APART: Duration = Duration::from_millis(20);
+/// How long the `open` packet keeps behind the answer to a WebSocket's handshake. A client may begin to
+/// listen only when it has seen that answer, and loses what it reads together with it: so do programs on the
+/// `ws` package that await `open`, the official suites among them.
+const OPEN_APART: Duration = Duration::from_millis(3);
 
 /// Answers a WebSocket's handshake.
 fn switch<B>(
     core: &Core,
     request: &http::Request<B>,
     upgrade: OnUpgrade,
-    revision: Revision,
 ) -> Result<(Response<Body>, Arriving), Box<Response<Body>>> {
     let config = core.config();
     let compression = config.websocket_compression.as_ref();
-    let (mut response, deflate) =
+    let (response, deflate) =
         switching_protocols(request.method(), request.headers(), compression)?;
     let arriving = Arriving::new(upgrade, config.websocket_limits(), deflate);
-    let arriving = match revision {
-        Revision::V3 => arriving.apart(OPEN_APART),
-        Revision::V4 => {
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                *response.body_mut() = Body::leading();
-            }
-            arriving
-        }
-    };
+    let arriving = arriving.apart(OPEN_APART);
     Ok((response, arriving))
 }
 

@@ -476,18 +476,6 @@ impl Outbox {
         }
     }
 
-    /// Counts a batch as written that its taker keeps, to write it.
-    pub(crate) fn count_batch(&self, batch: Batch) {
-        let _waiters;
-        let mut state = self.state.lock();
-        _waiters = state.waiters.take();
-        state.writing = false;
-        state.in_hand = 0;
-        state.count_written(batch.bytes());
-        drop(state);
-        drop(batch);
-    }
-
     /// The stream takes nothing more, although the connection task tried and it took `written` bytes
     /// before: the bound counts.
     pub(crate) fn note_stall(&self, written: usize) {

@@ -518,10 +518,9 @@ impl SessionTask {
             match Pin::new(upgrade).poll(cx) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(mut io)) => {
-                    if io.attach(self.session.outbox()) {
-                        self.session.flush();
-                    }
+                    io.attach(self.session.outbox());
                     self.wire = Wire::WebSocket(io);
+                    self.session.flush();
                 }
                 Poll::Ready(Err(_)) => self.machine.handle_transport_lost(Lost::Error),
             }

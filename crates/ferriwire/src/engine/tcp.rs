@@ -61,8 +61,6 @@ pub(crate) struct TcpConnection {
     stream: TcpStream,
     place: Place,
     writing: Arc<Writing>,
-    /// What was written, and is held back.
-    held: Vec<u8>,
 }
 
 impl TcpConnection {
@@ -71,17 +69,7 @@ impl TcpConnection {
             stream,
             place,
             writing: Writing::new(),
-            held: Vec::new(),
         }
-    }
-
-    /// The bare socket, and what has to be written to it before anything else.
-    pub(crate) fn into_parts(self) -> (BareSocket, Vec<u8>) {
-        let socket = BareSocket {
-            stream: self.stream,
-            _place: Some(self.place),
-        };
-        (socket, self.held)
     }
 
     /// Whether the peer takes what is written.
@@ -104,6 +92,15 @@ pub(crate) struct BareSocket {
     stream: TcpStream,
     /// Where it was accepted by a listener of ours.
     _place: Option<Place>,
+}
+
+impl From<TcpConnection> for BareSocket {
+    fn from(connection: TcpConnection) -> Self {
+        Self {
+            stream: connection.stream,
+            _place: Some(connection.place),
+        }
+    }
 }
 
 impl From<TcpStream> for BareSocket {
@@ -150,10 +147,6 @@ impl AsyncWrite for TcpConnection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.writing.holds_back() {
-            self.held.extend_from_slice(bytes);
-            return Poll::Ready(Ok(bytes.len()));
-        }
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.note(written)
     }
@@ -163,15 +156,6 @@ impl AsyncWrite for TcpConnection {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.writing.holds_back() {
-            let before = self.held.len();
-            self.held
-                .reserve(slices.iter().map(|slice| slice.len()).sum());
-            slices
-                .iter()
-                .for_each(|slice| self.held.extend_from_slice(slice));
-            return Poll::Ready(Ok(self.held.len() - before));
-        }
         let mut room = [0; TOGETHER];
         let stream = Pin::new(&mut self.stream);
         let written = match gather(slices, &mut room) {

@@ -29,8 +29,6 @@ pub(crate) struct Writing {
     waits_since: AtomicU64,
     /// There are sessions in `answers`.
     carries: AtomicBool,
-    /// What is written is held back, for whoever takes the connection over.
-    holds_back: AtomicBool,
     answers: Mutex<Answers>,
 }
 
@@ -61,7 +59,6 @@ impl Writing {
             begun: Instant::now(),
             waits_since: AtomicU64::new(0),
             carries: AtomicBool::new(false),
-            holds_back: AtomicBool::new(false),
             answers: Mutex::default(),
         })
     }
@@ -91,16 +88,6 @@ impl Writing {
         for session in sessions {
             connection.carry(session);
         }
-    }
-
-    /// What is written from now on goes to whoever takes the connection over, who writes it in front of
-    /// its own.
-    pub(crate) fn hold_back(&self) {
-        self.holds_back.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn holds_back(&self) -> bool {
-        self.holds_back.load(Ordering::Relaxed)
     }
 
     /// All that was handed over was taken.

@@ -4,10 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ferriwire::engine::{Origins, Transport};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
 
+use crate::mounting::pipes;
 use crate::support::http::{Http, Response};
 use crate::support::websocket::{WebSocket, handshake};
-use crate::{Echo, POLLING, WEBSOCKET, config};
+use crate::{Echo, POLLING, WEBSOCKET, config, echo};
+
+const WEBSOCKET_3: &str = "/engine.io/?EIO=3&transport=websocket";
 
 const CODE_0: &str = r#"{"code":0,"message":"Transport unknown"}"#;
 const CODE_1: &str = r#"{"code":1,"message":"Session ID unknown"}"#;
@@ -449,5 +454,25 @@ async fn a_path_without_a_trailing_slash_and_the_root_are_paths() {
             let websocket = WebSocket::connect(echo.addr(), &target, &[]).await;
             assert!(websocket.is_ok(), "{path} {target}");
         }
+    }
+}
+
+/// Programs on the `ws` package that await `open`, and then the first message, waited for ever: what is
+/// read in one go with the 101 is handed out before they listen.
+#[tokio::test(start_paused = true)]
+async fn what_opens_a_session_keeps_behind_the_answer_to_the_handshake() {
+    for target in [WEBSOCKET, WEBSOCKET_3] {
+        let (server, ..) = echo(config().allow_eio3(true));
+        let mut stream = pipes(server.into_service().unwrap()).open().await;
+        stream.write_all(&handshake(target, &[])).await.unwrap();
+        let mut received = Vec::new();
+        while !received.ends_with(b"\r\n\r\n") {
+            received.push(stream.read_u8().await.unwrap());
+        }
+        assert!(received.starts_with(b"HTTP/1.1 101 "), "{target}");
+        let answered = Instant::now();
+        stream.read_u8().await.unwrap();
+        let apart = answered.elapsed();
+        assert!(apart.as_millis() >= 2, "{target}: {apart:?}");
     }
 }

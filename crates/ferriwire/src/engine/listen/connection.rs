@@ -64,7 +64,6 @@ pub(super) async fn serve(
         activity: Activity::new(),
         writing: Arc::clone(stream.writing()),
         phase: phase.clone(),
-        is_bare: matches!(*security, Security::Plain { .. }),
     };
     match &*security {
         Security::Plain {
@@ -97,8 +96,6 @@ struct Connection {
     activity: Arc<Activity>,
     writing: Arc<Writing>,
     phase: watch::Receiver<Phase>,
-    /// Nothing stands between HTTP and the socket: an answer may leave with what its WebSocket sends.
-    is_bare: bool,
 }
 
 impl Connection {
@@ -190,12 +187,12 @@ impl Connection {
     where
         M: Fn(&mut Request<Incoming>) + Send + 'static,
     {
-        let (core, activity, writing) = (
+        let (core, activity, writing, peer) = (
             Arc::clone(&self.core),
             Arc::clone(&self.activity),
             Arc::clone(&self.writing),
+            self.peer,
         );
-        let (peer, is_bare) = (self.peer, self.is_bare);
         service_fn(move |mut request: Request<Incoming>| {
             let pending = activity.begin_request(request.version());
             mark(&mut request);
@@ -209,9 +206,6 @@ impl Connection {
                 let mut response = respond(&core, request, Some(peer)).await;
                 let stream = is_stream.then(|| OF_STREAM.try_with(Arc::clone).ok());
                 let stream = stream.flatten();
-                if is_bare && response.body().leads() {
-                    writing.hold_back();
-                }
                 response.body_mut().watch(stream, &writing);
                 drop(pending);
                 Ok(response)

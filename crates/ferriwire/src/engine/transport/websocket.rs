@@ -43,9 +43,6 @@ const LONG_READ: usize = 512 * 1024;
 /// How much memory is reserved at most for what a turn may still read of a long message.
 const AHEAD: usize = 1024 * 1024;
 
-/// So much leaves in one write with the answer to a handshake.
-const BESIDE_ANSWER: usize = 4 * 1024;
-
 thread_local! {
     static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
 }
@@ -141,22 +138,12 @@ pub(crate) struct WebSocketIo {
 struct Aside {
     /// What the client sent right behind its request.
     early: Bytes,
-    /// What does not go through the outbox: the answer to a handshake, with the frames that leave in the
-    /// same write; the answer to a probe; a farewell.
+    /// Frames that do not go through the outbox: the answer to a probe, a farewell.
     pending: Vec<u8>,
     /// Pong frames that wait for the stream to take anything.
     pongs: VecDeque<Encoded>,
     /// What is left of the rate of pings: browsers send none.
     pings: Bucket,
-}
-
-impl Aside {
-    fn is_empty(&self) -> bool {
-        self.early.is_empty()
-            && self.pending.is_empty()
-            && self.pongs.is_empty()
-            && self.pings == Bucket::default()
-    }
 }
 
 enum Stream {
@@ -177,18 +164,20 @@ impl<T: AsyncRead + AsyncWrite + Send> ReadWrite for T {}
 impl WebSocketIo {
     /// Takes hyper's upgraded connection apart down to the bare socket where there is one.
     fn new(upgraded: Upgraded, limits: Limits, deflate: Option<&Deflate>) -> Self {
-        let (stream, aside) = take_apart(upgraded);
-        Self::on(stream, aside, limits, deflate)
-    }
-
-    fn on(stream: Stream, aside: Aside, limits: Limits, deflate: Option<&Deflate>) -> Self {
+        let (stream, early) = take_apart(upgraded);
+        // Even an empty remainder keeps hyper's read buffer of 8 KiB in memory.
+        let aside = (!early.is_empty()).then(|| {
+            Box::new(Aside {
+                early,
+                ..Aside::default()
+            })
+        });
         Self {
             stream,
             decoder: Some(
                 Decoder::new(Role::Server, limits).with_inflater(deflate.map(Deflate::inflater)),
             ),
-            // Even an empty remainder keeps hyper's read buffer of 8 KiB in memory.
-            aside: (!aside.is_empty()).then(|| Box::new(aside)),
+            aside,
             deflater: deflate.map(Deflate::deflater),
             fragments_since: None,
             attached: false,
@@ -196,29 +185,14 @@ impl WebSocketIo {
         }
     }
 
-    /// Lets the outbox write to this WebSocket. Says whether it does: an answer to the handshake that was
-    /// held back has to be written first, with what fits behind it, by [`poll_write`](Self::poll_write).
-    pub(crate) fn attach(&mut self, outbox: &Outbox) -> bool {
-        outbox.set_deflater(self.deflater);
-        if let Some(Aside { pending, .. }) = self.aside.as_deref_mut()
-            && !pending.is_empty()
-        {
-            if outbox.buffered_bytes() <= BESIDE_ANSWER
-                && let Some(batch) = outbox.take_batch()
-            {
-                batch
-                    .pieces()
-                    .for_each(|piece| pending.extend_from_slice(piece));
-                outbox.count_batch(batch);
-            }
-            return false;
-        }
+    /// Lets the outbox write to this WebSocket.
+    pub(crate) fn attach(&mut self, outbox: &Outbox) {
         self.attached = true;
+        outbox.set_deflater(self.deflater);
         match &self.stream {
             Stream::Tcp(stream) => outbox.use_socket(Arc::clone(stream)),
             Stream::Other(_) => outbox.use_task(),
         }
-        true
     }
 
     pub(crate) fn poll_read(
@@ -335,7 +309,12 @@ impl WebSocketIo {
 
     /// Frees what is kept aside when there is nothing.
     fn tidy(&mut self) {
-        self.aside.take_if(|aside| aside.is_empty());
+        self.aside.take_if(|aside| {
+            aside.early.is_empty()
+                && aside.pending.is_empty()
+                && aside.pongs.is_empty()
+                && aside.pings == Bucket::default()
+        });
     }
 
     /// Writes what was queued beside the outbox.
@@ -482,31 +461,23 @@ fn read_available(
     }
 }
 
-/// The bare socket below hyper, where a listener of ours has accepted it, or a host; with what was read
-/// beyond the request, and what was held back of the answer.
-fn take_apart(upgraded: Upgraded) -> (Stream, Aside) {
-    let mut aside = Aside::default();
+/// The bare socket below hyper, and what was read beyond the request: where a listener of ours has
+/// accepted it, or a host.
+fn take_apart(upgraded: Upgraded) -> (Stream, Bytes) {
     let upgraded = match below::<TcpConnection>(upgraded) {
-        Ok((connection, early)) => {
-            // Its listener has switched Nagle's algorithm off.
-            let (socket, held) = connection.into_parts();
-            (aside.early, aside.pending) = (early, held);
-            return (Stream::Tcp(Arc::new(socket)), aside);
-        }
+        // Its listener has switched Nagle's algorithm off.
+        Ok((connection, early)) => return (Stream::Tcp(Arc::new(connection.into())), early),
         Err(upgraded) => upgraded,
     };
     match below::<TcpStream>(upgraded) {
-        Ok((stream, early)) => {
-            aside.early = early;
-            (tcp(stream), aside)
-        }
+        Ok((stream, early)) => (tcp(stream), early),
         Err(upgraded) => {
             let other = Other {
                 io: Box::pin(TokioIo::new(upgraded)),
                 batch: None,
                 needs_flush: false,
             };
-            (Stream::Other(Box::new(other)), aside)
+            (Stream::Other(Box::new(other)), Bytes::new())
         }
     }
 }
@@ -534,17 +505,11 @@ fn tcp(stream: TcpStream) -> Stream {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-    use std::io::IoSlice;
-
     use ferriwire_proto::encoded::Encoded;
     use ferriwire_proto::engine::queue::Overflow;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::config::Config;
-    use crate::engine::tcp::Places;
 
     /// Takes everything, and remembers how long each write was.
     #[derive(Default)]
@@ -609,54 +574,6 @@ mod tests {
         assert_eq!(lens.iter().sum::<usize>(), sum);
         assert_eq!(lens.len(), 4, "{lens:?}");
         assert!(outbox.is_drained());
-    }
-
-    /// The two were a write each.
-    #[tokio::test]
-    async fn the_answer_to_a_handshake_leaves_with_what_is_sent_first() {
-        const ANSWER: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
-        for (len, together) in [(100, true), (BESIDE_ANSWER, false)] {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let address = listener.local_addr().unwrap();
-            let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
-            let (mut client, (accepted, _)) = (client.unwrap(), accepted.unwrap());
-            let config = Config::new();
-            let place = Places::new(config.limits.tcp()).take(None).unwrap();
-            let mut connection = TcpConnection::new(accepted, place);
-            connection.writing().hold_back();
-            connection.write_all(&ANSWER[..5]).await.unwrap();
-            let slices = [IoSlice::new(&ANSWER[5..9]), IoSlice::new(&ANSWER[9..])];
-            let count = connection.write_vectored(&slices).await.unwrap();
-            assert_eq!(count, ANSWER.len() - 5);
-            let (socket, pending) = connection.into_parts();
-            let aside = Aside {
-                pending,
-                ..Aside::default()
-            };
-            let stream = Stream::Tcp(Arc::new(socket));
-            let mut io = WebSocketIo::on(stream, aside, config.websocket_limits(), None);
-            let outbox = Outbox::new(1024 * 1024, Overflow::Close);
-            let open = Arc::new(Encoded::text_message(&"x".repeat(len)));
-            outbox.push(&open, false);
-            assert!(!io.attach(&outbox));
-            assert_eq!(outbox.buffered_bytes() == 0, together);
-            let mut buffer = vec![0; 3 * BESIDE_ANSWER];
-            assert!(
-                client.try_read(&mut buffer).is_err(),
-                "nothing is written yet"
-            );
-            poll_fn(|cx| io.poll_write(cx, &outbox)).await.unwrap();
-            assert!(outbox.is_drained());
-            outbox.push(&open, false);
-            assert_eq!(outbox.flush(false), Flushed::Done);
-            let mut expected = ANSWER.to_vec();
-            for _ in 0..2 {
-                expected.extend(open.websocket_pieces().flatten());
-            }
-            let received = &mut buffer[..expected.len()];
-            client.read_exact(received).await.unwrap();
-            assert_eq!(received, expected);
-        }
     }
 
     #[tokio::test]
