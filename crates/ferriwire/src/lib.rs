@@ -47,6 +47,10 @@ mod shown;
 mod socket_id;
 
 pub use bytes::Bytes;
+#[cfg(all(feature = "client", feature = "tls"))]
+pub use client::ClientTls;
+#[cfg(feature = "client")]
+pub use client::ProxyError;
 #[cfg(feature = "tls")]
 pub use config::{ClientCertificates, Tls};
 pub use config::{

@@ -7,6 +7,8 @@ mod deflate;
 mod hooks;
 mod limits;
 mod network;
+#[cfg(feature = "tls")]
+mod pem;
 mod recovery;
 mod tcp;
 #[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
@@ -37,7 +39,7 @@ pub(crate) use self::tls::Tls;
 #[cfg(feature = "tls")]
 pub use self::tls::{ClientCertificates, Tls};
 #[cfg(feature = "tls")]
-pub(crate) use self::tls::{Identity, Pem};
+pub(crate) use self::{pem::Pem, tls::Identity};
 use crate::engine::{Message, Origins};
 use crate::hints::{Hints, Mistake};
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::pem::Pem;
+
 /// TLS for a [`Listener`](crate::Listener): the server's certificate and key, and whether clients have
 /// to show one.
 ///
@@ -41,13 +43,6 @@ pub struct Tls {
 pub(crate) enum Identity {
     Pem { chain: Pem, key: Pem },
     Config(Arc<rustls::ServerConfig>),
-}
-
-/// Text in PEM, or where it is.
-#[derive(Clone)]
-pub(crate) enum Pem {
-    File(PathBuf),
-    Bytes(Arc<[u8]>),
 }
 
 impl Tls {
@@ -142,16 +137,6 @@ impl fmt::Debug for Identity {
         match self {
             Self::Pem { chain, .. } => chain.fmt(formatter),
             Self::Config(_) => formatter.write_str("rustls::ServerConfig"),
-        }
-    }
-}
-
-/// Never the bytes, which may be a key.
-impl fmt::Debug for Pem {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => path.fmt(formatter),
-            Self::Bytes(_) => formatter.write_str("PEM"),
         }
     }
 }

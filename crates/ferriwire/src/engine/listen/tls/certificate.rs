@@ -2,15 +2,12 @@
 
 use std::error::Error;
 use std::fs::{self, Metadata};
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::version::{TLS12, TLS13};
@@ -155,8 +152,8 @@ fn configure(tls: &Tls) -> Result<ServerConfig> {
 }
 
 fn from_pem(tls: &Tls, chain: &Pem, key: &Pem) -> Result<ServerConfig> {
-    let chain = certificates(chain)?;
-    let key = read(key, |bytes| Ok(PrivateKeyDer::from_pem_slice(bytes)?))?;
+    let chain = chain.certificates()?;
+    let key = key.key()?;
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])?;
     let builder = match &tls.client_ca {
@@ -168,7 +165,7 @@ fn from_pem(tls: &Tls, chain: &Pem, key: &Pem) -> Result<ServerConfig> {
 
 fn verifier(tls: &Tls, authorities: &Pem) -> Result<Arc<dyn ClientCertVerifier>> {
     let mut roots = RootCertStore::empty();
-    for authority in certificates(authorities)? {
+    for authority in authorities.certificates()? {
         roots.add(authority)?;
     }
     let provider = Arc::new(ring::default_provider());
@@ -179,25 +176,4 @@ fn verifier(tls: &Tls, authorities: &Pem) -> Result<Arc<dyn ClientCertVerifier>>
         builder
     };
     Ok(builder.build()?)
-}
-
-fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>> {
-    read(pem, |bytes| {
-        let certificates = CertificateDer::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>()?;
-        if certificates.is_empty() {
-            return Err("there is no certificate in it".into());
-        }
-        Ok(certificates)
-    })
-}
-
-/// Reads PEM, and names the file when that fails.
-fn read<T>(pem: &Pem, parse: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
-    match pem {
-        Pem::Bytes(bytes) => parse(bytes),
-        Pem::File(path) => fs::read(path)
-            .map_err(Into::into)
-            .and_then(|bytes| parse(&bytes))
-            .map_err(|error| io::Error::other(format!("{}: {error}", path.display())).into()),
-    }
 }
