@@ -114,10 +114,15 @@ impl Header {
 /// How long header and payload of the frame are that begins here, if it is one of those texts that
 /// are written by [`Header`].
 pub(crate) fn text_frame_lens(frame: &[u8]) -> Option<(usize, usize)> {
-    match *frame {
-        [_, LENGTH_IN_16_BITS, a, b, ..] => Some((4, u16::from_be_bytes([a, b]).into())),
-        [_, len @ 0..LENGTH_IN_16_BITS, ..] => Some((2, len.into())),
-        _ => None,
+    let (&[_, len], rest) = frame.split_first_chunk()?;
+    match len {
+        LENGTH_IN_16_BITS => Some((4, u16::from_be_bytes(*rest.first_chunk()?).into())),
+        LENGTH_IN_64_BITS => {
+            let len = u64::from_be_bytes(*rest.first_chunk()?);
+            Some((10, usize::try_from(len).ok()?))
+        }
+        // Texts of a server's own are not masked.
+        _ => (len & MASKED == 0).then_some((2, len.into())),
     }
 }
 

@@ -137,6 +137,7 @@ mod tests {
     use crate::engine::Dialect;
     use crate::engine::Revision;
     use crate::websocket::Deflater;
+    use crate::websocket::frame::{Header, OpCode};
 
     fn ack(text: &str) -> Encoded {
         Encoded::engine_packet(text)
@@ -274,6 +275,29 @@ mod tests {
             assert_eq!(of_frames.bytes(), of_messages.bytes());
             assert_eq!(pieces(&mut of_frames), pieces(&mut of_messages));
             assert!(of_frames.is_empty());
+        }
+    }
+
+    /// An acknowledgement of 64 KiB or more was sent with the header of its frame as its first bytes, because
+    /// lengths in eight bytes were not known to what takes that header off.
+    #[test]
+    fn a_long_frame_loses_its_header_where_there_are_no_frames() {
+        for len in [0, 125, 126, 0xFFFF, 0x1_0000, 100_000] {
+            let text = format!("430[\"{}\"]", "x".repeat(len));
+            let header = Header::new(OpCode::Text, text.len());
+            let frame = [header.as_bytes(), text.as_bytes()].concat();
+            let mut polled = Queue::new();
+            polled.push_frame(&frame);
+            polled.set_dialect(Dialect::new(Revision::V4, true));
+            let body = polled.take(usize::MAX).body().unwrap();
+            assert!(
+                body.bytes == text.as_bytes(),
+                "text of {} bytes",
+                text.len()
+            );
+            let mut framed = Queue::new();
+            framed.push_frame(&frame);
+            assert!(pieces(&mut framed).concat() == frame);
         }
     }
 
