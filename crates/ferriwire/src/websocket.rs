@@ -19,7 +19,8 @@ use crate::engine::http::{
 };
 use crate::engine::origins::Verdict;
 use crate::engine::outbox::{Outbox, Push};
-use crate::engine::transport::websocket::{Arriving, WebSocketIo, with_read_buffer};
+use crate::engine::transport::arriving::Arriving;
+use crate::engine::transport::websocket::{WebSocketIo, with_read_buffer};
 
 pub use crate::engine::{Message, Origins};
 
@@ -130,7 +131,7 @@ impl Accepted {
     ///
     /// The connection broke.
     pub async fn open(self) -> io::Result<WebSocket> {
-        let mut io = self.upgrade.await.map_err(io::Error::other)?;
+        let mut io = self.upgrade.await?;
         // The bound is kept by `send` waiting, so that nothing is ever refused.
         let outbox = Outbox::new(usize::MAX, Overflow::Close);
         io.attach(&outbox);

@@ -45,6 +45,11 @@ impl Body {
         self.content.as_ref()
     }
 
+    /// All of it, and whose packets it has.
+    pub(crate) fn into_parts(self) -> (Option<Bytes>, Option<Session>) {
+        (self.content, self.session)
+    }
+
     pub(crate) fn full(content: Bytes) -> Self {
         Self {
             content: (!content.is_empty()).then_some(content),

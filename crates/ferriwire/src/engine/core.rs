@@ -27,7 +27,7 @@ use super::sessions::Sessions;
 use super::shard::{Shard, Sweeper};
 use super::task::{SessionHandler, SessionTask};
 use super::traffic::Traffic;
-use super::transport::websocket::Arriving;
+use super::transport::arriving::Arriving;
 use super::watch::watch;
 use crate::config::{Config, SetCookie};
 use crate::error::Error;

@@ -43,7 +43,7 @@ use super::core::Core;
 use super::gate::Pass;
 use super::reasons::LimitKind;
 use super::request::{PeerAddress, Request};
-use super::transport::websocket::Arriving;
+use super::transport::arriving::{Arriving, Handover};
 use crate::config::{Hooks, guarded};
 
 /// What a path asks for.
@@ -74,11 +74,12 @@ pub(crate) fn route<'a>(core: &'a Core, path: &str) -> Route<'a> {
 }
 
 /// Answers a request whose path is ours, from a `peer` of a listener of ours or, without one, of the
-/// program's own server.
+/// program's own server. Without a `handover` it is hyper that hands the connection over.
 pub(crate) async fn respond<B>(
     core: &Arc<Core>,
     mut request: http::Request<B>,
     peer: Option<SocketAddr>,
+    handover: Option<Handover>,
 ) -> Response<Body>
 where
     B: HttpBody<Data: Buf, Error: Display>,
@@ -107,7 +108,7 @@ where
                 || (core.config().http2_websocket && is_extended_connect(&request));
             let hooks = &core.config().hooks;
             let asked = hooks.see_requests().then(|| head_of(&request, peer));
-            match admit(core, &mut request, peer, upgrades, &verdict).await {
+            match admit(core, &mut request, peer, upgrades, handover, &verdict).await {
                 Ok(admission) => {
                     let opens = matches!(admission, Admission::Open(..));
                     let mut response = proceed(core, request, admission, asked.as_ref()).await;
@@ -162,7 +163,9 @@ where
             tracing::debug!("request refused: its method is none that a session knows");
             empty(StatusCode::INTERNAL_SERVER_ERROR)
         }
-        Admission::Upgrade(session, dialect) => upgrade(core, request, &session, dialect),
+        Admission::Upgrade(session, dialect, handover) => {
+            upgrade(core, request, &session, dialect, handover)
+        }
     }
 }
 
@@ -175,13 +178,13 @@ const OPEN_APART: Duration = Duration::from_millis(3);
 fn switch<B>(
     core: &Core,
     request: &http::Request<B>,
-    upgrade: OnUpgrade,
+    handover: Handover,
 ) -> Result<(Response<Body>, Arriving), Box<Response<Body>>> {
     let config = core.config();
     let compression = config.websocket_compression.as_ref();
     let (response, deflate) =
         switching_protocols(request.method(), request.headers(), compression)?;
-    let arriving = Arriving::new(upgrade, config.websocket_limits(), deflate);
+    let arriving = Arriving::new(handover, config.websocket_limits(), deflate);
     let arriving = arriving.apart(OPEN_APART);
     Ok((response, arriving))
 }

@@ -4,6 +4,7 @@ mod accept;
 mod activity;
 mod connection;
 mod listener;
+mod plain;
 mod spare;
 #[cfg_attr(not(feature = "tls"), path = "listen/without_tls.rs")]
 mod tls;

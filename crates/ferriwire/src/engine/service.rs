@@ -138,7 +138,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let core = Arc::clone(&self.core);
-        Box::pin(async move { Ok(respond(&core, request, None).await) })
+        Box::pin(async move { Ok(respond(&core, request, None, None).await) })
     }
 }
 
@@ -188,6 +188,6 @@ where
             return Box::pin(async move { Ok(answer.await?.map(Either::Right)) });
         }
         let core = Arc::clone(&self.core);
-        Box::pin(async move { Ok(respond(&core, request, None).await.map(Either::Left)) })
+        Box::pin(async move { Ok(respond(&core, request, None, None).await.map(Either::Left)) })
     }
 }

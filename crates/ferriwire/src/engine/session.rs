@@ -20,7 +20,7 @@ use super::outbox::{Flushed, Outbox, Poller, Push};
 use super::reasons::{LimitKind, ViolationKind};
 use super::request::Request;
 use super::shard::Shard;
-use super::transport::websocket::Arriving;
+use super::transport::arriving::Arriving;
 use super::turn;
 use crate::error::EmitError;
 

@@ -29,7 +29,8 @@ use super::outbox::Trouble;
 use super::reasons::LimitKind;
 use super::running::{BoxFuture, Running};
 use super::session::{Input, Session};
-use super::transport::websocket::{Arriving, WebSocketIo};
+use super::transport::arriving::Arriving;
+use super::transport::websocket::WebSocketIo;
 use super::turn::Turn;
 use crate::config::guarded;
 
@@ -106,7 +107,7 @@ pub(crate) struct SessionTask {
 /// Where packets come from.
 enum Wire {
     Polling,
-    /// The handshake was answered; the bare connection is on its way from hyper.
+    /// The handshake was answered; the bare connection is on its way.
     Arriving(Box<Arriving>),
     /// In place: nearly all sessions come to it, and the task has room.
     WebSocket(WebSocketIo),

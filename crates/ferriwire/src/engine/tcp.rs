@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use ferriwire_proto::admission::{Source, TcpConnections, TcpLimits, TcpRefusal};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -61,6 +62,8 @@ pub(crate) struct TcpConnection {
     stream: TcpStream,
     place: Place,
     writing: Arc<Writing>,
+    /// What was read, and is read once more.
+    unread: Bytes,
 }
 
 impl TcpConnection {
@@ -69,7 +72,26 @@ impl TcpConnection {
             stream,
             place,
             writing: Writing::new(),
+            unread: Bytes::new(),
         }
+    }
+
+    /// The socket, for whoever speaks HTTP without hyper.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Puts back what was read, for whoever reads next.
+    pub(crate) fn unread(&mut self, bytes: Bytes) {
+        self.unread = bytes;
+    }
+
+    /// What was read of it, and what was put back and not read again behind that.
+    pub(crate) fn unread_behind(&mut self, read: Bytes) -> Bytes {
+        if self.unread.is_empty() {
+            return read;
+        }
+        [read, std::mem::take(&mut self.unread)].concat().into()
     }
 
     /// Whether the peer takes what is written.
@@ -137,6 +159,15 @@ impl AsyncRead for TcpConnection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let count = self.unread.len().min(buffer.remaining());
+            buffer.put_slice(&self.unread.split_to(count));
+            if self.unread.is_empty() {
+                // An empty one keeps its memory.
+                self.unread = Bytes::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }

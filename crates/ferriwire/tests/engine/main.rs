@@ -26,6 +26,7 @@ mod long_payloads;
 mod memory;
 mod mounting;
 mod payloads;
+mod plain;
 mod restart;
 mod smuggling;
 mod stalls;

@@ -9,7 +9,6 @@ use ferriwire_proto::engine::handshake::{self, BadRequest, Query, Refusal};
 use ferriwire_proto::engine::{Dialect, SessionId, Transport};
 use http::header::{HOST, ORIGIN};
 use http::{HeaderValue, Method, Response, StatusCode};
-use hyper::upgrade::OnUpgrade;
 
 use super::super::body::Body;
 use super::super::core::Core;
@@ -19,6 +18,7 @@ use super::super::origins::Verdict;
 use super::super::reasons::LimitKind;
 use super::super::request::{PeerAddress, Request, Secure};
 use super::super::session::Session;
+use super::super::transport::arriving::Handover;
 use super::answers::{close_connection, later, with_body};
 use super::decisions;
 use crate::config::Config;
@@ -28,7 +28,7 @@ use crate::shown::shown;
 /// What a request may do.
 pub(super) enum Admission {
     /// With its id, and the bare connection if it is to be a WebSocket.
-    Open(SessionId, Arc<Request>, Option<OnUpgrade>, Pass),
+    Open(SessionId, Arc<Request>, Option<Handover>, Pass),
     /// The server is shutting down.
     Unavailable,
     Poll(Session),
@@ -36,7 +36,7 @@ pub(super) enum Admission {
     /// Another method, with a session: the reference's answer is 500.
     WrongMethod,
     /// With the dialect of the WebSocket.
-    Upgrade(Session, Dialect),
+    Upgrade(Session, Dialect, Option<Handover>),
 }
 
 /// Why it may not.
@@ -70,6 +70,7 @@ pub(super) async fn admit<B>(
     request: &mut http::Request<B>,
     peer: Option<SocketAddr>,
     upgrades: bool,
+    handover: Option<Handover>,
     verdict: &Verdict,
 ) -> Result<Admission, Refused> {
     let config = core.config();
@@ -118,7 +119,7 @@ pub(super) async fn admit<B>(
             return Err(Refusal::BadRequest(BadRequest::Jsonp).into());
         }
         return Ok(match *request.method() {
-            _ if upgrades => Admission::Upgrade(session, query.dialect()),
+            _ if upgrades => Admission::Upgrade(session, query.dialect(), handover),
             Method::GET => Admission::Poll(session),
             Method::POST => Admission::Post(session),
             _ => Admission::WrongMethod,
@@ -131,8 +132,8 @@ pub(super) async fn admit<B>(
     let origin = origin_of(core, request, peer);
     let pass = core.gate().enter(source(origin), now());
     let pass = pass.map_err(|refusal| Refused::Limit { refusal, origin })?;
-    let upgrade =
-        (query.transport == Transport::WebSocket).then(|| hyper::upgrade::on(&mut *request));
+    let upgrade = (query.transport == Transport::WebSocket)
+        .then(|| handover.unwrap_or_else(|| hyper::upgrade::on(&mut *request).into()));
     if let Some(peer) = peer {
         request.extensions_mut().insert(PeerAddress(peer));
     }

@@ -14,7 +14,7 @@ use hyper::ext::Protocol;
 use super::super::body::Body;
 use super::super::core::Core;
 use super::super::session::{Input, Session};
-use super::super::transport::websocket::Arriving;
+use super::super::transport::arriving::{Arriving, Handover};
 use super::admission::Refused;
 use super::answers::empty;
 use crate::config::Deflate;
@@ -26,12 +26,13 @@ pub(super) fn upgrade<B>(
     mut request: Request<B>,
     session: &Session,
     dialect: Dialect,
+    handover: Option<Handover>,
 ) -> Response<Body> {
     let compression = core.config().websocket_compression.as_ref();
     match switching_protocols(request.method(), request.headers(), compression) {
         Ok((response, deflate)) => {
-            let upgrade = hyper::upgrade::on(&mut request);
-            let upgrade = Arriving::new(upgrade, core.config().websocket_limits(), deflate);
+            let handover = handover.unwrap_or_else(|| hyper::upgrade::on(&mut request).into());
+            let upgrade = Arriving::new(handover, core.config().websocket_limits(), deflate);
             let upgrade = Box::new(upgrade);
             session.outbox().contest();
             session.tell(Input::Candidate { upgrade, dialect });

@@ -69,17 +69,26 @@ impl Activity {
         Pending(Arc::clone(self))
     }
 
-    /// What the connection is good for, if one that rests longer than `keep_alive` is for nothing. One
-    /// rests when there is nothing to answer and none of its answers still waits to be taken.
+    /// Whether anything was asked for.
+    pub(super) fn has_begun(&self) -> bool {
+        self.requested.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is nothing to answer, and none of its answers still waits to be taken.
+    pub(super) fn rests(&self, is_writing: bool) -> bool {
+        !is_writing && self.pending.load(Ordering::Acquire) == 0
+    }
+
+    /// What the connection is good for, if one that rests longer than `keep_alive` is for nothing.
     pub(super) fn purpose(&self, keep_alive: Duration, is_writing: bool) -> Purpose {
-        if !self.requested.load(Ordering::Relaxed) {
+        if !self.has_begun() {
             return Purpose::Unknown;
         }
         let now = Instant::now();
-        let since = if is_writing || self.pending.load(Ordering::Acquire) > 0 {
-            now
-        } else {
+        let since = if self.rests(is_writing) {
             self.begun + Duration::from_millis(self.idle_since.load(Ordering::Acquire))
+        } else {
+            now
         };
         let look_again = since + keep_alive;
         if look_again > now {

@@ -6,6 +6,7 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 use super::Phase;
 use super::activity::{Activity, Purpose, Streams};
 use super::listener::Security;
+use super::plain::Lane;
 use super::tls::Secured;
 use crate::engine::body::Body;
 use crate::engine::core::Core;
@@ -64,11 +66,12 @@ pub(super) async fn serve(
         activity: Activity::new(),
         writing: Arc::clone(stream.writing()),
         phase: phase.clone(),
+        is_continued: false,
     };
     match &*security {
         Security::Plain {
             prior_knowledge: false,
-        } => connection.http1(stream, |_| {}).await,
+        } => connection.plain(stream).await,
         Security::Plain {
             prior_knowledge: true,
         } => Box::pin(connection.http2(stream, |_| {}, true)).await,
@@ -96,6 +99,9 @@ struct Connection {
     activity: Arc<Activity>,
     writing: Arc<Writing>,
     phase: watch::Receiver<Phase>,
+    /// Requests were answered before hyper had it, which therefore waits for its first one even if it is
+    /// told to end.
+    is_continued: bool,
 }
 
 impl Connection {
@@ -111,7 +117,27 @@ impl Connection {
         }
     }
 
-    async fn http1<IO, M>(self, stream: IO, mark: M)
+    /// HTTP/1.1 on a bare socket: as long as it is plain without hyper.
+    async fn plain(mut self, stream: TcpConnection) {
+        let other = {
+            let ending = AtomicBool::new(false);
+            let lane = Lane {
+                core: &self.core,
+                peer: self.peer,
+                activity: &self.activity,
+                ending: &ending,
+            };
+            let serving = pin!(lane.serve(stream));
+            let end = |_: Pin<&mut _>| ending.store(true, Ordering::Relaxed);
+            self.drive(serving, end).await.flatten()
+        };
+        if let Some(stream) = other {
+            self.is_continued = self.activity.has_begun();
+            Box::pin(self.http1(stream, |_| {})).await;
+        }
+    }
+
+    async fn http1<IO, M>(&self, stream: IO, mark: M)
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         M: Fn(&mut Request<Incoming>) + Send + 'static,
@@ -134,7 +160,7 @@ impl Connection {
     }
 
     /// HTTP/2, or, when HTTP/1.1 is allowed, what the client begins with.
-    async fn http2<IO, M>(self, stream: IO, mark: M, allow_http1: bool)
+    async fn http2<IO, M>(&self, stream: IO, mark: M, allow_http1: bool)
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         M: Fn(&mut Request<Incoming>) + Send + 'static,
@@ -203,7 +229,7 @@ impl Connection {
                     return Ok(empty(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
                 }
                 let is_stream = request.version() >= Version::HTTP_2;
-                let mut response = respond(&core, request, Some(peer)).await;
+                let mut response = respond(&core, request, Some(peer), None).await;
                 let stream = is_stream.then(|| OF_STREAM.try_with(Arc::clone).ok());
                 let stream = stream.flatten();
                 response.body_mut().watch(stream, &writing);
@@ -214,9 +240,13 @@ impl Connection {
     }
 
     /// Drives a connection to its end, and ends it when it has no purpose any more.
-    async fn drive<C, E>(mut self, mut connection: Pin<&mut C>, end: impl Fn(Pin<&mut C>))
+    async fn drive<C, T, E>(
+        &self,
+        mut connection: Pin<&mut C>,
+        end: impl Fn(Pin<&mut C>),
+    ) -> Option<T>
     where
-        C: Future<Output = Result<(), E>>,
+        C: Future<Output = Result<T, E>>,
         E: Display,
     {
         let limits = &self.core.config().limits;
@@ -230,8 +260,14 @@ impl Connection {
         let mut wake = Rarely::new(wake);
         let mut stalled = pin!(self.writing.stalled(limits.answer_stall_timeout));
         let phase = self.phase.clone();
-        let all_parting = pin!(until_parting(&mut self.phase));
+        let mut awaited = self.phase.clone();
+        let all_parting = pin!(until_parting(&mut awaited));
         let mut all_parting = Rarely::new(all_parting);
+        let farewell = || match self.is_continued && self.activity.rests(self.writing.is_waiting())
+        {
+            true => Instant::now(),
+            false => Instant::now() + FAREWELL,
+        };
         loop {
             // A request that has arrived is seen before the time for it is over.
             let event = poll_fn(|cx| {
@@ -249,36 +285,35 @@ impl Connection {
                 wake.poll(is_due, cx).map(|()| Event::Due)
             });
             let next = match event.await {
-                Event::Ended(result) => {
-                    if let Err(error) = result {
-                        tracing::debug!(peer = %self.peer, %error, "HTTP connection ended");
-                    }
-                    return;
+                Event::Ended(Ok(ended)) => return Some(ended),
+                Event::Ended(Err(error)) => {
+                    tracing::debug!(peer = %self.peer, %error, "HTTP connection ended");
+                    return None;
                 }
                 Event::Stalled => {
                     self.writing.give_up(self.core.counters());
-                    return;
+                    return None;
                 }
                 // Only when the sessions have ended: polling clients fetch their farewell over this.
                 Event::Parting => {
                     (told_to_end, parting) = (true, true);
                     end(connection.as_mut());
-                    Instant::now() + FAREWELL
+                    farewell()
                 }
-                Event::Due if parting => return,
+                Event::Due if parting => return None,
                 Event::Due => match self.activity.purpose(keep_alive, self.writing.is_waiting()) {
                     Purpose::Unknown if Instant::now() < first => {
                         first.min(Instant::now() + keep_alive)
                     }
                     Purpose::Unknown => {
                         tracing::debug!(peer = %self.peer, "no request in time");
-                        return;
+                        return None;
                     }
-                    Purpose::None if told_to_end => return,
+                    Purpose::None if told_to_end => return None,
                     Purpose::None => {
                         told_to_end = true;
                         end(connection.as_mut());
-                        Instant::now() + FAREWELL
+                        farewell()
                     }
                     Purpose::Some { look_again } => look_again,
                 },
@@ -290,8 +325,8 @@ impl Connection {
 }
 
 /// What happens to a connection.
-enum Event<E> {
-    Ended(Result<(), E>),
+enum Event<T, E> {
+    Ended(Result<T, E>),
     /// The client takes nothing of what is written.
     Stalled,
     /// The sessions of the server have ended.

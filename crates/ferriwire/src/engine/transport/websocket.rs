@@ -6,28 +6,25 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::fmt;
-use std::future::Future;
 use std::io::{self, Read as _};
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::engine::queue::Batch;
 use ferriwire_proto::rate::{Bucket, Rate};
 use ferriwire_proto::websocket::{Decoder, Deflater, Limits, Role};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop::has_budget_remaining;
-use tokio::time::{Sleep, sleep};
 
 use crate::config::Deflate;
 use crate::engine::outbox::{Flushed, Outbox};
@@ -56,65 +53,6 @@ pub(crate) fn with_read_buffer<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
     let result = work(&mut buffer);
     BUFFER.set(Some(buffer));
     result
-}
-
-/// A WebSocket whose handshake was answered: the connection is on its way from hyper.
-pub(crate) struct Arriving {
-    upgrade: OnUpgrade,
-    limits: Limits,
-    deflate: Option<Deflate>,
-    /// How long what is sent first keeps behind the answer to the handshake.
-    apart: Option<Duration>,
-    /// It is there, and keeps its distance.
-    waiting: Option<(WebSocketIo, Pin<Box<Sleep>>)>,
-}
-
-impl Arriving {
-    /// `deflate` is what was negotiated.
-    pub(crate) fn new(upgrade: OnUpgrade, limits: Limits, deflate: Option<Deflate>) -> Self {
-        Self {
-            upgrade,
-            limits,
-            deflate,
-            apart: None,
-            waiting: None,
-        }
-    }
-
-    /// The same for a client that may begin to listen only when it has seen the answer to its handshake,
-    /// and would miss what it reads in the same go.
-    pub(crate) fn apart(mut self, apart: Duration) -> Self {
-        self.apart = Some(apart);
-        self
-    }
-}
-
-impl Future for Arriving {
-    type Output = hyper::Result<WebSocketIo>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.waiting.is_none() {
-            let upgraded = ready!(Pin::new(&mut self.upgrade).poll(cx))?;
-            let io = WebSocketIo::new(upgraded, self.limits, self.deflate.as_ref());
-            let Some(apart) = self.apart else {
-                return Poll::Ready(Ok(io));
-            };
-            self.waiting = Some((io, Box::pin(sleep(apart))));
-        }
-        if let Some((_, pause)) = &mut self.waiting {
-            ready!(pause.as_mut().poll(cx));
-        }
-        match self.waiting.take() {
-            Some((io, _)) => Poll::Ready(Ok(io)),
-            None => Poll::Pending,
-        }
-    }
-}
-
-impl fmt::Debug for Arriving {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Arriving").finish_non_exhaustive()
-    }
 }
 
 /// One WebSocket below the protocol.
@@ -163,8 +101,18 @@ impl<T: AsyncRead + AsyncWrite + Send> ReadWrite for T {}
 
 impl WebSocketIo {
     /// Takes hyper's upgraded connection apart down to the bare socket where there is one.
-    fn new(upgraded: Upgraded, limits: Limits, deflate: Option<&Deflate>) -> Self {
+    pub(super) fn new(upgraded: Upgraded, limits: Limits, deflate: Option<&Deflate>) -> Self {
         let (stream, early) = take_apart(upgraded);
+        Self::on(stream, early, limits, deflate)
+    }
+
+    /// On a socket that hyper has not seen.
+    pub(super) fn bare(socket: BareSocket, limits: Limits, deflate: Option<&Deflate>) -> Self {
+        let stream = Stream::Tcp(Arc::new(socket));
+        Self::on(stream, Bytes::new(), limits, deflate)
+    }
+
+    fn on(stream: Stream, early: Bytes, limits: Limits, deflate: Option<&Deflate>) -> Self {
         // Even an empty remainder keeps hyper's read buffer of 8 KiB in memory.
         let aside = (!early.is_empty()).then(|| {
             Box::new(Aside {
@@ -440,7 +388,7 @@ impl Other {
 
 /// Reads up to `len` bytes, and remembers when that took all there was: asking the kernel once more would cost a
 /// system call for each message.
-fn read_available(
+pub(crate) fn read_available(
     stream: &TcpStream,
     len: usize,
     mut read: impl FnMut() -> io::Result<usize>,
@@ -465,8 +413,11 @@ fn read_available(
 /// accepted it, or a host.
 fn take_apart(upgraded: Upgraded) -> (Stream, Bytes) {
     let upgraded = match below::<TcpConnection>(upgraded) {
-        // Its listener has switched Nagle's algorithm off.
-        Ok((connection, early)) => return (Stream::Tcp(Arc::new(connection.into())), early),
+        Ok((mut connection, early)) => {
+            let early = connection.unread_behind(early);
+            // Its listener has switched Nagle's algorithm off.
+            return (Stream::Tcp(Arc::new(connection.into())), early);
+        }
         Err(upgraded) => upgraded,
     };
     match below::<TcpStream>(upgraded) {
