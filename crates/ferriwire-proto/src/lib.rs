@@ -26,6 +26,7 @@
 //! | [`value`] | | untyped payloads |
 //! | [`admission`] | | who may open a session: counts and rates, of all and of each address |
 //! | [`rate`] | | token buckets |
+//! | [`id_text`] | | what identifiers are made of |
 //! | [`reconnect`] | | when a client tries again, and what it keeps meanwhile |
 
 pub mod admission;
@@ -33,6 +34,7 @@ pub mod codec;
 pub mod connection;
 pub mod encoded;
 pub mod engine;
+pub mod id_text;
 pub mod log;
 pub mod packet;
 pub mod rate;

@@ -3,11 +3,11 @@
 use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ferriwire_proto::engine::SessionId;
+use ferriwire_proto::id_text::IdText;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Identifies one socket: one client's membership of one namespace.
@@ -18,13 +18,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// It prints and parses as its text. Ours are 20 characters, but other servers of a cluster choose
 /// their own form, so any text of 1 to 256 bytes is one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SocketId(Arc<str>);
+pub struct SocketId(IdText);
 
 impl SocketId {
     /// The identifier of these random bytes: 20 characters of the URL-safe base64 alphabet.
     #[must_use]
     pub fn from_random(bytes: [u8; 15]) -> Self {
-        Self(URL_SAFE_NO_PAD.encode(bytes).into())
+        Self(IdText::from(&*URL_SAFE_NO_PAD.encode(bytes)))
     }
 
     /// The identifier that a client of Socket.IO 4 gives its socket: that of the session in `/`, with

@@ -1,10 +1,11 @@
 //! The secret that names a session.
 
 use std::fmt;
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::id_text::IdText;
 
 /// How many characters an id has. Adapters and load balancers of other implementations assume it.
 const LENGTH: usize = 20;
@@ -23,13 +24,13 @@ const SHOWN: usize = 4;
 /// Therefore `Debug` shows only its beginning and there is no `Display`.
 #[doc(alias = "sid")]
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId(Arc<str>);
+pub struct SessionId(IdText);
 
 impl SessionId {
     /// The id made of these bytes, which must come from a cryptographic random source.
     #[must_use]
     pub fn from_random(bytes: [u8; 15]) -> Self {
-        Self(URL_SAFE_NO_PAD.encode(bytes).into())
+        Self(IdText::from(&*URL_SAFE_NO_PAD.encode(bytes)))
     }
 
     /// Reads an id: exactly 20 characters of `A-Z`, `a-z`, `0-9`, `_` and `-`.

@@ -7,6 +7,7 @@
 //! of rooms and a seat in the room, and each of the two knows where the other one is. Joining and
 //! leaving take constant time, and a selection walks dense lists.
 
+mod ids;
 mod joined;
 mod slab;
 
@@ -14,6 +15,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use self::ids::Ids;
 use self::joined::{Joined, JoinedRooms};
 use self::slab::Slab;
 use crate::socket_id::SocketId;
@@ -24,6 +26,7 @@ pub(crate) struct Rooms<M> {
     members: Slab<Member<M>>,
     /// The index of every member, without gaps.
     everyone: Vec<u32>,
+    ids: Ids,
     directory: Directory,
     /// How many members were inserted, ever.
     serial: u64,
@@ -54,6 +57,7 @@ impl<M> Rooms<M> {
         Self {
             members: Slab::new(),
             everyone: Vec::new(),
+            ids: Ids::default(),
             directory: Directory::default(),
             serial: 0,
             epoch: 0,
@@ -66,25 +70,22 @@ impl<M> Rooms<M> {
         let serial = self.serial;
         let index = self.members.insert(Member {
             value: member,
-            id: id.clone(),
+            id,
             serial,
             selected: 0,
             position: slab::index(self.everyone.len()),
             joined: JoinedRooms::default(),
         });
         self.everyone.push(index);
-        self.directory.ids.insert(id, index);
+        self.ids.insert(&self.members, index);
         MemberKey { index, serial }
     }
 
     /// Removes a member, and gives it back with the names of the rooms it was in.
     pub(crate) fn remove(&mut self, key: MemberKey) -> Option<(M, Vec<Arc<str>>)> {
         self.find(key)?;
+        self.ids.remove(&self.members, key.index);
         let member = self.members.remove(key.index)?;
-        if self.directory.ids.get(&member.id) == Some(&key.index) {
-            self.directory.ids.remove(&member.id);
-            give_back_map(&mut self.directory.ids);
-        }
         swap_remove(&mut self.everyone, member.position);
         let moved = self.everyone.get(slab::position(member.position));
         if let Some(moved) = moved.and_then(|index| self.members.get_mut(*index)) {
@@ -135,27 +136,37 @@ impl<M> Rooms<M> {
         // Who bears the number of this selection has been seen or is excepted.
         self.epoch = self.epoch.wrapping_add(1);
         let epoch = self.epoch;
-        for index in except
-            .iter()
-            .flat_map(|target| self.directory.members(target))
-        {
-            if let Some(member) = self.members.get_mut(index) {
-                member.selected = epoch;
-            }
+        for target in except {
+            self.find_each(target, |member| member.selected = epoch);
         }
-        let mut select = |index: u32| {
-            if let Some(member) = self.members.get_mut(index)
-                && member.selected != epoch
-            {
+        let mut select = |member: &mut Member<M>| {
+            if member.selected != epoch {
                 member.selected = epoch;
                 visit(&member.value);
             }
         };
         if to.is_empty() {
-            self.everyone.iter().copied().for_each(&mut select);
+            for index in &self.everyone {
+                if let Some(member) = self.members.get_mut(*index) {
+                    select(member);
+                }
+            }
         }
         for target in to {
-            self.directory.members(target).for_each(&mut select);
+            self.find_each(target, &mut select);
+        }
+    }
+
+    /// Calls `visit` for each member that a target names.
+    fn find_each(&mut self, target: &Target, mut visit: impl FnMut(&mut Member<M>)) {
+        let (seats, member) = match target {
+            Target::Room(name) => (self.directory.seats(name), None),
+            Target::Socket(id) => (&[][..], self.ids.get(&self.members, id)),
+        };
+        for index in seats.iter().map(|seat| seat.member).chain(member) {
+            if let Some(member) = self.members.get_mut(index) {
+                visit(member);
+            }
         }
     }
 
@@ -182,7 +193,7 @@ impl<M> Rooms<M> {
     #[cfg(test)]
     /// The member of that identifier.
     pub(crate) fn by_id(&self, id: &SocketId) -> Option<(MemberKey, &M)> {
-        let index = *self.directory.ids.get(id)?;
+        let index = self.ids.get(&self.members, id)?;
         let member = self.members.get(index)?;
         let serial = member.serial;
         Some((MemberKey { index, serial }, &member.value))
@@ -251,12 +262,11 @@ struct Member<M> {
     joined: JoinedRooms,
 }
 
-/// The rooms, and what finds rooms and members by name.
+/// The rooms, and what finds them by name.
 #[derive(Debug, Default)]
 struct Directory {
     rooms: Slab<Room>,
     names: HashMap<Arc<str>, u32>,
-    ids: HashMap<SocketId, u32>,
 }
 
 #[derive(Debug)]
@@ -275,15 +285,10 @@ struct Seat {
 }
 
 impl Directory {
-    /// The members that a target names.
-    fn members(&self, target: &Target) -> impl Iterator<Item = u32> {
-        let (room, member) = match target {
-            Target::Room(name) => (self.names.get(name), None),
-            Target::Socket(id) => (None, self.ids.get(id)),
-        };
-        let room = room.and_then(|index| self.rooms.get(*index));
-        let seats = room.map(|room| room.seats.as_slice()).unwrap_or_default();
-        seats.iter().map(|seat| seat.member).chain(member.copied())
+    fn seats(&self, name: &str) -> &[Seat] {
+        let index = self.names.get(name);
+        let room = index.and_then(|index| self.rooms.get(*index));
+        room.map(|room| room.seats.as_slice()).unwrap_or_default()
     }
 
     fn room_or_new(&mut self, name: &str) -> u32 {

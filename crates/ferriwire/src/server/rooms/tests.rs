@@ -151,7 +151,7 @@ fn what_a_crowd_needed_is_given_back() {
     assert!(rooms.directory.rooms.get(all).unwrap().seats.capacity() <= SMALL);
     assert!(rooms.everyone.capacity() <= SMALL);
     assert!(rooms.directory.names.capacity() <= SMALL);
-    assert!(rooms.directory.ids.capacity() <= SMALL);
+    assert!(rooms.ids.capacity() <= SMALL);
 }
 
 #[derive(Clone, Debug)]
