@@ -7,7 +7,10 @@ use std::time::Duration;
 use crate::cluster::NodeId;
 use crate::server::RemoteSocket;
 
+use ferriwire_proto::value::Value;
+
 pub use ferriwire_proto::codec::EncodeError;
+pub use ferriwire_proto::reconnect::BufferFull;
 
 /// The result of starting or running a server.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -51,6 +54,12 @@ pub enum EmitError {
     Encode(EncodeError),
     /// There is no such namespace on this server.
     NoSuchNamespace(String),
+    /// The client, which is ours, was closed.
+    Closed,
+    /// More waits for a server than our client keeps.
+    BufferFull(BufferFull),
+    /// Our client kept it for its next connection, and dropped it for later ones.
+    Displaced,
 }
 
 /// An acknowledgement did not come.
@@ -69,6 +78,13 @@ pub enum AckError {
     Mismatch(String),
     /// Nobody on that server listens to the event.
     NoListener,
+    /// The other side's handler answered with an error, as [`HandlerError`](crate::HandlerError) writes it.
+    Refused {
+        /// Its message.
+        message: String,
+        /// What it added to be acted upon.
+        data: Option<Value>,
+    },
 }
 
 /// The sockets that there are could not be told, or not all of them.
@@ -160,11 +176,20 @@ impl fmt::Display for EmitError {
             Self::Reserved(name) => write!(formatter, "event name {name:?} is reserved"),
             Self::Encode(error) => write!(formatter, "payload cannot be written: {error}"),
             Self::NoSuchNamespace(name) => write!(formatter, "no namespace {name:?}"),
+            Self::Closed => formatter.write_str("client is closed"),
+            Self::BufferFull(full) => full.fmt(formatter),
+            Self::Displaced => formatter.write_str("dropped for later events while not connected"),
         }
     }
 }
 
 impl std::error::Error for EmitError {}
+
+impl From<BufferFull> for EmitError {
+    fn from(full: BufferFull) -> Self {
+        Self::BufferFull(full)
+    }
+}
 
 impl From<EncodeError> for EmitError {
     fn from(error: EncodeError) -> Self {
@@ -187,6 +212,7 @@ impl fmt::Display for AckError {
             }
             Self::Mismatch(message) => write!(formatter, "unexpected answer: {message}"),
             Self::NoListener => formatter.write_str("nobody on that server listens to the event"),
+            Self::Refused { message, .. } => formatter.write_str(message),
         }
     }
 }

@@ -129,6 +129,12 @@ impl ConnectError {
         (!is_nothing).then_some(data)
     }
 
+    /// What it carries beside the message.
+    #[must_use]
+    pub fn details(&self) -> Option<&Value> {
+        self.data.as_ref()
+    }
+
     /// The message.
     #[must_use]
     pub fn message(&self) -> &str {

@@ -35,7 +35,7 @@ pub mod engine;
 pub mod websocket;
 
 #[cfg(feature = "client")]
-mod client;
+pub mod client;
 mod config;
 mod error;
 mod event;
@@ -51,6 +51,8 @@ pub use bytes::Bytes;
 pub use client::ClientTls;
 #[cfg(feature = "client")]
 pub use client::ProxyError;
+#[cfg(feature = "client")]
+pub use client::{Client, ClientBuilder, ConnectFailure};
 #[cfg(feature = "tls")]
 pub use config::{ClientCertificates, Tls};
 pub use config::{
@@ -61,7 +63,7 @@ pub use engine::{
     Layer, LimitKind, Listener, Origins, Request, Service, Stats, Transport, ViolationKind,
 };
 pub use error::{
-    AckError, DataError, EmitError, EncodeError, Error, FetchError, JoinError, Result,
+    AckError, BufferFull, DataError, EmitError, EncodeError, Error, FetchError, JoinError, Result,
 };
 pub use event::{Accepts, Event, HandlerError, Listens, Payload, Reply};
 pub use ferriwire_proto::codec::Codec;

@@ -95,6 +95,12 @@ impl Retries {
         self.waiting.len()
     }
 
+    /// How many bytes wait, the event in flight included.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether none does.
     #[must_use]
     pub fn is_empty(&self) -> bool {

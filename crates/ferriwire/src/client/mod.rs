@@ -1,11 +1,34 @@
-//! The client: being built, see `docs/decisions/0009-client-driver.md`.
+//! A Socket.IO client: several namespaces over one connection, which is opened, upgraded and opened anew
+//! by one task (`docs/decisions/0009-client-driver.md`).
+//!
+//! Begin at [`Client::builder`].
 
-#![allow(dead_code, reason = "its driver comes next")]
-
+mod acknowledgement;
+mod auth;
+mod builder;
+mod config;
+mod dispatch;
+mod error;
+mod handle;
+mod random;
+mod reason;
+mod reconnection;
+mod shared;
+mod task;
 #[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
 pub(crate) mod tls;
 mod transport;
 
+pub use self::acknowledgement::Acknowledgement;
+pub use self::auth::Attempt;
+pub use self::builder::{ClientBuilder, NamespaceBuilder};
+pub use self::dispatch::{Ack, ListenerId};
+pub use self::error::ConnectFailure;
+pub use self::handle::{Client, Emitter};
+pub use self::reason::DisconnectReason;
+pub use self::reconnection::Reconnection;
 #[cfg(feature = "tls")]
 pub use self::tls::ClientTls;
 pub use self::transport::connect::ProxyError;
+pub use ferriwire_proto::engine::Revision;
+pub use ferriwire_proto::reconnect::{Jitter, OfflinePolicy};

@@ -93,6 +93,17 @@ impl<T> Outgoing<T> {
         &mut self.queue
     }
 
+    /// How many bytes wait, for the session or for a connection.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let lanes = self.lanes.iter().flatten();
+        let kept = lanes.map(|lane| {
+            let retried = lane.retries.as_ref().map_or(0, Retries::bytes);
+            lane.offline.bytes().saturating_add(retried)
+        });
+        kept.fold(self.queue.bytes(), usize::saturating_add)
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) has something to do.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {

@@ -1,0 +1,717 @@
+//! Describing a client, and a further namespace of one.
+
+use std::fmt;
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use ferriwire_proto::codec::Codec;
+use ferriwire_proto::connection::client::{LaneConfig, Outgoing};
+use ferriwire_proto::engine::Revision;
+use ferriwire_proto::engine::client::Address;
+use ferriwire_proto::engine::queue::Queue;
+use ferriwire_proto::reconnect::{Jitter, OfflinePolicy, RetryConfig};
+use ferriwire_proto::value::Args;
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+use super::auth::{Attempt, Auth};
+use super::config::ClientConfig;
+use super::dispatch::{self, Ack, Listeners};
+use super::error::ConnectFailure;
+use super::handle::{Client, Owner};
+use super::reason::DisconnectReason;
+use super::reconnection::Reconnection;
+use super::shared::{Membership, Note, Shared, Status};
+use super::task::Task;
+#[cfg(feature = "tls")]
+use super::tls::ClientTls;
+use super::transport::connect::ProxyChoice;
+use super::transport::http::{Origin, header};
+use super::transport::stream::Connector;
+use crate::config::Deflate;
+use crate::engine::Transport;
+use crate::event::{Event, HandlerError, Listens};
+
+/// How long an acknowledgement is waited for unless it is said.
+const ACK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is said of one namespace.
+struct Declaration {
+    auth: Auth,
+    lane: LaneConfig,
+    ack_timeout: Option<Duration>,
+    listeners: Listeners,
+}
+
+impl Default for Declaration {
+    fn default() -> Self {
+        Self {
+            auth: Auth::default(),
+            lane: LaneConfig::default(),
+            ack_timeout: Some(ACK_TIMEOUT),
+            listeners: Listeners::default(),
+        }
+    }
+}
+
+impl Declaration {
+    fn into_membership(self, shared: &Arc<Shared>, name: &str) -> Arc<Membership> {
+        Arc::new(Membership {
+            shared: Arc::clone(shared),
+            name: name.into(),
+            key: OnceLock::new(),
+            lane: self.lane,
+            ack_timeout: self.ack_timeout,
+            auth: self.auth,
+            listeners: Mutex::new(self.listeners),
+            status: Mutex::new(Status::default()),
+        })
+    }
+}
+
+/// Describes a client: how it connects, what it says of itself, and what it listens to. Made by
+/// [`Client::builder`].
+#[must_use = "a client is none before it connects"]
+pub struct ClientBuilder {
+    address: String,
+    config: ClientConfig,
+    declaration: Declaration,
+    /// The first thing that cannot be used.
+    mistake: Option<ConnectFailure>,
+}
+
+/// Describes one more namespace on a client's connection. Made by [`Client::namespace`].
+#[must_use = "a namespace is not joined before it connects"]
+pub struct NamespaceBuilder {
+    client: Client,
+    name: String,
+    declaration: Declaration,
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ClientBuilder")
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for NamespaceBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("NamespaceBuilder");
+        shown.field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What both builders have.
+macro_rules! declares {
+    ($builder:ident) => {
+        impl $builder {
+            /// What identifies the client: an object, sent whenever it joins the namespace.
+            ///
+            /// # Examples
+            ///
+            /// ```no_run
+            /// use ferriwire::Client;
+            /// use serde::Serialize;
+            ///
+            /// #[derive(Serialize)]
+            /// struct Token { token: String }
+            ///
+            /// # async fn run() -> Result<(), ferriwire::ConnectFailure> {
+            /// let client = Client::builder("http://localhost:3000")
+            ///     .auth(&Token { token: "secret".to_owned() })
+            ///     .connect()
+            ///     .await?;
+            /// # Ok(())
+            /// # }
+            /// ```
+            pub fn auth<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
+                self.declaration.auth = Auth::of_value(value);
+                self
+            }
+
+            /// The same, made anew whenever the client joins the namespace: a token that expires can be
+            /// fetched there. An error counts as a failure to connect, and is tried again.
+            ///
+            /// # Examples
+            ///
+            /// ```no_run
+            /// use std::collections::HashMap;
+            ///
+            /// use ferriwire::{Client, HandlerError};
+            ///
+            /// async fn token() -> Result<String, std::io::Error> {
+            ///     std::fs::read_to_string("token")
+            /// }
+            ///
+            /// # async fn run() -> Result<(), ferriwire::ConnectFailure> {
+            /// let client = Client::builder("http://localhost:3000")
+            ///     .auth_with(async |_attempt| Ok(HashMap::from([("token", token().await?)])))
+            ///     .connect()
+            ///     .await?;
+            /// # Ok(())
+            /// # }
+            /// ```
+            pub fn auth_with<F, Fut, V>(mut self, make: F) -> Self
+            where
+                F: Fn(Attempt) -> Fut + Send + Sync + 'static,
+                Fut: Future<Output = Result<V, HandlerError>> + Send + 'static,
+                V: Serialize + 'static,
+            {
+                self.declaration.auth = Auth::made_by(make);
+                self
+            }
+
+            /// Handles an event. See [`Client::on`].
+            ///
+            /// # Examples
+            ///
+            /// ```no_run
+            /// use ferriwire::{Client, Event};
+            ///
+            /// const ADD: Event<(i64, i64), i64> = Event::new("add");
+            ///
+            /// # async fn run() -> Result<(), ferriwire::ConnectFailure> {
+            /// let client = Client::builder("http://localhost:3000")
+            ///     .on(ADD, async |_, (a, b)| a + b)
+            ///     .connect()
+            ///     .await?;
+            /// # Ok(())
+            /// # }
+            /// ```
+            pub fn on<E, T, F, Fut>(mut self, event: E, handler: F) -> Self
+            where
+                E: Listens<T, Fut::Output> + 'static,
+                T: DeserializeOwned + Send + 'static,
+                F: FnOnce(Client, T) -> Fut + Clone + Send + Sync + 'static,
+                Fut: Future + Send + 'static,
+                E::Answer: Send,
+            {
+                let name = event.name();
+                let handler = dispatch::answering(event, handler);
+                self.declaration.listeners.add(name, false, handler);
+                self
+            }
+
+            /// Handles an event the first time it comes. See [`Client::once`].
+            pub fn once<E, T, F, Fut>(mut self, event: E, handler: F) -> Self
+            where
+                E: Listens<T, Fut::Output> + 'static,
+                T: DeserializeOwned + Send + 'static,
+                F: FnOnce(Client, T) -> Fut + Clone + Send + Sync + 'static,
+                Fut: Future + Send + 'static,
+                E::Answer: Send,
+            {
+                let name = event.name();
+                let handler = dispatch::answering(event, handler);
+                self.declaration.listeners.add(name, true, handler);
+                self
+            }
+
+            /// Handles an event, and answers early, later or not at all.
+            pub fn on_with_ack<T, A, F, Fut>(mut self, event: Event<T, A>, handler: F) -> Self
+            where
+                T: DeserializeOwned + Send + 'static,
+                A: 'static,
+                F: FnOnce(Client, T, Ack<A>) -> Fut + Clone + Send + Sync + 'static,
+                Fut: Future<Output = ()> + Send + 'static,
+            {
+                let handler = dispatch::with_ack(handler);
+                self.declaration.listeners.add(event.name(), false, handler);
+                self
+            }
+
+            /// Handles all events, before their own handlers.
+            #[doc(alias = "onAny")]
+            pub fn on_any<F, Fut>(mut self, handler: F) -> Self
+            where
+                F: FnOnce(Client, String, Args) -> Fut + Clone + Send + Sync + 'static,
+                Fut: Future<Output = ()> + Send + 'static,
+            {
+                let handler = dispatch::any(handler);
+                self.declaration.listeners.add_any(false, handler);
+                self
+            }
+
+            /// Sees all events that are sent. See [`Client::on_any_outgoing`].
+            #[doc(alias = "onAnyOutgoing")]
+            pub fn on_any_outgoing<F>(mut self, listener: F) -> Self
+            where
+                F: Fn(&Client, &str, &Args) + Send + Sync + 'static,
+            {
+                let listener = Arc::new(listener);
+                self.declaration.listeners.add_outgoing(false, listener);
+                self
+            }
+
+            /// Runs whenever the namespace is joined, behind what was kept while it was not.
+            #[doc(alias = "connect")]
+            pub fn on_connect<F, Fut>(mut self, hook: F) -> Self
+            where
+                F: FnOnce(Client) -> Fut + Clone + Send + Sync + 'static,
+                Fut: Future<Output = ()> + Send + 'static,
+            {
+                let hook = dispatch::hook(move |client, ()| hook(client));
+                self.declaration.listeners.connect.push(hook);
+                self
+            }
+
+            /// Runs whenever the namespace could not be joined: the server refused, or could not be
+            /// reached. [`Client::is_active`] says whether it is tried again.
+            #[doc(alias = "connect_error")]
+            pub fn on_connect_error<F, Fut>(mut self, hook: F) -> Self
+            where
+                F: FnOnce(Client, ConnectFailure) -> Fut + Clone + Send + Sync + 'static,
+                Fut: Future<Output = ()> + Send + 'static,
+            {
+                self.declaration
+                    .listeners
+                    .connect_error
+                    .push(dispatch::hook(hook));
+                self
+            }
+
+            /// Runs whenever the namespace is joined no more.
+            #[doc(alias = "disconnect")]
+            pub fn on_disconnect<F, Fut>(mut self, hook: F) -> Self
+            where
+                F: FnOnce(Client, DisconnectReason) -> Fut + Clone + Send + Sync + 'static,
+                Fut: Future<Output = ()> + Send + 'static,
+            {
+                self.declaration
+                    .listeners
+                    .disconnect
+                    .push(dispatch::hook(hook));
+                self
+            }
+
+            /// How many bytes of events are kept while the namespace is not joined, and what happens
+            /// to more. Default: 1 MiB, refused (reference: without a bound).
+            #[doc(alias = "sendBuffer")]
+            pub fn offline(mut self, max_bytes: usize, policy: OfflinePolicy) -> Self {
+                self.declaration.lane.max_offline = max_bytes;
+                self.declaration.lane.offline_policy = policy;
+                self
+            }
+
+            /// Sends events until they are acknowledged, one after the other: so often again, each
+            /// time after so long. The server's handlers have to acknowledge them, and may see one twice.
+            /// Default: they are sent once.
+            #[doc(alias = "ackTimeout")]
+            pub fn retries(mut self, retries: u32, ack_timeout: Duration) -> Self {
+                self.declaration.lane.retries = Some(RetryConfig::new(retries, ack_timeout));
+                self
+            }
+
+            /// How long an acknowledgement is waited for, unless [`Client::timeout`] says it; `None`: as
+            /// long as the connection lives. Default: 10 s (reference: `None`).
+            #[doc(alias = "ackTimeout")]
+            pub fn ack_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+                self.declaration.ack_timeout = timeout.into();
+                self
+            }
+        }
+    };
+}
+
+declares!(ClientBuilder);
+declares!(NamespaceBuilder);
+
+impl ClientBuilder {
+    pub(crate) fn new(address: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            config: ClientConfig::default(),
+            declaration: Declaration::default(),
+            mistake: None,
+        }
+    }
+
+    /// Is told how it goes on after the connection was lost, or could not be made.
+    #[doc(alias = "reconnect_attempt")]
+    #[doc(alias = "reconnect_failed")]
+    pub fn on_reconnect<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: FnOnce(Client, Reconnection) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.declaration
+            .listeners
+            .reconnection
+            .push(dispatch::hook(hook));
+        self
+    }
+
+    /// Is told when the session has changed to another transport.
+    #[doc(alias = "upgrade")]
+    pub fn on_upgrade<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: FnOnce(Client, Transport) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.declaration
+            .listeners
+            .upgrade
+            .push(dispatch::hook(hook));
+        self
+    }
+
+    /// The transports that may be used, the first one first. Default: polling, then WebSocket.
+    pub fn transports(mut self, transports: impl IntoIterator<Item = Transport>) -> Self {
+        self.config.engine.transports = transports.into_iter().collect();
+        self
+    }
+
+    /// Whether to change from polling to a WebSocket where the server offers it. Default: it does.
+    pub fn upgrade(mut self, upgrade: bool) -> Self {
+        self.config.engine.upgrade = upgrade;
+        self
+    }
+
+    /// Whether the next transport is tried when the session could not be opened on one. Default: it
+    /// is not.
+    #[doc(alias = "tryAllTransports")]
+    pub fn try_all_transports(mut self, try_all: bool) -> Self {
+        self.config.engine.try_all_transports = try_all;
+        self
+    }
+
+    /// The path of the requests. Default: `/socket.io`.
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.config.path = path.into();
+        self
+    }
+
+    /// A parameter in the query of every request.
+    pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.config.query.push((name.into(), value.into()));
+        self
+    }
+
+    /// A header of every request.
+    #[doc(alias = "extraHeaders")]
+    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        match header(name.as_ref(), value.as_ref()) {
+            Ok((name, value)) => drop(self.config.headers.append(name, value)),
+            Err(mistake) => drop(self.mistake.get_or_insert(mistake)),
+        }
+        self
+    }
+
+    /// Whether cookies that the server sets are sent back, as load balancers need it. Default: they
+    /// are (reference: `withCredentials`, off).
+    #[doc(alias = "withCredentials")]
+    pub fn cookies(mut self, cookies: bool) -> Self {
+        self.config.cookies = cookies;
+        self
+    }
+
+    /// How packets are encoded; the server has to do the same. Default: JSON.
+    #[doc(alias = "parser")]
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.config.codec = codec;
+        self
+    }
+
+    /// The revision of Engine.IO. Default: 4. With 3 the server is one of Socket.IO 2, which takes `auth`
+    /// as a query in the name of a namespace, and none for `/`.
+    #[doc(alias = "EIO")]
+    pub fn revision(mut self, revision: Revision) -> Self {
+        self.config.engine.revision = revision;
+        self
+    }
+
+    /// Asks for binary data as base64 text, and sends it so. Default: as it is.
+    #[doc(alias = "forceBase64")]
+    pub fn base64(mut self, base64: bool) -> Self {
+        self.config.engine.base64 = base64;
+        self
+    }
+
+    /// Offers to compress messages on a WebSocket. Default: not (reference: from 1 KiB on, if the
+    /// server agrees).
+    #[doc(alias = "perMessageDeflate")]
+    pub fn websocket_compression(mut self, deflate: Deflate) -> Self {
+        self.config.deflate = Some(deflate);
+        self
+    }
+
+    /// Whether a lost connection is made again. Default: it is.
+    pub fn reconnection(mut self, enabled: bool) -> Self {
+        self.config.reconnect.enabled = enabled;
+        self
+    }
+
+    /// How often it is tried again; 0: without an end, the default.
+    #[doc(alias = "reconnectionAttempts")]
+    pub fn reconnection_attempts(mut self, attempts: u32) -> Self {
+        self.config.reconnect.backoff.max_attempts = NonZeroU32::new(attempts);
+        self
+    }
+
+    /// The first pause, and the longest one; each pause is twice the one before. Default: 1 s and 5 s.
+    #[doc(alias = "reconnectionDelay")]
+    #[doc(alias = "reconnectionDelayMax")]
+    pub fn reconnection_delay(mut self, first: Duration, max: Duration) -> Self {
+        self.config.reconnect.backoff.delay = first;
+        self.config.reconnect.backoff.delay_max = max;
+        self
+    }
+
+    /// How chance changes a pause. Default: [`Jitter::Reference`] with 0.5. [`Jitter::Full`] spreads the
+    /// clients of a server that comes back evenly.
+    #[doc(alias = "randomizationFactor")]
+    pub fn jitter(mut self, jitter: Jitter) -> Self {
+        self.config.reconnect.backoff.jitter = jitter;
+        self
+    }
+
+    /// How long one attempt to open a session may take; `None`: as long as the system lets it. Default:
+    /// 20 s.
+    #[doc(alias = "timeout")]
+    pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.config.reconnect.attempt_timeout = timeout.into();
+        self
+    }
+
+    /// The largest message, and the largest packet with its attachments, that is taken from the server,
+    /// in bytes; an answer to a poll may be four times as long. Default: 16 MiB (reference: unlimited).
+    pub fn max_message(mut self, bytes: usize) -> Self {
+        self.config.max_message = bytes;
+        self.config.namespaces.limits.max_packet = bytes;
+        self
+    }
+
+    /// How many bytes of events may wait for handlers. Above it the connection is not read, and the
+    /// heartbeat's deadline stands still. Default: 4 MiB (reference: unlimited).
+    pub fn max_incoming(mut self, bytes: usize) -> Self {
+        self.config.max_incoming = bytes;
+        self
+    }
+
+    /// How many handlers run at a time; the events of others wait. Default: 256 (reference: unlimited).
+    pub fn max_running_handlers(mut self, handlers: usize) -> Self {
+        self.config.max_running = handlers.max(1);
+        self
+    }
+
+    /// How many bytes of events may wait for a connection that is slow. Default: 16 MiB (reference:
+    /// unlimited).
+    pub fn max_buffered(mut self, bytes: usize) -> Self {
+        self.config.max_queued = bytes;
+        self
+    }
+
+    /// How a graceful [`close`](Client::close) may take. Default: 10 s (reference: without an end).
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.config.engine.close_timeout = timeout;
+        self
+    }
+
+    /// Makes the pauses between attempts, and all else that is drawn, the same each time. For tests: a
+    /// server could guess the masks of frames.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.config.seed = Some(seed);
+        self
+    }
+
+    /// How the client encrypts, when the address says so. Default: servers are verified against whom the
+    /// system trusts.
+    #[cfg(feature = "tls")]
+    #[doc(alias = "ca")]
+    #[doc(alias = "rejectUnauthorized")]
+    pub fn tls(mut self, tls: ClientTls) -> Self {
+        self.config.tls = Some(tls);
+        self
+    }
+
+    /// The proxy to go through: `http://`, `https://`, `socks5://` or `socks5h://`, with a user name and
+    /// a password if it wants them. Default: what the environment says, as for curl.
+    #[doc(alias = "agent")]
+    pub fn proxy(mut self, proxy: impl AsRef<str>) -> Self {
+        self.config.proxy = ProxyChoice::Named(proxy.as_ref().into());
+        self
+    }
+
+    /// Goes through no proxy, whatever the environment says.
+    pub fn no_proxy(mut self) -> Self {
+        self.config.proxy = ProxyChoice::Direct;
+        self
+    }
+
+    /// Where streams come from.
+    #[allow(
+        dead_code,
+        reason = "for the ways to a server that are built beside this"
+    )]
+    pub(crate) fn connector(mut self, connector: Arc<dyn Connector>) -> Self {
+        self.config.connector = Some(connector);
+        self
+    }
+
+    /// Connects. To be called on a tokio runtime, which runs the client's task.
+    ///
+    /// # Errors
+    ///
+    /// The first attempt has failed, or the server refuses the client: with its message and data.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use ferriwire::{Client, ConnectFailure};
+    ///
+    /// # async fn run() -> Result<(), ConnectFailure> {
+    /// match Client::builder("http://localhost:3000").connect().await {
+    ///     Ok(client) => println!("connected as {:?}", client.id()),
+    ///     Err(ConnectFailure::Refused(error)) => println!("refused: {}", error.message()),
+    ///     Err(failure) => return Err(failure),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn connect(self) -> Result<Client, ConnectFailure> {
+        let (client, joined) = self.start(true)?;
+        joined.await.unwrap_or(Err(ConnectFailure::Closed))?;
+        Ok(client)
+    }
+
+    /// Connects, and tries as often as reconnection allows.
+    ///
+    /// # Errors
+    ///
+    /// The server refuses the client, or all attempts have failed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), ferriwire::ConnectFailure> {
+    /// let bot = ferriwire::Client::builder("http://localhost:3000").connect_retrying().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn connect_retrying(self) -> Result<Client, ConnectFailure> {
+        let (client, joined) = self.start(false)?;
+        joined.await.unwrap_or(Err(ConnectFailure::Closed))?;
+        Ok(client)
+    }
+
+    /// Starts to connect, and does not wait for it: what is emitted meanwhile is kept.
+    ///
+    /// # Errors
+    ///
+    /// Something that was said cannot be used, such as the address.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = ferriwire::Client::builder("http://localhost:3000").open()?;
+    /// client.emit("early", "sent as soon as it is connected")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "autoConnect")]
+    pub fn open(self) -> Result<Client, ConnectFailure> {
+        let (client, _) = self.start(false)?;
+        Ok(client)
+    }
+
+    fn start(self, first_failure: bool) -> Result<(Client, Joined), ConnectFailure> {
+        let Self {
+            address,
+            config,
+            declaration,
+            mistake,
+        } = self;
+        if let Some(mistake) = mistake {
+            return Err(mistake);
+        }
+        let address = Address::parse(&address)
+            .map_err(|error| ConnectFailure::Configuration(error.to_string()))?;
+        let outgoing = Outgoing::new(Queue::new(), config.max_queued);
+        let shared = Arc::new(Shared::new(config.codec.clone(), outgoing));
+        let owner = Arc::new(Owner {
+            shared: Arc::clone(&shared),
+        });
+        let membership = declaration.into_membership(&shared, address.namespace());
+        let origin = Arc::new(Origin {
+            connector: config.connector(),
+            address,
+            headers: config.headers.clone(),
+        });
+        let mut task = Task::new(Arc::clone(&shared), Arc::downgrade(&owner), config, origin);
+        let (joining, joined) = oneshot::channel();
+        membership.status.lock().active = true;
+        task.add(Arc::clone(&membership), joining, first_failure);
+        let client = Client::new(membership, owner);
+        tokio::spawn(task);
+        Ok((client, joined))
+    }
+}
+
+/// Tells what became of joining a namespace.
+type Joined = oneshot::Receiver<Result<(), ConnectFailure>>;
+
+impl Client {
+    fn join(&self, first_failure: bool) -> Joined {
+        let (joining, joined) = oneshot::channel();
+        let membership = Arc::clone(self.membership());
+        membership.status.lock().active = true;
+        let shared = Arc::clone(&membership.shared);
+        shared.ask(Note::Add {
+            membership,
+            joining,
+            first_failure,
+        });
+        joined
+    }
+}
+
+impl NamespaceBuilder {
+    pub(crate) fn new(client: &Client, name: &str) -> Self {
+        let slash = if name.starts_with('/') { "" } else { "/" };
+        Self {
+            client: client.clone(),
+            name: format!("{slash}{name}"),
+            declaration: Declaration::default(),
+        }
+    }
+
+    /// Joins the namespace. It stays joined until it is left, or the client is closed, whether or not
+    /// the handle is kept.
+    ///
+    /// # Errors
+    ///
+    /// The server refuses the client, the connection is lost before it answers, or there is such a namespace on
+    /// this client already.
+    pub async fn connect(self) -> Result<Client, ConnectFailure> {
+        self.wait(true).await
+    }
+
+    /// The same, also while the client has no connection: it waits for the next one.
+    ///
+    /// # Errors
+    ///
+    /// The server refuses the client, all attempts to connect have failed, or there is such a namespace on this
+    /// client already.
+    pub async fn connect_retrying(self) -> Result<Client, ConnectFailure> {
+        self.wait(false).await
+    }
+
+    async fn wait(self, first_failure: bool) -> Result<Client, ConnectFailure> {
+        let shared = &self.client.membership().shared;
+        if shared.is_closed() {
+            return Err(ConnectFailure::Closed);
+        }
+        let membership = self.declaration.into_membership(shared, &self.name);
+        let client = Client::new(membership, Arc::clone(self.client.owner()));
+        let joined = client.join(first_failure);
+        joined.await.unwrap_or(Err(ConnectFailure::Closed))?;
+        Ok(client)
+    }
+}

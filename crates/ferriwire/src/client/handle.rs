@@ -1,0 +1,538 @@
+//! The handle of a client in one namespace.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferriwire_proto::codec::to_args;
+use ferriwire_proto::connection::client::{Emission, Emitted};
+use ferriwire_proto::reconnect::Kept;
+use ferriwire_proto::value::Args;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+use super::acknowledgement::{Acknowledgement, Asked};
+use super::builder::{ClientBuilder, NamespaceBuilder};
+use super::dispatch::{self, Ack, Came, ListenerId};
+use super::shared::{Membership, Note, Shared, Waiter, now};
+use crate::engine::Transport;
+use crate::error::{AckError, EmitError};
+use crate::event::{Accepts, Event, Listens};
+
+/// A client in one namespace of a server. Cheap to clone, usable from any task.
+///
+/// All its namespaces share one connection, which one task keeps: it opens it, upgrades it, and opens
+/// it anew when it is lost. The task ends with [`close`](Self::close), or with the last handle; what
+/// handlers hold counts, but what is handed to them does so only while they run.
+///
+/// # Examples
+///
+/// ```no_run
+/// use ferriwire::{Client, Event};
+///
+/// const JOIN: Event<String> = Event::new("join");
+/// const SAY: Event<(String, String), u64> = Event::new("say");
+/// const SAID: Event<String> = Event::new("said");
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::builder("http://localhost:3000/chat")
+///     .on(SAID, async |_, text| println!("{text}"))
+///     .connect()
+///     .await?;
+/// client.emit(JOIN, "lobby")?;
+/// let id = client.emit_with_ack(SAY, ("lobby", "hello")).await?;
+/// println!("message {id}");
+/// client.close().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[doc(alias = "io")]
+#[doc(alias = "Socket")]
+#[doc(alias = "Manager")]
+pub struct Client {
+    membership: Arc<Membership>,
+    owner: Arc<Owner>,
+}
+
+/// What all handles of one client hold: without it the task ends.
+pub(crate) struct Owner {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.ask(Note::Close(None));
+    }
+}
+
+impl Client {
+    pub(crate) fn new(membership: Arc<Membership>, owner: Arc<Owner>) -> Self {
+        Self { membership, owner }
+    }
+
+    pub(crate) fn membership(&self) -> &Arc<Membership> {
+        &self.membership
+    }
+
+    pub(crate) fn owner(&self) -> &Arc<Owner> {
+        &self.owner
+    }
+
+    /// Begins to describe a client of the server at that address, whose path names a namespace:
+    /// `http://localhost:3000/chat`. The scheme is `http`, `https`, `ws` or `wss`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), ferriwire::ConnectFailure> {
+    /// let client = ferriwire::Client::builder("http://localhost:3000").connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(address: impl AsRef<str>) -> ClientBuilder {
+        ClientBuilder::new(address.as_ref())
+    }
+
+    /// Begins to describe another namespace on the same connection.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn run(client: ferriwire::Client) -> Result<(), ferriwire::ConnectFailure> {
+    /// let admin = client
+    ///     .namespace("/admin")
+    ///     .on("alarm", async |_, text: String| println!("{text}"))
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "socket")]
+    pub fn namespace(&self, name: impl AsRef<str>) -> NamespaceBuilder {
+        NamespaceBuilder::new(self, name.as_ref())
+    }
+
+    /// The namespace's name.
+    #[must_use]
+    #[doc(alias = "nsp")]
+    pub fn name(&self) -> &str {
+        &self.membership.name
+    }
+
+    /// The id that the server gave it in this namespace; `None` while it is not connected. A new one
+    /// with every connection that is not recovered.
+    #[must_use]
+    pub fn id(&self) -> Option<Arc<str>> {
+        self.membership.status.lock().id.clone()
+    }
+
+    /// Whether it is in the namespace now.
+    #[must_use]
+    #[doc(alias = "connected")]
+    #[doc(alias = "disconnected")]
+    pub fn is_connected(&self) -> bool {
+        self.membership.is_connected()
+    }
+
+    /// Whether it is in the namespace, or is going to be without anybody's doing.
+    #[must_use]
+    #[doc(alias = "active")]
+    pub fn is_active(&self) -> bool {
+        self.membership.status.lock().active
+    }
+
+    /// Whether the server has kept its session, so that nothing was missed.
+    #[must_use]
+    #[doc(alias = "recovered")]
+    pub fn is_recovered(&self) -> bool {
+        self.membership.status.lock().recovered
+    }
+
+    /// The transport in use now; `None` while there is no session.
+    #[must_use]
+    pub fn transport(&self) -> Option<Transport> {
+        self.membership.shared.transport()
+    }
+
+    /// How many bytes wait to be sent, in all namespaces: for the transport, and for a connection.
+    #[must_use]
+    #[doc(alias = "sendBuffer")]
+    pub fn buffered_bytes(&self) -> usize {
+        self.membership.shared.outgoing.lock().bytes()
+    }
+
+    /// Sends an event. While the client is not connected it is kept, within
+    /// [`offline`](ClientBuilder::offline)'s bound, and sent when it is.
+    ///
+    /// # Errors
+    ///
+    /// The client is closed, too much waits already, the name is reserved, or the payload cannot be
+    /// written.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{Client, EmitError, Event};
+    ///
+    /// const SAY: Event<(String, String)> = Event::new("say");
+    ///
+    /// fn greet(client: &Client) -> Result<(), EmitError> {
+    ///     client.emit(SAY, ("lobby", "hello"))?;
+    ///     client.emit("any-name", 42)
+    /// }
+    /// ```
+    #[doc(alias = "send")]
+    pub fn emit<E, P>(&self, event: E, payload: P) -> Result<(), EmitError>
+    where
+        E: Accepts<P>,
+        P: Serialize,
+    {
+        self.modified().emit(event, payload)
+    }
+
+    /// Sends an event and returns what the server answers: await it. It waits for
+    /// [`ack_timeout`](ClientBuilder::ack_timeout).
+    ///
+    /// # Errors
+    ///
+    /// The returned future tells every failure, also one to send.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::{AckError, Client, Event};
+    ///
+    /// const ADD: Event<(i64, i64), i64> = Event::new("add");
+    ///
+    /// async fn add(client: &Client) -> Result<i64, AckError> {
+    ///     client.emit_with_ack(ADD, (1, 2)).await
+    /// }
+    /// ```
+    #[doc(alias = "emitWithAck")]
+    pub fn emit_with_ack<E, P>(&self, event: E, payload: P) -> Acknowledgement<E::Answer>
+    where
+        E: Accepts<P>,
+        P: Serialize,
+    {
+        self.modified().emit_with_ack(event, payload)
+    }
+
+    /// The next event is dropped when it cannot be sent at once.
+    pub fn volatile(&self) -> Emitter<'_> {
+        self.modified().volatile()
+    }
+
+    /// Whether a transport that compresses may compress the next event. Default `true`.
+    pub fn compress(&self, compress: bool) -> Emitter<'_> {
+        self.modified().compress(compress)
+    }
+
+    /// The next acknowledgement is waited for so long.
+    pub fn timeout(&self, timeout: Duration) -> Emitter<'_> {
+        self.modified().timeout(timeout)
+    }
+
+    fn modified(&self) -> Emitter<'_> {
+        Emitter {
+            client: self,
+            volatile: false,
+            compress: true,
+            timeout: None,
+        }
+    }
+
+    /// Handles an event from now on. Handlers start in the order in which events arrive, and
+    /// interleave only at `.await`; of several for one event the first one answers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::Client;
+    ///
+    /// fn listen(client: &Client) {
+    ///     let id = client.on("news", async |_, text: String| println!("{text}"));
+    ///     client.off(id);
+    /// }
+    /// ```
+    pub fn on<E, T, F, Fut>(&self, event: E, handler: F) -> ListenerId
+    where
+        E: Listens<T, Fut::Output> + 'static,
+        T: DeserializeOwned + Send + 'static,
+        F: FnOnce(Self, T) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future + Send + 'static,
+        E::Answer: Send,
+    {
+        let name = event.name();
+        let handler = dispatch::answering(event, handler);
+        self.membership.listeners.lock().add(name, false, handler)
+    }
+
+    /// Handles an event the next time it comes, whether the payload fits or not.
+    pub fn once<E, T, F, Fut>(&self, event: E, handler: F) -> ListenerId
+    where
+        E: Listens<T, Fut::Output> + 'static,
+        T: DeserializeOwned + Send + 'static,
+        F: FnOnce(Self, T) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future + Send + 'static,
+        E::Answer: Send,
+    {
+        let name = event.name();
+        let handler = dispatch::answering(event, handler);
+        self.membership.listeners.lock().add(name, true, handler)
+    }
+
+    /// As [`on`](Self::on), for a handler that answers early, later or not at all.
+    pub fn on_with_ack<T, A, F, Fut>(&self, event: Event<T, A>, handler: F) -> ListenerId
+    where
+        T: DeserializeOwned + Send + 'static,
+        A: 'static,
+        F: FnOnce(Self, T, Ack<A>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let handler = dispatch::with_ack(handler);
+        self.membership
+            .listeners
+            .lock()
+            .add(event.name(), false, handler)
+    }
+
+    /// Handles all events from now on, before their own handlers.
+    #[doc(alias = "onAny")]
+    pub fn on_any<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: FnOnce(Self, String, Args) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.membership
+            .listeners
+            .lock()
+            .add_any(false, dispatch::any(handler))
+    }
+
+    /// The same, in front of the other ones.
+    #[doc(alias = "prependAny")]
+    pub fn prepend_any<F, Fut>(&self, handler: F) -> ListenerId
+    where
+        F: FnOnce(Self, String, Args) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.membership
+            .listeners
+            .lock()
+            .add_any(true, dispatch::any(handler))
+    }
+
+    /// Sees all events that are sent from now on, not acknowledgements. It is called by whoever emits,
+    /// and must not block.
+    #[doc(alias = "onAnyOutgoing")]
+    pub fn on_any_outgoing<F>(&self, listener: F) -> ListenerId
+    where
+        F: Fn(&Self, &str, &Args) + Send + Sync + 'static,
+    {
+        self.membership
+            .listeners
+            .lock()
+            .add_outgoing(false, Arc::new(listener))
+    }
+
+    /// The same, in front of the other ones.
+    #[doc(alias = "prependAnyOutgoing")]
+    pub fn prepend_any_outgoing<F>(&self, listener: F) -> ListenerId
+    where
+        F: Fn(&Self, &str, &Args) + Send + Sync + 'static,
+    {
+        self.membership
+            .listeners
+            .lock()
+            .add_outgoing(true, Arc::new(listener))
+    }
+
+    /// Removes a listener. Says whether there was one.
+    #[doc(alias = "offAny")]
+    #[doc(alias = "offAnyOutgoing")]
+    #[doc(alias = "removeListener")]
+    pub fn off(&self, listener: ListenerId) -> bool {
+        // It may hold the last handle, and is dropped outside of the lock.
+        let removed = self.membership.listeners.lock().remove(listener);
+        removed.is_some()
+    }
+
+    /// Joins the namespace again after it was left, and connects at once if the client waits for its
+    /// next attempt. Nothing happens when it is connected.
+    #[doc(alias = "open")]
+    pub fn connect(&self) {
+        let membership = Arc::clone(&self.membership);
+        self.membership.shared.ask(Note::Connect(membership));
+    }
+
+    /// Leaves the namespace. The client does not come back by itself. With the last namespace that is
+    /// left the connection ends.
+    pub fn disconnect(&self) {
+        let membership = Arc::clone(&self.membership);
+        self.membership.shared.ask(Note::Disconnect(membership));
+    }
+
+    /// Leaves all namespaces and ends the connection, behind what is queued, and waits for that. All
+    /// handles of the client are closed by it.
+    pub async fn close(self) {
+        let (done, closed) = oneshot::channel();
+        self.membership.shared.ask(Note::Close(Some(done)));
+        // An error: it was closed already.
+        closed.await.unwrap_or_default();
+    }
+
+    /// Drops the connection without a word, as a network does that breaks: the client then comes back
+    /// as after any loss. For tests.
+    pub fn cut(&self) {
+        self.membership.shared.ask(Note::Cut);
+    }
+
+    pub(crate) fn answer<P: Serialize>(&self, came: Came, payload: &P) -> Result<(), EmitError> {
+        self.membership.answer(came, payload)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Client")
+            .field("namespace", &self.name())
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An emission with modifiers. Nothing is remembered in the client.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "modifiers do nothing until `emit`"]
+pub struct Emitter<'a> {
+    client: &'a Client,
+    volatile: bool,
+    compress: bool,
+    timeout: Option<Duration>,
+}
+
+impl Emitter<'_> {
+    /// The event is dropped when it cannot be sent at once.
+    pub fn volatile(mut self) -> Self {
+        self.volatile = true;
+        self
+    }
+
+    /// Whether a transport that compresses may compress the event. Default `true`.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.compress = compress;
+        self
+    }
+
+    /// The acknowledgement is waited for so long.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// As [`Client::emit`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::emit`].
+    pub fn emit<E, P>(self, event: E, payload: P) -> Result<(), EmitError>
+    where
+        E: Accepts<P>,
+        P: Serialize,
+    {
+        // Where events are sent until they are acknowledged, each has to ask for that.
+        let is_retried = self.client.membership.lane.retries.is_some() && !self.volatile;
+        let waiter: Option<Waiter> = is_retried.then_some(None);
+        self.send(event.name(), &payload, waiter).map(drop)
+    }
+
+    /// As [`Client::emit_with_ack`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::emit_with_ack`].
+    pub fn emit_with_ack<E, P>(self, event: E, payload: P) -> Acknowledgement<E::Answer>
+    where
+        E: Accepts<P>,
+        P: Serialize,
+    {
+        let (answered, answer) = oneshot::channel();
+        let timeout = self.timeout.or(self.client.membership.ack_timeout);
+        let waiter: Waiter = Some(Box::new(move |answer| {
+            let answer = answer.and_then(|arguments| super::acknowledgement::decode(&arguments));
+            // Whoever asked may not wait any more.
+            drop(answered.send(answer));
+        }));
+        match self.send(event.name(), &payload, Some(waiter)) {
+            Ok(asked) => Acknowledgement::waiting(answer, asked, timeout),
+            Err(error) => Acknowledgement::failed(AckError::Emit(error)),
+        }
+    }
+
+    fn send<P: Serialize>(
+        self,
+        name: &str,
+        payload: &P,
+        waiter: Option<Waiter>,
+    ) -> Result<Option<Asked>, EmitError> {
+        let membership = &self.client.membership;
+        let shared = &membership.shared;
+        let key = match membership.key.get() {
+            Some(key) if !shared.is_closed() => *key,
+            _ => return Err(EmitError::Closed),
+        };
+        let now = now();
+        let timeout = self.timeout.or(membership.ack_timeout);
+        let deadline = timeout.and_then(|timeout| now.checked_add(timeout));
+        let id = waiter.and_then(|waiter| {
+            let mut outgoing = shared.outgoing.lock();
+            outgoing.expect_answer(key, waiter, deadline)
+        });
+        // From here on it is forgotten with this, when the event cannot be sent.
+        let asked = id.map(|id| Asked::new(Arc::clone(membership), key, id));
+        let message = membership.encode(id, name, payload)?;
+        let message = Arc::new(message.with_compress(self.compress));
+        let how = if self.volatile {
+            let is_writable = shared.is_writable();
+            Emission::Volatile { is_writable }
+        } else {
+            Emission::Ordinary
+        };
+        let emitted = shared
+            .outgoing
+            .lock()
+            .emit(key, Kept { message, id }, how, now);
+        match emitted.map_err(EmitError::from)? {
+            Emitted::Queued => shared.waker.wake(),
+            Emitted::Kept(displaced) => {
+                for waiter in displaced.into_iter().flatten() {
+                    waiter(Err(AckError::Emit(EmitError::Displaced)));
+                }
+                // Its deadline may be the next one.
+                shared.waker.wake();
+            }
+            Emitted::Dropped => return Ok(asked),
+        }
+        self.show(name, payload);
+        Ok(asked)
+    }
+
+    fn show<P: Serialize>(self, name: &str, payload: &P) {
+        let listeners = self.client.membership.listeners.lock().outgoing();
+        if listeners.is_empty() {
+            return;
+        }
+        match to_args(payload) {
+            Ok(args) => {
+                for listener in listeners {
+                    listener(self.client, name, &args);
+                }
+            }
+            Err(error) => tracing::error!(%error, "an event cannot be shown"),
+        }
+    }
+}
