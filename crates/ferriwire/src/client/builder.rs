@@ -703,7 +703,34 @@ impl NamespaceBuilder {
         self.wait(false).await
     }
 
+    /// Starts to join the namespace, and does not wait for it, as [`ClientBuilder::open`] does: what is
+    /// emitted meanwhile is kept.
+    ///
+    /// # Errors
+    ///
+    /// The client is closed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn run(client: ferriwire::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let admin = client.namespace("/admin").open()?;
+    /// admin.emit("early", "sent as soon as it is connected")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn open(self) -> Result<Client, ConnectFailure> {
+        let (client, _) = self.start(false)?;
+        Ok(client)
+    }
+
     async fn wait(self, first_failure: bool) -> Result<Client, ConnectFailure> {
+        let (client, joined) = self.start(first_failure)?;
+        joined.await.unwrap_or(Err(ConnectFailure::Closed))?;
+        Ok(client)
+    }
+
+    fn start(self, first_failure: bool) -> Result<(Client, Joined), ConnectFailure> {
         let shared = &self.client.membership().shared;
         if shared.is_closed() {
             return Err(ConnectFailure::Closed);
@@ -711,7 +738,6 @@ impl NamespaceBuilder {
         let membership = self.declaration.into_membership(shared, &self.name);
         let client = Client::new(membership, Arc::clone(self.client.owner()));
         let joined = client.join(first_failure);
-        joined.await.unwrap_or(Err(ConnectFailure::Closed))?;
-        Ok(client)
+        Ok((client, joined))
     }
 }

@@ -319,7 +319,6 @@ impl Task {
             outgoing.queue().set_dialect(link.session.dialect());
             outgoing.queue().set_deflater(link.deflater());
         }
-        self.shared.set_transport(Some(link.session.transport()));
         let attempts = self.reconnect.handle_connected();
         if attempts > 0 {
             let done = Reconnection::Done(attempts);

@@ -524,13 +524,15 @@ fn note_end(namespace: &str, result: Result<(), String>) {
     }
 }
 
-/// Reads a refusal: an object, or a text from servers of Socket.IO 4.
+/// Reads a refusal: a message and perhaps data, and from servers of Socket.IO 2 one of them alone.
 fn refusal(payload: Payload<'_>) -> ConnectError {
     match payload.decode::<Value>() {
         Ok(Value::String(text)) => ConnectError::new(text),
         Ok(Value::Object(members)) => {
-            let message = members.get("message").and_then(Value::as_str);
-            let error = ConnectError::new(message.unwrap_or("refused"));
+            let Some(message) = members.get("message").and_then(Value::as_str) else {
+                return ConnectError::new("refused").data(Value::Object(members));
+            };
+            let error = ConnectError::new(message);
             match members.get("data") {
                 Some(data) => error.data(data.clone()),
                 None => error,

@@ -584,6 +584,9 @@ impl Receiver<'_> {
             *self.is_opened = true;
             let id = opened.session.as_str();
             self.layer.namespaces.handle_opened(id, self.now);
+            // A server of Socket.IO 2 lets the client in with the same answer, whose hooks want to know it.
+            let transport = self.session.transport();
+            self.layer.shared.set_transport(Some(transport));
         }
     }
 
