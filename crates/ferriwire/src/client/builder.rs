@@ -26,6 +26,7 @@ use super::handle::{Client, Owner};
 use super::reason::DisconnectReason;
 use super::reconnection::Reconnection;
 use super::shared::{Membership, Note, Shared, Status};
+use super::stream::{Events, Happened};
 use super::task::Task;
 #[cfg(feature = "tls")]
 use super::tls::ClientTls;
@@ -45,6 +46,7 @@ struct Declaration {
     lane: LaneConfig,
     ack_timeout: Option<Duration>,
     listeners: Listeners,
+    happened: Option<Arc<Happened>>,
 }
 
 impl Default for Declaration {
@@ -54,6 +56,7 @@ impl Default for Declaration {
             lane: LaneConfig::default(),
             ack_timeout: Some(ACK_TIMEOUT),
             listeners: Listeners::default(),
+            happened: None,
         }
     }
 }
@@ -67,6 +70,7 @@ impl Declaration {
             lane: self.lane,
             ack_timeout: self.ack_timeout,
             auth: self.auth,
+            happened: self.happened,
             listeners: Mutex::new(self.listeners),
             status: Mutex::new(Status::default()),
         })
@@ -598,6 +602,39 @@ impl ClientBuilder {
         let (client, joined) = self.start(false)?;
         joined.await.unwrap_or(Err(ConnectFailure::Closed))?;
         Ok(client)
+    }
+
+    /// Connects, and shows all that happens in the namespace as a [`Stream`](futures_util::Stream), beside
+    /// what handlers there are.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use ferriwire::Client;
+    /// use ferriwire::client::ClientEvent;
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (client, mut events) = Client::builder("http://localhost:3000").events().await?;
+    /// while let Some(event) = events.next().await {
+    ///     match event {
+    ///         ClientEvent::Event { name, args, ack } if name == "ping" => ack.send(args)?,
+    ///         ClientEvent::Disconnected(reason) => println!("{reason}"),
+    ///         other => println!("{other:?}"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn events(mut self) -> Result<(Client, Events), ConnectFailure> {
+        let happened = Arc::new(Happened::default());
+        self.declaration.happened = Some(Arc::clone(&happened));
+        let client = self.connect().await?;
+        let events = Events::new(&client, happened);
+        Ok((client, events))
     }
 
     /// Starts to connect, and does not wait for it: what is emitted meanwhile is kept.

@@ -195,11 +195,7 @@ where
     Arc::new(move |client, arguments, came| {
         let payload: T = arguments.decode()?;
         let (handler, client) = (handler.clone(), client.clone());
-        let ack = Ack {
-            client: client.clone(),
-            came,
-            answer: PhantomData,
-        };
+        let ack = Ack::new(client.clone(), came);
         Ok(Box::pin(async move { handler(client, payload, ack).await }))
     })
 }
@@ -268,6 +264,14 @@ pub struct Ack<A = ()> {
 }
 
 impl<A> Ack<A> {
+    pub(crate) fn new(client: Client, came: Came) -> Self {
+        Self {
+            client,
+            came,
+            answer: PhantomData,
+        }
+    }
+
     /// Whether the server asked for an answer at all.
     #[must_use]
     pub fn is_wanted(&self) -> bool {

@@ -164,6 +164,13 @@ impl Client {
         self.membership.shared.outgoing.lock().bytes()
     }
 
+    /// How many bytes of events wait for handlers, or in [`Events`](super::Events), in all namespaces.
+    #[must_use]
+    #[doc(alias = "receiveBuffer")]
+    pub fn incoming_bytes(&self) -> usize {
+        self.membership.shared.incoming()
+    }
+
     /// Sends an event. While the client is not connected it is kept, within
     /// [`offline`](ClientBuilder::offline)'s bound, and sent when it is.
     ///

@@ -14,6 +14,8 @@ mod random;
 mod reason;
 mod reconnection;
 mod shared;
+mod stream;
+mod suspended;
 mod task;
 #[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
 pub(crate) mod tls;
@@ -27,6 +29,7 @@ pub use self::error::ConnectFailure;
 pub use self::handle::{Client, Emitter};
 pub use self::reason::DisconnectReason;
 pub use self::reconnection::Reconnection;
+pub use self::stream::{ClientEvent, Events};
 #[cfg(feature = "tls")]
 pub use self::tls::ClientTls;
 pub use self::transport::connect::ProxyError;

@@ -1,6 +1,6 @@
 //! What a client's handles and its task share: what is to be sent, what is asked, and where it stands.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use super::auth::Auth;
 use super::dispatch::{Came, Listeners};
 use super::error::ConnectFailure;
+use super::stream::Happened;
 use crate::engine::Transport;
 use crate::error::{AckError, EmitError};
 
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) waker: AtomicWaker,
     transport: AtomicU8,
     writable: AtomicBool,
+    /// How many bytes of events wait for handlers.
+    incoming: AtomicUsize,
     closed: AtomicBool,
 }
 
@@ -65,6 +68,8 @@ pub(crate) struct Membership {
     /// How long an acknowledgement is waited for unless it is said.
     pub(crate) ack_timeout: Option<Duration>,
     pub(crate) auth: Auth,
+    /// Where the program looks at what happens, if it does so by a stream.
+    pub(crate) happened: Option<Arc<Happened>>,
     pub(crate) listeners: Mutex<Listeners>,
     pub(crate) status: Mutex<Status>,
 }
@@ -89,6 +94,7 @@ impl Shared {
             waker: AtomicWaker::new(),
             transport: AtomicU8::new(0),
             writable: AtomicBool::new(false),
+            incoming: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
         }
     }
@@ -151,6 +157,14 @@ impl Shared {
 
     pub(crate) fn set_writable(&self, writable: bool) {
         self.writable.store(writable, Ordering::Release);
+    }
+
+    pub(crate) fn incoming(&self) -> usize {
+        self.incoming.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_incoming(&self, bytes: usize) {
+        self.incoming.store(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn is_closed(&self) -> bool {

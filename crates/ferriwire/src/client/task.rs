@@ -34,6 +34,7 @@ use super::random::Random;
 use super::reason::DisconnectReason;
 use super::reconnection::Reconnection;
 use super::shared::{Joining, Membership, Note, Shared, now};
+use super::suspended::Clocks;
 use super::transport::http::Origin;
 use crate::engine::running::{BoxFuture, Running};
 use crate::error::AckError;
@@ -59,6 +60,11 @@ pub(crate) struct Task {
     /// The number of the attempt that is made; 0 for the first one.
     attempt: u32,
     deadlines: Deadlines,
+    /// For pauses alone, so that those of a seed are the same whatever else is drawn.
+    chance: Random,
+    /// What the next pause is made of.
+    random: u32,
+    clocks: Clocks,
     closing: Option<Closing>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
@@ -91,8 +97,12 @@ impl Task {
             namespaces = namespaces.with_protocol_4();
         }
         let layer = Layer::new(Arc::clone(&shared), owner, namespaces, config.max_running);
+        let mut chance = Random::new(config.seed);
         Self {
             shared,
+            random: chance.number(),
+            chance,
+            clocks: Clocks::read(),
             reconnect: Reconnect::new(config.reconnect),
             tools: Tools {
                 origin,
@@ -122,6 +132,20 @@ impl Task {
         let now = now();
         self.layer.add(membership, joining, first_failure, now);
         self.reconnect.connect(now);
+    }
+
+    /// A session that must be dead since the machine slept is ended at once.
+    fn note_sleep(&mut self) {
+        let clocks = Clocks::read();
+        let slept = std::mem::replace(&mut self.clocks, clocks).slept_until(clocks);
+        let Some(link) = &mut self.link else { return };
+        let patience = link.session.opened().map(|opened| {
+            let interval = opened.ping_interval;
+            interval.saturating_add(opened.ping_timeout)
+        });
+        if patience.is_some_and(|patience| slept > patience) {
+            link.session.abort(CloseReason::PingTimeout);
+        }
     }
 
     /// Says whether anything has happened.
@@ -242,7 +266,9 @@ impl Task {
     fn set_reading(&mut self, now: Instant) {
         let Some(link) = &mut self.link else { return };
         let config = &self.tools.config;
-        let is_reading = self.layer.held_bytes() <= config.max_incoming
+        let incoming = self.layer.held_bytes();
+        self.shared.set_incoming(incoming);
+        let is_reading = incoming <= config.max_incoming
             && self.shared.outgoing.lock().queue().bytes() <= config.max_queued.saturating_mul(2);
         link.set_reading(is_reading, now);
     }
@@ -252,8 +278,7 @@ impl Task {
             link.session.handle_timeout(now);
         }
         self.layer.namespaces.handle_timeout(now);
-        let random = self.tools.random.number();
-        self.reconnect.handle_timeout(now, random);
+        self.reconnect.handle_timeout(now, self.random);
         let late = self.shared.outgoing.lock().handle_timeout(now);
         for waiter in late.into_iter().flatten() {
             // Whoever waits knows how long.
@@ -338,13 +363,12 @@ impl Task {
         self.shared.set_writable(false);
         let joined = self.layer.namespaces.handle_closed();
         let lost = self.shared.outgoing.lock().handle_closed(now);
-        let random = self.tools.random.number();
         if !self.layer.namespaces.has_active() {
             self.reconnect.stop();
         } else if was_open {
-            self.reconnect.handle_lost(now, random);
+            self.reconnect.handle_lost(now, self.random);
         } else {
-            self.reconnect.handle_failed(now, random);
+            self.reconnect.handle_failed(now, self.random);
         }
         self.layer.note_active(self.reconnect.is_active());
         for waiter in lost.into_iter().flatten() {
@@ -475,7 +499,10 @@ impl Task {
         loop {
             match self.reconnect.poll_output() {
                 ReconnectOutput::Abandon => self.abandon(now, cx),
-                ReconnectOutput::Wait { delay, .. } => self.pause = delay,
+                ReconnectOutput::Wait { delay, .. } => {
+                    self.pause = delay;
+                    self.random = self.chance.number();
+                }
                 ReconnectOutput::Attempt { attempt } => {
                     self.attempt = attempt;
                     if attempt > 0 {
@@ -575,6 +602,9 @@ impl Deadlines {
 impl Drop for Task {
     fn drop(&mut self) {
         self.shared.end();
+        for happened in self.layer.members().filter_map(|one| one.happened.as_ref()) {
+            happened.end();
+        }
     }
 }
 
@@ -584,6 +614,7 @@ impl Future for Task {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let task = self.get_mut();
         task.shared.waker.register(cx.waker());
+        task.note_sleep();
         for _ in 0..TURNS {
             let now = now();
             if task.turn(now, cx) {

@@ -8,9 +8,13 @@ mod support;
 
 mod acknowledgements;
 mod connecting;
+mod delivery;
+mod dialects;
 mod ending;
 mod events;
+mod hostile;
 mod reconnecting;
+mod waiting;
 
 use std::time::Duration;
 

@@ -17,6 +17,7 @@ use super::super::error::ConnectFailure;
 use super::super::handle::{Client, Owner};
 use super::super::reason::DisconnectReason;
 use super::super::shared::{Joining, Membership, Shared};
+use super::super::stream::Kept;
 use crate::engine::running::{BoxFuture, Running};
 use crate::error::AckError;
 use crate::handshake::ConnectError;
@@ -257,6 +258,9 @@ impl Layer {
             self.held_bytes = self.held_bytes.saturating_add(one.bytes);
             self.held.push_back(one);
         }
+        if let Some(happened) = &membership.happened {
+            happened.push(Kept::Connected { recovered }, 0);
+        }
         let broken = self.start_held(cx);
         self.start_hooks(&membership, |listeners| &listeners.connect, &(), cx);
         self.resolve(key, Ok(()));
@@ -266,7 +270,7 @@ impl Layer {
     /// The namespace could not be joined.
     pub(super) fn fail(&mut self, key: Key, failure: &ConnectFailure, cx: &mut Context<'_>) {
         if let Some(membership) = self.membership(key).map(Arc::clone) {
-            self.start_hooks(&membership, |all| &all.connect_error, failure, cx);
+            self.tell_failure(&membership, failure, cx);
         }
         self.resolve(key, Err(failure.clone()));
     }
@@ -279,7 +283,7 @@ impl Layer {
         cx: &mut Context<'_>,
     ) {
         for membership in self.active() {
-            self.start_hooks(&membership, |all| &all.connect_error, failure, cx);
+            self.tell_failure(&membership, failure, cx);
             let Some(key) = membership.key.get().copied() else {
                 continue;
             };
@@ -308,6 +312,18 @@ impl Layer {
                 self.resolve(key, Err(failure.clone()));
             }
         }
+    }
+
+    fn tell_failure(
+        &mut self,
+        membership: &Arc<Membership>,
+        failure: &ConnectFailure,
+        cx: &mut Context<'_>,
+    ) {
+        if let Some(happened) = &membership.happened {
+            happened.push(Kept::ConnectError(failure.clone()), 0);
+        }
+        self.start_hooks(membership, |all| &all.connect_error, failure, cx);
     }
 
     /// Tells whoever waits for a namespace.
@@ -344,6 +360,9 @@ impl Layer {
     pub(super) fn left(&mut self, key: Key, reason: DisconnectReason, cx: &mut Context<'_>) {
         self.set_left(key);
         if let Some(membership) = self.membership(key).map(Arc::clone) {
+            if let Some(happened) = &membership.happened {
+                happened.push(Kept::Disconnected(reason), 0);
+            }
             self.start_hooks(&membership, |all| &all.disconnect, &reason, cx);
         }
     }
@@ -408,7 +427,9 @@ impl Layer {
 
     /// How many bytes of events wait for handlers.
     pub(super) fn held_bytes(&self) -> usize {
-        self.held_bytes
+        let streams = self.members().filter_map(|one| one.happened.as_ref());
+        let bytes = streams.map(|happened| happened.bytes());
+        bytes.fold(self.held_bytes, usize::saturating_add)
     }
 
     /// Starts hooks of the client, which stand in the namespace it was built with.
@@ -481,6 +502,11 @@ fn dispatch(
     let Some(owner) = owner.upgrade() else {
         return Ok(());
     };
+    if let Some(happened) = &membership.happened {
+        let args = arguments.decode().map_err(|error| error.to_string())?;
+        let name = name.to_owned();
+        happened.push(Kept::Event { name, args, came }, arguments.size());
+    }
     let matching = membership.listeners.lock().matching(name);
     let client = Client::new(Arc::clone(membership), owner);
     for any in &matching.any {

@@ -269,7 +269,8 @@ impl Link {
                 Poll::Pending => return progress,
                 Poll::Ready(Ok(Read::Some)) => {
                     progress = true;
-                    if receiver.session.is_closed() {
+                    let is_full = receiver.layer.held_bytes() > tools.config.max_incoming;
+                    if is_full || receiver.session.is_closed() {
                         return true;
                     }
                     continue;
