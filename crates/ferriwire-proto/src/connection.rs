@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use self::namespaces::{Namespaces, Standing};
 use crate::codec::{Arguments, Codec, Decoded, Decoder, Limits, Payload};
+use crate::deadline::sooner;
 use crate::engine::Message;
 use crate::packet::{AckId, Body, Packet};
 
@@ -339,8 +340,7 @@ impl Connection {
     /// The deadline that [`poll_output`](Self::poll_output) has named last, if nothing has happened since.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let deadlines = [self.connect_deadline, self.attachments_deadline];
-        let earliest = deadlines.into_iter().flatten().min();
+        let earliest = sooner(self.connect_deadline, self.attachments_deadline);
         earliest.filter(|_| self.is_open())
     }
 }

@@ -27,11 +27,13 @@
 //! | [`admission`] | | who may open a session: counts and rates, of all and of each address |
 //! | [`rate`] | | token buckets |
 //! | [`id_text`] | | what identifiers are made of |
+//! | [`deadline`] | | which of several comes first |
 //! | [`reconnect`] | | when a client tries again, and what it keeps meanwhile |
 
 pub mod admission;
 pub mod codec;
 pub mod connection;
+pub mod deadline;
 pub mod encoded;
 pub mod engine;
 pub mod id_text;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::packet::Packet;
 use super::{CloseReason, Message, Revision, Transport};
+use crate::deadline::sooner;
 
 pub(super) mod heartbeat;
 
@@ -398,7 +399,7 @@ impl Session {
             State::Open | State::Closing(_) | State::Closed => None,
         };
         let close = self.ongoing_close().and_then(|close| close.deadline);
-        [heartbeat, candidate, close].into_iter().flatten().min()
+        sooner(heartbeat, sooner(candidate, close))
     }
 
     fn ongoing_close(&self) -> Option<Close> {

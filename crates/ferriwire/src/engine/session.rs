@@ -401,16 +401,14 @@ impl Session {
         self.wake();
     }
 
-    pub(crate) fn take_inputs(&self) -> Vec<Input> {
+    #[expect(clippy::box_collection, reason = "as they lie in the mailbox")]
+    pub(crate) fn take_inputs(&self) -> Option<Box<Vec<Input>>> {
         if !self.shared.has_mail.load(Ordering::Acquire) {
-            return Vec::new();
+            return None;
         }
-        let notes = {
-            let mut mailbox = self.shared.mailbox.lock();
-            self.shared.has_mail.store(false, Ordering::Relaxed);
-            mailbox.take()
-        };
-        notes.map_or_else(Vec::new, |notes| *notes)
+        let mut mailbox = self.shared.mailbox.lock();
+        self.shared.has_mail.store(false, Ordering::Relaxed);
+        mailbox.take()
     }
 
     /// Asks the layer above to look after its sockets.

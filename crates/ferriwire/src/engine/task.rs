@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use ferriwire_proto::deadline::sooner;
 use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::engine::packet::Packet;
 use ferriwire_proto::engine::queue::Control;
@@ -190,8 +191,10 @@ impl SessionTask {
         if self.requests.is_some() {
             self.handle_unfinished_post(now, cx);
         }
-        for input in self.session.take_inputs() {
-            self.handle_input(input, now, cx);
+        if let Some(inputs) = self.session.take_inputs() {
+            for input in *inputs {
+                self.handle_input(input, now, cx);
+            }
         }
         self.handle_trouble();
         self.handler.poll(now, cx);
@@ -258,8 +261,8 @@ impl SessionTask {
         };
         let stall = self.stall.as_ref().and_then(|stall| stall.gives_up);
         let fragments = self.fragments_deadline();
-        let deadlines = [machine, linger, stall, fragments, self.handler.deadline()];
-        let Some(earliest) = deadlines.into_iter().flatten().min() else {
+        let own = sooner(sooner(linger, stall), fragments);
+        let Some(earliest) = sooner(sooner(machine, self.handler.deadline()), own) else {
             return;
         };
         // What is due later is armed when that has passed.

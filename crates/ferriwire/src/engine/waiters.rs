@@ -34,8 +34,8 @@ impl Waiters {
 
 impl Drop for Waiters {
     fn drop(&mut self) {
-        for waker in self.0.take().into_iter().flat_map(|waiting| *waiting) {
-            waker.wake();
+        if let Some(waiting) = self.0.take() {
+            waiting.into_iter().for_each(Waker::wake);
         }
     }
 }

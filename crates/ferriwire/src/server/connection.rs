@@ -5,6 +5,7 @@ use std::task::Context;
 use std::time::Instant;
 
 use ferriwire_proto::connection::{self, Incoming, Output};
+use ferriwire_proto::deadline::sooner;
 use ferriwire_proto::engine::{CloseReason, Message, Revision};
 
 use super::namespaces::Namespaces;
@@ -168,10 +169,7 @@ impl SessionHandler for Connection {
         if self.sockets.is_over() {
             self.sockets.grace_ends()
         } else {
-            [self.protocol.deadline(), self.pace.pause()]
-                .into_iter()
-                .flatten()
-                .min()
+            sooner(self.protocol.deadline(), self.pace.pause())
         }
     }
 
