@@ -59,6 +59,10 @@ pub fn limits() -> Limits {
         .unknown_sessions_per_address(None)
 }
 
+/// How many sockets the runtime takes note of at a time. A worker's queue holds 256 tasks; what does not fit
+/// goes where only every sixtieth task is taken from, and waits some 40 ms there on a busy server.
+const READY_AT_ONCE: usize = 32;
+
 /// Runs a server at the address that the environment names. Status 2 means that the environment
 /// asks for something that cannot be done.
 pub fn run(default_port: u16, serve: impl AsyncFnOnce(SocketAddr) -> Outcome) -> ExitCode {
@@ -66,7 +70,9 @@ pub fn run(default_port: u16, serve: impl AsyncFnOnce(SocketAddr) -> Outcome) ->
         Ok(address) => address,
         Err(reason) => return fail(2, reason),
     };
-    let runtime = match tokio::runtime::Runtime::new() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all().max_io_events_per_tick(READY_AT_ONCE);
+    let runtime = match runtime.build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, error),
     };
