@@ -5,6 +5,8 @@
 
 mod acknowledgement;
 mod auth;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod builder;
 mod config;
 mod dispatch;
