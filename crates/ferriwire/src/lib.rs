@@ -85,7 +85,12 @@ pub use socket_id::{InvalidSocketId, SocketId};
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
-/// So do those of the page on mounting.
+/// So do those of the page for users of another client,
+#[cfg(all(doctest, feature = "client"))]
+#[doc = include_str!("../../../docs/coming-from-rust-socketio.md")]
+struct ComingFromRustSocketio;
+
+/// and those of the page on mounting.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/mounting.md")]
 struct Mounting;
