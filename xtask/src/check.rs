@@ -13,12 +13,24 @@ const CLIPPY: [&str; 6] = [
     "warnings",
 ];
 
+/// The library without any of its features: nothing may be left over.
+const BARE: [&str; 7] = [
+    "clippy",
+    "--package",
+    "ferriwire",
+    "--no-default-features",
+    "--",
+    "-D",
+    "warnings",
+];
+
 /// Runs every step even when one fails, so that one run names all that is to be mended.
 pub(crate) fn run(root: &Path) -> Result {
     let outcomes = [
         crate::run(root, "cargo", &["fmt", "--all", "--check"]),
         sources(root),
         crate::run(root, "cargo", &CLIPPY),
+        crate::run(root, "cargo", &BARE),
         documentation(root),
         dependencies(root),
     ];
