@@ -32,6 +32,8 @@
 pub mod cluster;
 pub mod codec;
 pub mod engine;
+#[cfg(feature = "test")]
+pub mod test;
 pub mod websocket;
 
 #[cfg(feature = "client")]

@@ -1,5 +1,7 @@
 //! Describing a client, and a further namespace of one.
 
+mod ways;
+
 use std::fmt;
 use std::future::Future;
 use std::num::NonZeroU32;
@@ -28,11 +30,7 @@ use super::reconnection::Reconnection;
 use super::shared::{Membership, Note, Shared, Status};
 use super::stream::{Events, Happened};
 use super::task::Task;
-#[cfg(feature = "tls")]
-use super::tls::ClientTls;
-use super::transport::connect::ProxyChoice;
 use super::transport::http::{Origin, header};
-use super::transport::stream::Connector;
 use crate::config::Deflate;
 use crate::engine::Transport;
 use crate::event::{Event, HandlerError, Listens};
@@ -521,40 +519,6 @@ impl ClientBuilder {
     /// server could guess the masks of frames.
     pub fn seed(mut self, seed: u64) -> Self {
         self.config.seed = Some(seed);
-        self
-    }
-
-    /// How the client encrypts, when the address says so. Default: servers are verified against whom the
-    /// system trusts.
-    #[cfg(feature = "tls")]
-    #[doc(alias = "ca")]
-    #[doc(alias = "rejectUnauthorized")]
-    pub fn tls(mut self, tls: ClientTls) -> Self {
-        self.config.tls = Some(tls);
-        self
-    }
-
-    /// The proxy to go through: `http://`, `https://`, `socks5://` or `socks5h://`, with a user name and
-    /// a password if it wants them. Default: what the environment says, as for curl.
-    #[doc(alias = "agent")]
-    pub fn proxy(mut self, proxy: impl AsRef<str>) -> Self {
-        self.config.proxy = ProxyChoice::Named(proxy.as_ref().into());
-        self
-    }
-
-    /// Goes through no proxy, whatever the environment says.
-    pub fn no_proxy(mut self) -> Self {
-        self.config.proxy = ProxyChoice::Direct;
-        self
-    }
-
-    /// Where streams come from.
-    #[allow(
-        dead_code,
-        reason = "for the ways to a server that are built beside this"
-    )]
-    pub(crate) fn connector(mut self, connector: Arc<dyn Connector>) -> Self {
-        self.config.connector = Some(connector);
         self
     }
 

@@ -35,5 +35,7 @@ pub use self::stream::{ClientEvent, Events};
 #[cfg(feature = "tls")]
 pub use self::tls::ClientTls;
 pub use self::transport::connect::ProxyError;
+#[cfg(feature = "test")]
+pub(crate) use self::transport::stream::{Connecting, Connector, Stream};
 pub use ferriwire_proto::engine::Revision;
 pub use ferriwire_proto::reconnect::{Jitter, OfflinePolicy};

@@ -3,6 +3,8 @@
 mod accept;
 mod activity;
 mod connection;
+#[cfg(feature = "test")]
+mod in_memory;
 mod listener;
 mod plain;
 mod spare;
@@ -18,6 +20,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::accept::accept;
+#[cfg(feature = "test")]
+pub(crate) use self::in_memory::Entrance;
 pub use self::listener::Listener;
 use self::listener::{Bound, Security};
 use super::core::Core;

@@ -1,5 +1,8 @@
 //! The server: built from namespaces, then listening or mounted.
 
+#[cfg(feature = "test")]
+mod in_memory;
+
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::net::SocketAddr;

@@ -8,17 +8,22 @@ mod support;
 
 mod acknowledgements;
 mod connecting;
+mod cut;
 mod delivery;
 mod dialects;
 mod ending;
 mod events;
 mod hostile;
+mod in_memory;
 mod reconnecting;
 mod waiting;
+#[cfg(feature = "tls")]
+mod ways;
 
 use std::time::Duration;
 
 use ferriwire::client::ClientBuilder;
+use ferriwire::test::Wire;
 use ferriwire::{Client, Namespace, RunningServer, Server, Transport};
 use tokio::sync::mpsc;
 
@@ -39,7 +44,16 @@ impl Way {
     /// A client that goes this way, to a namespace.
     pub(crate) fn to(self, server: &RunningServer, namespace: &str) -> ClientBuilder {
         let address = server.local_addr();
-        let builder = Client::builder(format!("http://{address}{namespace}"));
+        self.of(Client::builder(format!("http://{address}{namespace}")).no_proxy())
+    }
+
+    /// A client that goes this way, in memory.
+    pub(crate) fn through(self, wire: &Wire) -> ClientBuilder {
+        self.of(wire.client("http://test/"))
+    }
+
+    /// The same client, on this way.
+    pub(crate) fn of(self, builder: ClientBuilder) -> ClientBuilder {
         // Nobody waits for seconds.
         let builder =
             builder.reconnection_delay(Duration::from_millis(10), Duration::from_millis(50));

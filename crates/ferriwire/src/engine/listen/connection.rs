@@ -1,5 +1,8 @@
 //! One accepted connection: TLS, the version of HTTP, and how long it may last.
 
+#[cfg(feature = "test")]
+mod in_memory;
+
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::future::{Future, poll_fn};
@@ -30,6 +33,9 @@ use crate::engine::core::Core;
 use crate::engine::http::{empty, respond};
 use crate::engine::tcp::TcpConnection;
 use crate::engine::writing::{OF_STREAM, Writing};
+
+#[cfg(feature = "test")]
+pub(super) use self::in_memory::serve_in_memory;
 
 /// What hyper reads into at least.
 const MIN_HEAD: usize = 8 * 1024;
