@@ -58,9 +58,8 @@ impl Body {
     }
 
     /// It has packets of this session, which ends when they are not taken.
-    pub(crate) fn of_session(mut self, session: Session) -> Self {
+    pub(crate) fn carry(&mut self, session: Session) {
         self.session = Some(session);
-        self
     }
 
     /// Tells what becomes of it: `stream` if it is sent on one of HTTP/2, whose task this is, or else

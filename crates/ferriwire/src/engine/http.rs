@@ -4,12 +4,15 @@
 
 mod admission;
 mod answers;
+mod brief;
 mod bundle;
 mod cors;
 mod decisions;
 pub(crate) mod encoding;
+pub(crate) mod fields;
 mod framing;
 mod polling;
+mod reply;
 mod upgrade;
 
 use std::fmt::Display;
@@ -20,23 +23,27 @@ use std::time::Duration;
 use bytes::Buf;
 use ferriwire_proto::engine::SessionId;
 use ferriwire_proto::engine::handshake::{BadRequest, Refusal};
-use http::header::SET_COOKIE;
+use http::header::{CONTENT_LENGTH, SET_COOKIE, TRANSFER_ENCODING};
 use http::{Response, StatusCode};
 use http_body::Body as HttpBody;
 use hyper::upgrade::OnUpgrade;
 
 use self::admission::{Admission, Refused, admit, oversized};
 pub(crate) use self::answers::empty;
-use self::answers::{close_connection, is_internet_explorer, later, payload, without_filter};
+use self::answers::{close_connection, is_internet_explorer, later, without_filter};
+pub(crate) use self::brief::Brief;
 use self::cors::{allow_origin, is_preflight, preflight};
 use self::encoding::{Coding, negotiate};
 use self::framing::is_unambiguous;
-use self::polling::{poll, post};
+use self::polling::{Posting, poll, post};
+#[cfg(test)]
+pub(crate) use self::reply::Stock;
+pub(crate) use self::reply::{Reply, Stocked};
 use self::upgrade::upgrade;
 pub(crate) use self::upgrade::{
     fit_to, is_extended_connect, is_upgrade, switching_protocols, upgrade_required,
 };
-use super::body::Body;
+use super::body::{Body, read_body};
 use super::bundle::File;
 use super::connection_error::ConnectionError;
 use super::core::Core;
@@ -156,9 +163,15 @@ where
             // As long as the head is there, so are the 8 KB into which hyper has read it.
             let (head, _body) = request.into_parts();
             drop(head);
-            poll(core, session, coding).await
+            poll(core, session, coding).await.into_response()
         }
-        Admission::Post(session) => post(core, request, session).await,
+        Admission::Post(session) => {
+            let (head, body) = request.into_parts();
+            let posting = Posting::new(&head.headers);
+            drop(head);
+            let body = read_body(body, &core.config().limits);
+            post(core, posting, body, session).await.into_response()
+        }
         Admission::WrongMethod => {
             tracing::debug!("request refused: its method is none that a session knows");
             empty(StatusCode::INTERNAL_SERVER_ERROR)
@@ -206,7 +219,7 @@ fn open(
         return refuse(core, &refused, switching.is_some(), asked);
     };
     switching.unwrap_or_else(|| {
-        let mut response = payload(handshake, request.jsonp());
+        let mut response = Reply::payload(handshake, request.jsonp()).into_response();
         if let Some(cookie) = core.cookie() {
             let headers = response.headers_mut();
             headers.append(SET_COOKIE, cookie.value(request.secure));
@@ -263,5 +276,9 @@ fn add_headers(
     }
     if let Some(add) = &hooks.headers {
         guarded("on_headers", || add(response.headers_mut(), asked));
+    }
+    // Where an answer ends is known to who writes it, whatever a hook says.
+    for name in [CONTENT_LENGTH, TRANSFER_ENCODING] {
+        response.headers_mut().remove(name);
     }
 }

@@ -1,10 +1,13 @@
 //! From which web pages clients may come: one list for every transport and for CORS.
 
 use http::header::{HOST, ORIGIN};
+use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Request};
 
+use super::http::fields::{Fields, text};
+
 /// Where a browser says that a request comes from.
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// A list of origins, compared exactly.
 ///
@@ -67,30 +70,37 @@ impl Origins {
     }
 
     pub(crate) fn judge<B>(&self, request: &Request<B>) -> Verdict {
-        let headers = request.headers();
-        let Some(origin) = headers.get(ORIGIN) else {
+        let authority = request.uri().authority();
+        self.judge_fields(request.headers(), authority.map(Authority::as_str))
+    }
+
+    /// The same of a request with these headers, whose target names this `authority`.
+    pub(crate) fn judge_fields<F>(&self, fields: &F, authority: Option<&str>) -> Verdict
+    where
+        F: Fields + ?Sized,
+    {
+        let Some(origin) = fields.first_named(&ORIGIN) else {
             // Browsers send no `Origin` with a same-origin GET, but say where it came from.
-            let cross_site = headers
-                .get(SEC_FETCH_SITE)
-                .is_some_and(|site| site.as_bytes() == b"cross-site");
+            let site = fields.first_named(&SEC_FETCH_SITE);
+            let cross_site = site == Some(b"cross-site");
             return if cross_site && !self.any {
                 Verdict::Refused
             } else {
                 Verdict::Plain
             };
         };
-        let Ok(text) = origin.to_str() else {
+        let Some(text) = text(origin) else {
             return Verdict::Invalid;
         };
         if self.listed.iter().any(|listed| listed == text) {
             // A copy, because what a GET keeps while it waits shall not keep what it was read into.
-            let copied = HeaderValue::from_bytes(origin.as_bytes());
+            let copied = HeaderValue::from_bytes(origin);
             return copied.map_or(Verdict::Invalid, Verdict::Foreign);
         }
         if self.any {
             return Verdict::Anyone;
         }
-        if own_host(request).is_some_and(|host| is_same_host(text, host)) {
+        if own_host(fields, authority).is_some_and(|host| is_same_host(text, host)) {
             Verdict::Plain
         } else {
             Verdict::Refused
@@ -99,14 +109,14 @@ impl Origins {
 }
 
 /// The host that the request names: in a header, or, as over HTTP/2, in its target.
-fn own_host<B>(request: &Request<B>) -> Option<&str> {
-    match request.headers().get(HOST) {
-        Some(host) => host.to_str().ok(),
-        None => {
-            let authority = request.uri().authority()?.as_str();
-            // What stands in front of an `@` is no part of an origin.
-            authority.rsplit('@').next()
-        }
+fn own_host<'a, F>(fields: &'a F, authority: Option<&'a str>) -> Option<&'a str>
+where
+    F: Fields + ?Sized,
+{
+    match fields.first_named(&HOST) {
+        Some(host) => text(host),
+        // What stands in front of an `@` is no part of an origin.
+        None => authority?.rsplit('@').next(),
     }
 }
 

@@ -1,10 +1,9 @@
 //! Session id to session: looked at by handshakes, polls, upgrades and ends only.
 
-use std::borrow::Borrow;
-use std::collections::HashSet;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 
 use ferriwire_proto::engine::SessionId;
+use hashbrown::HashTable;
 use parking_lot::Mutex;
 
 use super::session::Session;
@@ -14,60 +13,43 @@ const SHARDS: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    /// Chooses the shard; keyed, so that nobody can aim at one.
+    /// Chooses the shard, and the place in it; keyed, so that nobody can aim at one.
     hasher: RandomState,
-    shards: [Mutex<HashSet<ById>>; SHARDS],
+    /// By their ids, which sessions have anyway.
+    shards: [Mutex<HashTable<Session>>; SHARDS],
 }
-
-/// A session that is found by its id, which it has anyway.
-#[derive(Debug)]
-struct ById(Session);
-
-impl Borrow<SessionId> for ById {
-    fn borrow(&self) -> &SessionId {
-        self.0.id()
-    }
-}
-
-impl Hash for ById {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.id().hash(state);
-    }
-}
-
-impl PartialEq for ById {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.id() == other.0.id()
-    }
-}
-
-impl Eq for ById {}
 
 impl Sessions {
     pub(crate) fn new() -> Self {
         Self {
             hasher: RandomState::new(),
-            shards: std::array::from_fn(|_| Mutex::new(HashSet::new())),
+            shards: std::array::from_fn(|_| Mutex::new(HashTable::new())),
         }
     }
 
     /// Adds a session, unless there is one of that id.
     pub(crate) fn insert(&self, session: &Session) -> bool {
-        let mut shard = self.shard(session.id()).lock();
-        shard.insert(ById(session.clone()))
+        let (hash, shard) = self.place(session.id());
+        let mut shard = shard.lock();
+        let is_new = shard.find(hash, is_named(session.id())).is_none();
+        if is_new {
+            let hash_of = |other: &Session| self.hasher.hash_one(other.id());
+            shard.insert_unique(hash, session.clone(), hash_of);
+        }
+        is_new
     }
 
     pub(crate) fn get(&self, id: &SessionId) -> Option<Session> {
-        let shard = self.shard(id).lock();
-        shard.get(id).map(|ById(session)| session.clone())
+        let (hash, shard) = self.place(id);
+        shard.lock().find(hash, is_named(id)).cloned()
     }
 
     /// Removes this session, and no later one to which the program gave the same id.
     pub(crate) fn remove(&self, session: &Session) {
-        let mut shard = self.shard(session.id()).lock();
-        let is_there = shard.get(session.id());
-        if is_there.is_some_and(|ById(other)| other.is(session)) {
-            let removed = shard.take(session.id());
+        let (hash, shard) = self.place(session.id());
+        let mut shard = shard.lock();
+        if let Ok(found) = shard.find_entry(hash, |other| other.is(session)) {
+            let (removed, _) = found.remove();
             drop(shard);
             drop(removed);
         }
@@ -82,7 +64,7 @@ impl Sessions {
         let shards = self.shards.iter();
         shards.map(|shard| {
             let shard = shard.lock();
-            shard.iter().map(|ById(session)| session.clone()).collect()
+            shard.iter().cloned().collect()
         })
     }
 
@@ -90,7 +72,7 @@ impl Sessions {
     pub(crate) fn bytes(&self) -> (u64, u64) {
         let mut sum = (0_u64, 0_u64);
         for shard in &self.shards {
-            for ById(session) in shard.lock().iter() {
+            for session in shard.lock().iter() {
                 let (waiting, written) = session.outbox().bytes();
                 sum.0 = sum.0.saturating_add(waiting as u64);
                 sum.1 = sum.1.saturating_add(written);
@@ -99,9 +81,15 @@ impl Sessions {
         sum
     }
 
-    fn shard(&self, id: &SessionId) -> &Mutex<HashSet<ById>> {
+    /// The hash of an id, and the shard that has its session.
+    fn place(&self, id: &SessionId) -> (u64, &Mutex<HashTable<Session>>) {
         let hash = self.hasher.hash_one(id);
-        // The remainder is below the number of shards.
-        &self.shards[(hash % SHARDS as u64) as usize]
+        // Bits by which the table does not choose. The remainder is below the number of shards.
+        let index = (hash >> 40) % SHARDS as u64;
+        (hash, &self.shards[index as usize])
     }
+}
+
+fn is_named(id: &SessionId) -> impl Fn(&Session) -> bool {
+    move |session| session.id() == id
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ferriwire::engine::CloseReason;
-use ferriwire::{Config, Cookie, HttpCompression, Limits, Origins};
+use ferriwire::{Config, Cookie, Cors, HttpCompression, Limits, Origins};
 
 use crate::support::http::{Http, Response};
 use crate::support::until;
@@ -59,6 +59,21 @@ fn requests() -> Vec<(&'static str, String, String, String)> {
         get(&sid, ""),
         get(&sid, "Accept-Encoding: gzip\r\n"),
         get(&sid, "Origin: https://good.example\r\n"),
+        get(&sid, "Origin: https://evil.example\r\n"),
+        get(&sid, "Origin: http://localhost\r\n"),
+        get(&sid, "Origin: caf\u{e9}\r\n"),
+        get(&sid, "Sec-Fetch-Site: cross-site\r\n"),
+        get(&sid, "User-Agent: MSIE; Trident/7.0\r\n"),
+        get(
+            &sid,
+            "Accept-Encoding: br;q=0.1\r\naccept-encoding: deflate\r\n",
+        ),
+        get(&format!("{sid}&t=a%20b+c"), ""),
+        get(&format!("{sid}&t=<>\"'#x"), ""),
+        get(&format!("{sid}&sid=x"), ""),
+        get(&format!("{sid}&x={}", "y".repeat(7_000)), ""),
+        get(&sid.replace("EIO=4", "EIO=3"), ""),
+        get(&sid.replace("polling", "websocket"), ""),
         get(&format!("{sid}&j=1"), ""),
         get(&format!("{POLLING}&sid=unknown"), ""),
         get(&format!("{POLLING}&sid=%00"), ""),
@@ -71,6 +86,14 @@ fn requests() -> Vec<(&'static str, String, String, String)> {
         post(&sid, "Content-Type: application/octet-stream\r\n", "4a"),
         post(&sid, "Content-Encoding: gzip\r\n", "4a"),
         post(&sid, "Content-Encoding: identity\r\n", "4a"),
+        post(
+            &sid,
+            "Content-Encoding: identity\r\ncontent-encoding: br\r\n",
+            "4a",
+        ),
+        post(&sid, "Origin: https://good.example\r\n", "4a"),
+        post(&sid, "User-Agent: MSIE; Trident/7.0\r\n", "4a"),
+        post(&sid, "", "4\u{e9}"),
         post(&sid, "", ""),
         post(&sid, "", "x"),
         post(&sid, "", &"4a\x1e".repeat(2_000)),
@@ -109,7 +132,7 @@ fn requests() -> Vec<(&'static str, String, String, String)> {
     ]
 }
 
-fn servers() -> [Config; 2] {
+fn servers() -> [Config; 3] {
     let limits = Limits::new()
         .unknown_sessions_per_address(None)
         .handshakes_per_address(None)
@@ -127,7 +150,17 @@ fn servers() -> [Config; 2] {
             headers.append("x-all", "2".parse().expect("a value"));
             headers.append("connection", "keep-alive".parse().expect("a value"));
         });
-    [config().limits(limits), with_all]
+    // Without hooks, which would want to see whole requests.
+    let without_hooks = config()
+        .limits(limits.clone())
+        .origins(Origins::same_host().allow("https://good.example"))
+        .cors(
+            Cors::new()
+                .credentials(true)
+                .exposed_headers([http::header::AGE]),
+        )
+        .http_compression(HttpCompression::on().threshold(1));
+    [config().limits(limits), with_all, without_hooks]
 }
 
 /// The answer to a request, and to another one behind it if there can be one, without what is never the same.
@@ -201,7 +234,7 @@ async fn a_plain_request_is_answered_as_hyper_does() {
 
 #[tokio::test]
 async fn a_request_that_comes_byte_by_byte_is_answered_as_at_once() {
-    let [_, config] = servers();
+    let [_, config, _] = servers();
     let echo = Echo::start(config).await;
     for request in requests() {
         if request.1.len() > 1_000 || request.3.len() > 1_000 {
@@ -210,6 +243,28 @@ async fn a_request_that_comes_byte_by_byte_is_answered_as_at_once() {
         let expected = answers(&echo, Way::AtOnce, &request).await;
         let bytes = answers(&echo, Way::ByteByByte, &request).await;
         assert_eq!(bytes, expected, "{request:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_hook_does_not_say_where_an_answer_ends() {
+    let say = |headers: &mut http::HeaderMap| {
+        headers.insert("content-length", "3".parse().expect("a value"));
+        headers.insert("x-all", "1".parse().expect("a value"));
+        headers.append("transfer-encoding", "chunked".parse().expect("a value"));
+        headers.append("transfer-encoding", "gzip".parse().expect("a value"));
+    };
+    let config = config()
+        .on_initial_headers(move |headers, _| say(headers))
+        .on_headers(move |headers, _| say(headers));
+    let echo = Echo::start(config).await;
+    for request in requests() {
+        let expected = answers(&echo, Way::WithAnotherHeader, &request).await;
+        let at_once = answers(&echo, Way::AtOnce, &request).await;
+        assert_eq!(at_once, expected, "{request:?}");
+        for answer in at_once {
+            assert_eq!(answer.header("transfer-encoding"), None, "{request:?}");
+        }
     }
 }
 

@@ -81,18 +81,6 @@ pub(super) async fn admit<B>(
             oversized(core, request, peer, LimitKind::QueryParameters);
         }
     })?;
-    query.check_transport(&config.transports)?;
-    match verdict {
-        Verdict::Plain | Verdict::Foreign(_) | Verdict::Anyone => {}
-        Verdict::Invalid => return Err(Refusal::BadRequest(BadRequest::Origin).into()),
-        Verdict::Refused => {
-            hint_at_origin(config, request);
-            return Err(Refused::Protocol {
-                refusal: Refusal::Forbidden { message: None },
-                status: StatusCode::FORBIDDEN,
-            });
-        }
-    }
     let kind = if upgrades {
         handshake::Request::Upgrade
     } else {
@@ -100,31 +88,28 @@ pub(super) async fn admit<B>(
             method: request.method().as_str(),
         }
     };
-    let jsonp = query.check_jsonp(config.jsonp)?;
-    let named = query.session_id();
-    let named = named.map_err(|refusal| unknown_session(core, request, peer, refusal))?;
-    if let Some(id) = named {
-        let session = core.sessions().get(id);
-        let session = session.ok_or_else(|| {
-            let refusal = Refusal::SessionUnknown(Some(id.clone()));
-            unknown_session(core, request, peer, refusal)
-        })?;
-        if upgrades && !config.allow_upgrades {
-            return Err(
-                Refusal::BadRequest(BadRequest::TransportHandshake(query.transport)).into(),
-            );
+    let asked = asked(core, &query, kind, verdict).map_err(|objection| match objection {
+        Objection::Refused(refusal) => refusal.into(),
+        Objection::Origin => {
+            hint_at_origin(config, request);
+            Refused::Protocol {
+                refusal: Refusal::Forbidden { message: None },
+                status: StatusCode::FORBIDDEN,
+            }
         }
-        query.check_session(session.transport(), session.request().revision(), kind)?;
-        if jsonp.is_some() && session.request().jsonp().is_none() {
-            return Err(Refusal::BadRequest(BadRequest::Jsonp).into());
+        Objection::Unknown(refusal) => unknown_session(core, request, peer, refusal),
+    })?;
+    let jsonp = match asked {
+        Asked::Session(session) => {
+            return Ok(match *request.method() {
+                _ if upgrades => Admission::Upgrade(session, query.dialect(), handover),
+                Method::GET => Admission::Poll(session),
+                Method::POST => Admission::Post(session),
+                _ => Admission::WrongMethod,
+            });
         }
-        return Ok(match *request.method() {
-            _ if upgrades => Admission::Upgrade(session, query.dialect(), handover),
-            Method::GET => Admission::Poll(session),
-            Method::POST => Admission::Post(session),
-            _ => Admission::WrongMethod,
-        });
-    }
+        Asked::Handshake { jsonp } => jsonp,
+    };
     query.check_handshake(kind)?;
     if !core.is_accepting() {
         return Ok(Admission::Unavailable);
@@ -147,6 +132,62 @@ pub(super) async fn admit<B>(
         request.compact();
     }
     Ok(Admission::Open(id, request, upgrade, pass))
+}
+
+/// What a query asks for, as far as it may.
+pub(super) enum Asked<'a> {
+    /// Something of this session.
+    Session(Session),
+    /// A session of its own.
+    Handshake { jsonp: Option<&'a str> },
+}
+
+/// Why it may not.
+pub(super) enum Objection {
+    Refused(Refusal),
+    /// The origin is none of those that may come.
+    Origin,
+    /// There is no such session.
+    Unknown(Refusal),
+}
+
+impl From<Refusal> for Objection {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Rows 1 to 5 of the table: all that is asked of a request that names a session. Without effect, so that
+/// a request can be judged a second time.
+pub(super) fn asked<'a>(
+    core: &Core,
+    query: &'a Query,
+    kind: handshake::Request<'_>,
+    verdict: &Verdict,
+) -> Result<Asked<'a>, Objection> {
+    let config = core.config();
+    query.check_transport(&config.transports)?;
+    match verdict {
+        Verdict::Plain | Verdict::Foreign(_) | Verdict::Anyone => {}
+        Verdict::Invalid => return Err(Refusal::BadRequest(BadRequest::Origin).into()),
+        Verdict::Refused => return Err(Objection::Origin),
+    }
+    let jsonp = query.check_jsonp(config.jsonp)?;
+    let Some(id) = query.session_id().map_err(Objection::Unknown)? else {
+        return Ok(Asked::Handshake { jsonp });
+    };
+    let session = core.sessions().get(id);
+    let unknown = || Objection::Unknown(Refusal::SessionUnknown(Some(id.clone())));
+    let session = session.ok_or_else(unknown)?;
+    if matches!(kind, handshake::Request::Upgrade) && !config.allow_upgrades {
+        let cause = BadRequest::TransportHandshake(query.transport);
+        return Err(Refusal::BadRequest(cause).into());
+    }
+    query.check_session(session.transport(), session.request().revision(), kind)?;
+    if jsonp.is_some() && session.request().jsonp().is_none() {
+        return Err(Refusal::BadRequest(BadRequest::Jsonp).into());
+    }
+    Ok(Asked::Session(session))
 }
 
 fn hint_at_origin<B>(config: &Config, request: &http::Request<B>) {
@@ -271,12 +312,12 @@ impl Refused {
         match self {
             Self::Protocol { refusal, status } if upgrade => {
                 let body = refusal.message().to_owned();
-                close_connection(with_body(*status, "text/html", body.into()))
+                close_connection(with_body(*status, "text/html", Body::full(body.into())))
             }
             Self::Protocol { refusal, .. } => with_body(
                 status_of(refusal.status()),
                 "application/json",
-                refusal.body().into(),
+                Body::full(refusal.body().into()),
             ),
             // A flood is not given the time for another request.
             Self::Limit { refusal, .. } => close_connection(later(status_of(refusal.status()))),

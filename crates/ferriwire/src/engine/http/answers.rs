@@ -1,8 +1,5 @@
 //! The answers that do not depend on who asks.
 
-use bytes::Bytes;
-use ferriwire_proto::engine::body::Body as Payload;
-use ferriwire_proto::engine::jsonp::script;
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT, X_CONTENT_TYPE_OPTIONS,
     X_XSS_PROTECTION,
@@ -10,23 +7,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::super::body::Body;
-
-/// A polling body, as it is or as a script that calls this callback.
-pub(super) fn payload(body: Payload, jsonp: Option<&str>) -> Response<Body> {
-    let (content_type, bytes) = match jsonp {
-        Some(index) => {
-            let script = script(index, &String::from_utf8_lossy(&body.bytes));
-            ("text/javascript; charset=UTF-8", script.into_bytes())
-        }
-        None if body.is_binary => ("application/octet-stream", body.bytes),
-        None => ("text/plain; charset=UTF-8", body.bytes),
-    };
-    with_body(StatusCode::OK, content_type, bytes.into())
-}
-
-pub(super) fn ok() -> Response<Body> {
-    with_body(StatusCode::OK, "text/html", Bytes::from_static(b"ok"))
-}
+use super::fields::{Fields, text};
 
 pub(crate) fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
@@ -51,9 +32,9 @@ pub(crate) fn later(status: StatusCode) -> Response<Body> {
 pub(super) fn with_body(
     status: StatusCode,
     content_type: &'static str,
-    body: Bytes,
+    body: Body,
 ) -> Response<Body> {
-    let mut response = Response::new(Body::full(body));
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -73,10 +54,8 @@ pub(super) fn close_connection(mut response: Response<Body>) -> Response<Body> {
 }
 
 /// Whether the browser is an Internet Explorer, whose filter for scripts would damage payloads.
-pub(super) fn is_internet_explorer(headers: &HeaderMap) -> bool {
-    let agent = headers
-        .get(USER_AGENT)
-        .and_then(|agent| agent.to_str().ok());
+pub(super) fn is_internet_explorer<F: Fields + ?Sized>(fields: &F) -> bool {
+    let agent = fields.first_named(&USER_AGENT).and_then(text);
     agent.is_some_and(|agent| agent.contains("MSIE") || agent.contains("Trident/"))
 }
 

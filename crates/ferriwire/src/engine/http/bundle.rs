@@ -23,7 +23,7 @@ pub(super) async fn serve(file: &File, method: &Method, headers: &HeaderMap) -> 
         empty(StatusCode::NOT_MODIFIED)
     } else {
         match file.content(coding).await {
-            Ok(content) => with_body(StatusCode::OK, file.content_type(), content),
+            Ok(content) => with_body(StatusCode::OK, file.content_type(), Body::full(content)),
             Err(error) => {
                 tracing::error!(%error, "cannot compress a client file");
                 return empty(StatusCode::INTERNAL_SERVER_ERROR);

@@ -39,6 +39,11 @@ pub(super) fn preflight(cors: &Cors, request: &HeaderMap) -> Response<Body> {
     response
 }
 
+/// Whether there is nothing to tell.
+pub(super) fn has_nothing_to_tell(verdict: &Verdict, config: &Config) -> bool {
+    *verdict == Verdict::Plain && !config.origins.is_list()
+}
+
 /// Adds what every answer tells, whatever it is an answer to.
 pub(super) fn allow_origin(headers: &mut HeaderMap, verdict: &Verdict, config: &Config) {
     if config.origins.is_list() {

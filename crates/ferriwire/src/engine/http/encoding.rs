@@ -7,8 +7,9 @@ use brotli::CompressorWriter;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
-use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
+
+use super::fields::{Fields, text};
 
 /// How much is compressed before others get their turn: about a millisecond's work.
 const SLICE: usize = 32 * 1024;
@@ -53,12 +54,20 @@ impl Coding {
 
 /// The coding that the client likes best, of several the first in `order`. `None` when it likes its
 /// answers as they are.
-pub(crate) fn negotiate(headers: &HeaderMap, order: [Coding; 3]) -> Option<Coding> {
+pub(crate) fn negotiate<F>(fields: &F, order: [Coding; 3]) -> Option<Coding>
+where
+    F: Fields + ?Sized,
+{
     let mut listed = Listed::default();
-    for value in headers.get_all(ACCEPT_ENCODING) {
-        for item in value.to_str().unwrap_or_default().split(',') {
+    let mut is_named = false;
+    for value in fields.named(&ACCEPT_ENCODING) {
+        is_named = true;
+        for item in text(value).unwrap_or_default().split(',') {
             listed.add(item);
         }
+    }
+    if !is_named {
+        return None;
     }
     let weights = order.map(|coding| (coding, listed.weight(coding)));
     let best = weights.iter().map(|(_, weight)| *weight).max()?;
@@ -186,7 +195,7 @@ mod tests {
     use std::io::Read;
 
     use flate2::read::{GzDecoder, ZlibDecoder};
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderValue};
 
     use super::*;
 

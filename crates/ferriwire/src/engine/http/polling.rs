@@ -1,57 +1,57 @@
 //! GETs and POSTs of long-polling (1.1.5).
 
-use std::fmt::Display;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::task::Poll;
 
-use bytes::Buf;
+use bytes::Bytes;
 use ferriwire_proto::engine::Revision;
 use ferriwire_proto::engine::handshake::Refusal;
 use ferriwire_proto::engine::jsonp::form_body;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, VARY};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use http_body::Body as HttpBody;
+use http::{HeaderValue, Response, StatusCode};
 use tokio::sync::oneshot;
 
-use super::super::body::{Body, ReadError, read_body};
+use super::super::body::{Body, ReadError};
 use super::super::core::Core;
 use super::super::reasons::LimitKind;
 use super::super::session::{Input, PostAnswer, Session};
 use super::admission::Refused;
-use super::answers::{close_connection, empty, ok, payload};
+use super::answers::{close_connection, empty};
 use super::encoding::{self, Coding};
+use super::fields::Fields;
+use super::reply::Reply;
 
 /// A GET: waits until there are packets, and compresses them as the client likes.
-pub(super) async fn poll(core: &Core, session: Session, coding: Option<Coding>) -> Response<Body> {
+pub(super) async fn poll(core: &Core, session: Session, coding: Option<Coding>) -> Reply {
     let (waiter, answer) = oneshot::channel();
     session.wait_for_packets(waiter);
     let mut unfinished = Unfinished::new(&session, Input::PollAborted);
-    let response = match answer.await {
+    let reply = match answer.await {
         Ok(body) => {
             let compress = body.compress;
-            let mut response = payload(body, session.request().jsonp());
-            if compress {
-                response = compressed(core, response, coding).await;
+            let mut reply = Reply::payload(body, session.request().jsonp());
+            let level = core.config().http_compression.level_for(reply.len());
+            if let Some(level) = level.filter(|_| compress) {
+                let response = reply.into_response();
+                reply = compressed(core, response, coding, level).await.into();
             }
-            response.map(|body| body.of_session(session.clone()))
+            reply.of_session(session.clone())
         }
         // A second GET at the same time, or the session is over.
-        Err(_) => empty(StatusCode::BAD_REQUEST),
+        Err(_) => empty(StatusCode::BAD_REQUEST).into(),
     };
     unfinished.finish();
-    response
+    reply
 }
 
-/// The answer in a coding, when it is large enough.
+/// The answer in a coding, as it is large enough for it.
 async fn compressed(
     core: &Core,
     mut response: Response<Body>,
     coding: Option<Coding>,
+    level: u8,
 ) -> Response<Body> {
     let Some(content) = response.body().content() else {
-        return response;
-    };
-    let Some(level) = core.config().http_compression.level_for(content.len()) else {
         return response;
     };
     let packed = match coding {
@@ -77,36 +77,54 @@ async fn compressed(
     response
 }
 
+/// What the headers of a POST say of its body.
+#[derive(Clone, Copy)]
+pub(super) struct Posting {
+    is_binary: bool,
+    /// It would have to be decompressed, which is never done: a little of it may be a lot of memory.
+    is_encoded: bool,
+}
+
+impl Posting {
+    pub(super) fn new<F: Fields + ?Sized>(fields: &F) -> Self {
+        let kind = fields.first_named(&CONTENT_TYPE);
+        let mut encodings = fields.named(&CONTENT_ENCODING);
+        Self {
+            is_binary: kind == Some(b"application/octet-stream"),
+            is_encoded: encodings.any(|encoding| !encoding.eq_ignore_ascii_case(b"identity")),
+        }
+    }
+}
+
 /// A POST: answered when its packets were handed to the connection task.
-pub(super) async fn post<B>(
+pub(super) async fn post(
     core: &Core,
-    request: http::Request<B>,
+    posting: Posting,
+    body: impl Future<Output = Result<Bytes, ReadError>>,
     session: Session,
-) -> Response<Body>
-where
-    B: HttpBody<Data: Buf, Error: Display>,
-{
+) -> Reply {
     let refused = |why| tracing::debug!(session = ?session.id(), "POST refused: {why}");
     if !session.begin_post() {
         refused("another one is not answered yet");
         session.tell(Input::PostFailed);
-        return empty(StatusCode::BAD_REQUEST);
+        return empty(StatusCode::BAD_REQUEST).into();
     }
     let mut unfinished = Unfinished::new(&session, Input::PostFailed);
-    let (parts, body) = request.into_parts();
-    let kind = parts.headers.get(CONTENT_TYPE);
-    let is_binary = kind.is_some_and(|kind| kind.as_bytes() == b"application/octet-stream");
+    let Posting {
+        is_binary,
+        is_encoded,
+    } = posting;
     if is_binary && session.request().revision() == Revision::V4 {
         refused("binary data is for revision 3");
-        return empty(StatusCode::BAD_REQUEST);
+        return empty(StatusCode::BAD_REQUEST).into();
     }
-    if is_encoded(&parts.headers) {
+    if is_encoded {
         refused("it is compressed");
         unfinished.finish();
         session.end_post();
-        return close_connection(empty(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        return close_connection(empty(StatusCode::UNSUPPORTED_MEDIA_TYPE)).into();
     }
-    let response = match read_body(body, &core.config().limits).await {
+    let reply = match body.await {
         Ok(body) => {
             let (answer, answered) = oneshot::channel();
             let body = match session.request().jsonp() {
@@ -125,30 +143,33 @@ where
                 answer,
             });
             match answered.await {
-                Ok(PostAnswer::HandedOn) => ok(),
+                Ok(PostAnswer::HandedOn) => Reply::taken(),
                 Ok(PostAnswer::Refused) => {
                     refused("it has more packets than max_packets_per_payload");
-                    empty(StatusCode::BAD_REQUEST)
+                    empty(StatusCode::BAD_REQUEST).into()
                 }
-                Err(_) => Refused::from(Refusal::SessionUnknown(None)).response(false),
+                Err(_) => {
+                    let refused = Refused::from(Refusal::SessionUnknown(None));
+                    refused.response(false).into()
+                }
             }
         }
         Err(ReadError::TooLarge) => {
             refused("it is larger than max_payload");
             core.counters().oversized_body();
             session.limited(LimitKind::Payload);
-            close_connection(empty(StatusCode::PAYLOAD_TOO_LARGE))
+            close_connection(empty(StatusCode::PAYLOAD_TOO_LARGE)).into()
         }
         Err(ReadError::TimedOut) => {
             session.limited(LimitKind::BodyTime);
             refused("it took too long");
-            close_connection(empty(StatusCode::REQUEST_TIMEOUT))
+            close_connection(empty(StatusCode::REQUEST_TIMEOUT)).into()
         }
-        Err(ReadError::Broken) => return empty(StatusCode::BAD_REQUEST),
+        Err(ReadError::Broken) => return empty(StatusCode::BAD_REQUEST).into(),
     };
     unfinished.finish();
     session.end_post();
-    response
+    reply
 }
 
 /// Lets those run that were woken before. Wakes this task as hyper does when a body was read, so that
@@ -163,13 +184,6 @@ async fn let_others_run() {
         Poll::Pending
     })
     .await;
-}
-
-/// Whether a body would have to be decompressed, which is never done: a little of it may be a lot of
-/// memory.
-fn is_encoded(headers: &HeaderMap) -> bool {
-    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
-    encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// Tells the connection task of a request that its client gave up: hyper then drops the future.

@@ -11,7 +11,7 @@ mod answer;
 mod date;
 mod head;
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::{self, Read as _};
 use std::net::{Shutdown, SocketAddr};
 use std::pin::pin;
@@ -20,7 +20,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Response, StatusCode, Version};
+use futures_util::FutureExt as _;
+use http::{StatusCode, Version};
 use socket2::SockRef;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
@@ -29,9 +30,8 @@ use tokio::sync::oneshot;
 use self::answer::Answer;
 use self::head::{Plain, parse};
 use super::activity::Activity;
-use crate::engine::body::Body;
 use crate::engine::core::Core;
-use crate::engine::http::respond;
+use crate::engine::http::{Reply, respond};
 use crate::engine::tcp::TcpConnection;
 use crate::engine::transport::arriving::Handover;
 use crate::engine::transport::websocket::{read_available, with_read_buffer};
@@ -46,7 +46,6 @@ pub(super) struct Lane<'a> {
 }
 
 /// What a connection brings.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 enum Brought {
     Plain(Plain),
     /// Anything else, as it was read.
@@ -71,26 +70,41 @@ impl Lane<'_> {
                 }
                 Brought::End => return Ok(None),
             };
-            let (sender, handover) = match plain.upgrades {
-                true => {
-                    let (sender, receiver) = oneshot::channel();
-                    (Some(sender), Some(Handover::Bare(receiver)))
+            let mut sender = None;
+            let reply = match plain {
+                Plain::Brief(brief) => {
+                    #[cfg(test)]
+                    tests::BRIEF.set(tests::BRIEF.get() + 1);
+                    self.answer(&connection, brief.respond(self.core)).await
                 }
-                false => (None, None),
+                Plain::Whole(whole) => {
+                    let (request, upgrades) = *whole;
+                    #[cfg(test)]
+                    tests::WHOLE.set(tests::WHOLE.get() + 1);
+                    let handover = upgrades.then(|| {
+                        let (handing, receiver) = oneshot::channel();
+                        sender = Some(handing);
+                        Handover::Bare(receiver)
+                    });
+                    // Larger than all else here, which most connections never need.
+                    let responding = respond(self.core, request, Some(self.peer), handover);
+                    let responding = Box::pin(responding).map(Reply::from);
+                    self.answer(&connection, responding).await
+                }
             };
-            let Some(mut response) = self.answer(&connection, plain, handover).await else {
+            let Some(mut reply) = reply else {
                 return Ok(None);
             };
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                self.send(&connection, response).await?;
+            if reply.status() == StatusCode::SWITCHING_PROTOCOLS {
+                self.send(&connection, reply).await?;
                 if let Some(sender) = sender {
                     // A session that is over already does not take it.
                     let _ = sender.send(connection.into());
                 }
                 return Ok(None);
             }
-            let is_last = answer::is_last(&mut response, self.ending.load(Ordering::Relaxed));
-            self.send(&connection, response).await?;
+            let is_last = answer::is_last(&mut reply, self.ending.load(Ordering::Relaxed));
+            self.send(&connection, reply).await?;
             if is_last {
                 // An error means that the connection is gone already.
                 let _ = SockRef::from(connection.socket()).shutdown(Shutdown::Write);
@@ -127,15 +141,14 @@ impl Lane<'_> {
     async fn answer(
         &self,
         connection: &TcpConnection,
-        plain: Plain,
-        handover: Option<Handover>,
-    ) -> Option<Response<Body>> {
+        responding: impl Future<Output = Reply>,
+    ) -> Option<Reply> {
         let pending = self.activity.begin_request(Version::HTTP_11);
-        let mut responding = pin!(respond(self.core, plain.request, Some(self.peer), handover));
+        let mut responding = pin!(responding);
         let mut may_go = true;
-        let response = poll_fn(|cx| {
-            if let Poll::Ready(response) = responding.as_mut().poll(cx) {
-                return Poll::Ready(Some(response));
+        let reply = poll_fn(|cx| {
+            if let Poll::Ready(reply) = responding.as_mut().poll(cx) {
+                return Poll::Ready(Some(reply));
             }
             if may_go {
                 match ready!(poll_gone(connection.socket(), cx)) {
@@ -146,16 +159,14 @@ impl Lane<'_> {
             }
             Poll::Pending
         });
-        let response = response.await;
+        let reply = reply.await;
         drop(pending);
-        response
+        reply
     }
 
     /// Writes an answer, and keeps the session whose packets are in it until they are taken.
-    async fn send(&self, connection: &TcpConnection, response: Response<Body>) -> io::Result<()> {
-        let (head, body) = response.into_parts();
-        let (content, session) = body.into_parts();
-        let mut answer = Answer::new(head.status, &head.headers, content);
+    async fn send(&self, connection: &TcpConnection, reply: Reply) -> io::Result<()> {
+        let (mut answer, session) = Answer::new(reply);
         if answer.try_write(connection.socket())? {
             return Ok(());
         }
@@ -193,4 +204,79 @@ fn poll_gone(socket: &TcpStream, cx: &mut Context<'_>) -> Poll<bool> {
     let mut byte = [0];
     let peeked = ready!(socket.poll_peek(cx, &mut ReadBuf::new(&mut byte)));
     Poll::Ready(!matches!(peeked, Ok(1..)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use crate::engine::Server;
+
+    thread_local! {
+        /// How many requests were answered here, of either kind.
+        pub(super) static BRIEF: Cell<usize> = const { Cell::new(0) };
+        pub(super) static WHOLE: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// Sends a request, and reads its answer.
+    async fn ask(stream: &mut TcpStream, request: &str) -> String {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        loop {
+            answer.push(stream.read_u8().await.unwrap().into());
+            let Some((head, body)) = answer.split_once("\r\n\r\n") else {
+                continue;
+            };
+            let lines = head.lines().chain(["content-length: 0"]);
+            let len = lines.filter_map(|line| line.strip_prefix("content-length: "));
+            if Some(body.len()) == len.map(|len| len.parse().unwrap()).next() {
+                return answer;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn plain_requests_are_answered_here_and_others_are_not() {
+        let server = Server::new().on_message(async |session, message| drop(session.send(message)));
+        let server = server.bind("127.0.0.1:0").await.unwrap();
+        let connect = async || TcpStream::connect(server.local_addr()).await.unwrap();
+        let mut stream = connect().await;
+        let target = "/engine.io/?EIO=4&transport=polling";
+        let opened = ask(
+            &mut stream,
+            &format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"),
+        )
+        .await;
+        let (_, sid) = opened.split_once("\"sid\":\"").unwrap();
+        let (sid, _) = sid.split_once('"').unwrap();
+        let lines = format!("{target}&sid={sid} HTTP/1.1\r\nHost: a\r\n");
+        let post = format!("POST {lines}Content-Length: 3\r\n\r\n4hi");
+        let get = format!("GET {lines}\r\n");
+        let unknown = format!("GET {target}&sid=unknown HTTP/1.1\r\nHost: a\r\n\r\n");
+        let websocket = "GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\n\
+                         Connection: Upgrade\r\nUpgrade: websocket\r\n\
+                         Sec-WebSocket-Version: 13\r\n\
+                         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        assert_eq!((BRIEF.get(), WHOLE.get()), (0, 1));
+        for (request, answer, expected) in [
+            (&*post, "ok", (1, 1)),
+            (&*get, "4hi", (2, 1)),
+            (&*unknown, "}", (2, 2)),
+            (websocket, "", (2, 3)),
+        ] {
+            let answered = ask(&mut stream, request).await;
+            assert!(answered.ends_with(answer), "{answered}");
+            assert_eq!((BRIEF.get(), WHOLE.get()), expected, "{request}");
+        }
+        // Hyper's part, and all that comes behind it on the same connection.
+        let mut stream = connect().await;
+        let other = post.replace("Host", "Trailer: x\r\nHost");
+        for request in [&other, &post] {
+            assert!(ask(&mut stream, request).await.ends_with("ok"));
+        }
+        assert_eq!((BRIEF.get(), WHOLE.get()), (2, 3));
+    }
 }

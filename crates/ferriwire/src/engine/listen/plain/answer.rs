@@ -1,13 +1,15 @@
 //! The head of an answer, written as hyper writes it, and the bytes of an answer on their way.
 
-use std::io::{self, IoSlice, Write as _};
+use std::io::{self, IoSlice};
 
 use bytes::{Buf as _, Bytes};
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::header::{CONNECTION, DATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::net::TcpStream;
 
 use super::date;
+use crate::engine::http::{Reply, Stocked};
+use crate::engine::session::Session;
 
 /// So much room for a head, which is enough for nearly all.
 const USUAL_HEAD: usize = 512;
@@ -22,15 +24,44 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) fn new(status: StatusCode, headers: &HeaderMap, content: Option<Bytes>) -> Self {
-        let mut body = content.unwrap_or_default();
+    /// With the session whose packets are in it.
+    pub(super) fn new(reply: Reply) -> (Self, Option<Session>) {
+        match reply {
+            Reply::Stock(Stocked {
+                stock,
+                content,
+                session,
+                more,
+            }) => {
+                let begin = |head: &mut Vec<u8>| head.extend_from_slice(stock.head().as_bytes());
+                let answer = Self::written(begin, StatusCode::OK, more.as_deref(), content);
+                (answer, session)
+            }
+            Reply::Whole(response) => {
+                let (head, body) = response.into_parts();
+                let (content, session) = body.into_parts();
+                let begin = |text: &mut Vec<u8>| write_status(text, head.status);
+                let content = content.unwrap_or_default();
+                let answer = Self::written(begin, head.status, Some(&head.headers), content);
+                (answer, session)
+            }
+        }
+    }
+
+    fn written(
+        begin: impl FnOnce(&mut Vec<u8>),
+        status: StatusCode,
+        headers: Option<&HeaderMap>,
+        mut body: Bytes,
+    ) -> Self {
         let together = if body.len() <= TOGETHER {
             body.len()
         } else {
             0
         };
         let mut head = Vec::with_capacity(USUAL_HEAD + together);
-        write_head(&mut head, status, headers, body.len());
+        begin(&mut head);
+        write_headers(&mut head, status, headers, body.len());
         if together > 0 {
             head.extend_from_slice(&body);
             body = Bytes::new();
@@ -68,29 +99,49 @@ impl Answer {
 
 /// Whether the connection ends behind this answer: it says so, or the connection is `ending`, which it
 /// then says as well.
-pub(super) fn is_last(response: &mut Response<impl Sized>, ending: bool) -> bool {
-    let headers = response.headers_mut();
-    let mut values = headers.get_all(CONNECTION).iter();
+pub(super) fn is_last(reply: &mut Reply, ending: bool) -> bool {
+    let headers = reply.headers().into_iter();
+    let mut values = headers.flat_map(|headers| headers.get_all(CONNECTION));
     let says_so = values.any(|value| {
         let mut tokens = value.as_bytes().split(|byte| *byte == b',');
         tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
     });
     if ending && !says_so {
+        let headers = reply.headers_mut();
         headers.append(CONNECTION, HeaderValue::from_static("close"));
     }
     says_so || ending
 }
 
-fn write_head(head: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap, len: usize) {
+fn write_status(head: &mut Vec<u8>, status: StatusCode) {
     head.extend_from_slice(b"HTTP/1.1 ");
     head.extend_from_slice(status.as_str().as_bytes());
     head.push(b' ');
     head.extend_from_slice(status.canonical_reason().unwrap_or("<none>").as_bytes());
     head.extend_from_slice(b"\r\n");
+}
+
+/// Writes these headers, and those that every answer has.
+fn write_headers(head: &mut Vec<u8>, status: StatusCode, headers: Option<&HeaderMap>, len: usize) {
+    if let Some(headers) = headers {
+        write_own(head, headers);
+    }
+    if !status.is_informational() && status != StatusCode::NO_CONTENT {
+        head.extend_from_slice(b"content-length: ");
+        head.extend_from_slice(itoa::Buffer::new().format(len).as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    if headers.is_none_or(|headers| !headers.contains_key(DATE)) {
+        head.extend_from_slice(b"date: ");
+        date::append(head);
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+}
+
+fn write_own(head: &mut Vec<u8>, headers: &HeaderMap) {
     for name in headers.keys() {
         match *name {
-            // How long it is and where it ends is known here, whatever a program's hook may say.
-            CONTENT_LENGTH | TRANSFER_ENCODING => {}
             CONNECTION => {
                 let mut before: &[u8] = b"connection: ";
                 for value in headers.get_all(name) {
@@ -110,14 +161,43 @@ fn write_head(head: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap, len: 
             }
         }
     }
-    if !status.is_informational() && status != StatusCode::NO_CONTENT {
-        // Writing into memory does not fail.
-        let _ = write!(head, "content-length: {len}\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::VARY;
+
+    use super::*;
+    use crate::engine::http::Stock;
+
+    fn written(reply: Reply) -> Vec<u8> {
+        let (answer, _) = Answer::new(reply);
+        [answer.head, answer.body].concat()
     }
-    if !headers.contains_key(DATE) {
-        head.extend_from_slice(b"date: ");
-        date::append(head);
-        head.extend_from_slice(b"\r\n");
+
+    #[test]
+    fn a_known_head_is_that_of_the_whole_answer() {
+        for stock in [Stock::Taken, Stock::Text, Stock::Binary, Stock::Script] {
+            for more in [&[][..], &[(VARY, "Origin"), (CONNECTION, "close")]] {
+                let reply = || {
+                    let mut reply = stock.with(Bytes::from_static(b"some packets"));
+                    for (name, value) in more {
+                        let headers = reply.headers_mut();
+                        headers.append(name, HeaderValue::from_static(value));
+                    }
+                    reply
+                };
+                let whole = written(reply().into_response().into());
+                let known = written(reply());
+                // But for the second, which may have changed.
+                assert_eq!(without_date(&known), without_date(&whole), "{stock:?}");
+            }
+        }
     }
-    head.extend_from_slice(b"\r\n");
+
+    fn without_date(answer: &[u8]) -> Vec<&str> {
+        let answer = str::from_utf8(answer).unwrap();
+        let lines = answer.split("\r\n");
+        lines.filter(|line| !line.starts_with("date: ")).collect()
+    }
 }

@@ -5,15 +5,15 @@
 //! of it. Whoever is in doubt says "not plain".
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
 
 use crate::config::Limits;
 use crate::engine::core::Core;
-use crate::engine::http::{Route, is_upgrade, route};
+use crate::engine::http::{Brief, Route, is_upgrade, route};
 
 /// The most headers of a plain request.
 const MAX_HEADERS: usize = 64;
@@ -22,10 +22,21 @@ const MAX_HEADERS: usize = 64;
 const MAX_HEAD: usize = 8 * 1024;
 
 /// A request that is here with all its body, and with nothing behind it.
-pub(super) struct Plain {
-    pub(super) request: Request<Full<Bytes>>,
-    /// It asks for a WebSocket.
-    pub(super) upgrades: bool,
+pub(super) enum Plain {
+    /// Of a session's long-polling, and judged already.
+    Brief(Brief),
+    /// With whether it asks for a WebSocket.
+    Whole(Box<(Request<Full<Bytes>>, bool)>),
+}
+
+/// A plain request where it was read.
+struct Read<'a, 'b> {
+    method: Method,
+    target: &'b str,
+    fields: &'a [httparse::Header<'b>],
+    framing: Framing,
+    head: &'b [u8],
+    body: &'b [u8],
 }
 
 /// What its headers say of a message's length and of what becomes of the connection.
@@ -41,100 +52,135 @@ struct Framing {
 
 /// Reads a request that asks for something of the engine's.
 pub(super) fn parse(bytes: &[u8], core: &Core) -> Option<Plain> {
-    let plain = parse_any(bytes, &core.config().limits)?;
-    let path = plain.request.uri().path();
-    matches!(route(core, path), Route::Engine).then_some(plain)
+    let mut room = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let read = Read::parse(bytes, &mut room, &core.config().limits)?;
+    if let Some(brief) = read.brief(core) {
+        return Some(Plain::Brief(brief));
+    }
+    let request = read.request()?;
+    let upgrades = is_upgrade(request.method(), request.headers());
+    if upgrades != read.framing.upgrades() {
+        return None;
+    }
+    let is_ours = matches!(route(core, request.uri().path()), Route::Engine);
+    is_ours.then(|| Plain::Whole(Box::new((request, upgrades))))
 }
 
-/// Reads a request if it is plain.
-fn parse_any(bytes: &[u8], limits: &Limits) -> Option<Plain> {
-    // Else there are empty lines in front, which HTTP allows.
-    if !matches!(bytes.first(), Some(b'G' | b'P')) {
-        return None;
+impl<'a, 'b> Read<'a, 'b> {
+    /// Reads a request if it is plain.
+    fn parse(
+        bytes: &'b [u8],
+        room: &'a mut [MaybeUninit<httparse::Header<'b>>],
+        limits: &Limits,
+    ) -> Option<Self> {
+        // Else there are empty lines in front, which HTTP allows.
+        if !matches!(bytes.first(), Some(b'G' | b'P')) {
+            return None;
+        }
+        let mut parsed = httparse::Request::new(&mut []);
+        let read = parsed.parse_with_uninit_headers(bytes, room).ok()?;
+        let (head, body) = match read {
+            httparse::Status::Complete(len) => bytes.split_at_checked(len)?,
+            httparse::Status::Partial => return None,
+        };
+        let method = match parsed.method? {
+            "GET" => Method::GET,
+            "POST" => Method::POST,
+            _ => return None,
+        };
+        let target = parsed.path?;
+        let fields: &'a [_] = parsed.headers;
+        let is_plain = parsed.version == Some(1)
+            && target.starts_with('/')
+            && part(head, target.as_bytes(), b" HTTP/1.1\r\n").is_some()
+            && head.len() <= MAX_HEAD.min(limits.max_head_bytes)
+            && fields.len() <= limits.max_headers
+            && head.ends_with(b"\r\n\r\n");
+        if !is_plain {
+            return None;
+        }
+        let mut framing = Framing::default();
+        for field in fields {
+            part(head, field.value, b"\r\n")?;
+            framing.note(field.name.as_bytes(), field.value)?;
+        }
+        let allowed = framing.allows(&method, body.len(), limits);
+        allowed.then_some(Self {
+            method,
+            target,
+            fields,
+            framing,
+            head,
+            body,
+        })
     }
-    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
-    let mut parsed = httparse::Request::new(&mut []);
-    let read = parsed.parse_with_uninit_headers(bytes, &mut headers).ok()?;
-    let (head, body) = match read {
-        httparse::Status::Complete(len) => bytes.split_at_checked(len)?,
-        httparse::Status::Partial => return None,
-    };
-    let method = match parsed.method? {
-        "GET" => Method::GET,
-        "POST" => Method::POST,
-        _ => return None,
-    };
-    let target = parsed.path?;
-    let is_plain = parsed.version == Some(1)
-        && target.starts_with('/')
-        && head.len() <= MAX_HEAD.min(limits.max_head_bytes)
-        && parsed.headers.len() <= limits.max_headers
-        && head.ends_with(b"\r\n\r\n");
-    if !is_plain {
-        return None;
+
+    fn brief(&self, core: &Core) -> Option<Brief> {
+        if self.framing.upgrades() {
+            return None;
+        }
+        Brief::judge(core, &self.method, self.target, self.fields, self.body)
     }
-    let kept = Bytes::copy_from_slice(head);
-    // `what` is a part of the head, behind which something certain stands.
-    let part = |what: &[u8], behind: &[u8]| {
-        let begin = what.as_ptr().addr().checked_sub(head.as_ptr().addr())?;
-        let end = begin.checked_add(what.len())?;
-        let is_whole = head.get(end..)?.starts_with(behind);
-        is_whole.then(|| kept.slice(begin..end))
-    };
-    let uri = Uri::from_maybe_shared(part(target.as_bytes(), b" HTTP/1.1\r\n")?).ok()?;
-    let mut framing = Framing::default();
-    let mut map = HeaderMap::with_capacity(parsed.headers.len());
-    for header in parsed.headers.iter() {
-        let name = HeaderName::from_bytes(header.name.as_bytes()).ok()?;
-        framing.note(&name, header.value)?;
-        let value = HeaderValue::from_maybe_shared(part(header.value, b"\r\n")?).ok()?;
-        map.append(name, value);
+
+    fn request(&self) -> Option<Request<Full<Bytes>>> {
+        let kept = Bytes::copy_from_slice(self.head);
+        let keep = |what: &[u8]| part(self.head, what, b"").map(|range| kept.slice(range));
+        let uri = Uri::from_maybe_shared(keep(self.target.as_bytes())?).ok()?;
+        let mut map = HeaderMap::with_capacity(self.fields.len());
+        for field in self.fields {
+            let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+            let value = HeaderValue::from_maybe_shared(keep(field.value)?).ok()?;
+            map.append(name, value);
+        }
+        let mut request = Request::new(Full::new(Bytes::copy_from_slice(self.body)));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = uri;
+        *request.headers_mut() = map;
+        Some(request)
     }
-    if !framing.allows(&method, body.len(), limits) {
-        return None;
-    }
-    let upgrades = is_upgrade(&method, &map);
-    if upgrades != (framing.announces || framing.websocket) {
-        return None;
-    }
-    let mut request = Request::new(Full::new(Bytes::copy_from_slice(body)));
-    *request.method_mut() = method;
-    *request.uri_mut() = uri;
-    *request.headers_mut() = map;
-    Some(Plain { request, upgrades })
+}
+
+/// Where in a head it stands, if that is where `behind` follows.
+fn part(head: &[u8], what: &[u8], behind: &[u8]) -> Option<Range<usize>> {
+    let begin = what.as_ptr().addr().checked_sub(head.as_ptr().addr())?;
+    let end = begin.checked_add(what.len())?;
+    head.get(end..)?.starts_with(behind).then_some(begin..end)
 }
 
 impl Framing {
     /// `None` when the header is one that is not for us to understand.
-    fn note(&mut self, name: &HeaderName, value: &[u8]) -> Option<()> {
-        match *name {
-            HOST => self.hosts += 1,
-            CONTENT_LENGTH => {
-                let length = length(value)?;
-                if self.length.replace(length).is_some() {
+    fn note(&mut self, name: &[u8], value: &[u8]) -> Option<()> {
+        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        if is(b"host") {
+            self.hosts += 1;
+        } else if is(b"content-length") {
+            let length = length(value)?;
+            if self.length.replace(length).is_some() {
+                return None;
+            }
+        } else if is(b"connection") {
+            for token in value.split(|byte| *byte == b',') {
+                let token = token.trim_ascii();
+                if token.eq_ignore_ascii_case(b"upgrade") {
+                    self.announces = true;
+                } else if !token.eq_ignore_ascii_case(b"keep-alive") {
                     return None;
                 }
             }
-            CONNECTION => {
-                for token in value.split(|byte| *byte == b',') {
-                    let token = token.trim_ascii();
-                    if token.eq_ignore_ascii_case(b"upgrade") {
-                        self.announces = true;
-                    } else if !token.eq_ignore_ascii_case(b"keep-alive") {
-                        return None;
-                    }
-                }
+        } else if is(b"upgrade") {
+            let is_second = std::mem::replace(&mut self.websocket, true);
+            if is_second || !value.eq_ignore_ascii_case(b"websocket") {
+                return None;
             }
-            UPGRADE => {
-                let is_second = std::mem::replace(&mut self.websocket, true);
-                if is_second || !value.eq_ignore_ascii_case(b"websocket") {
-                    return None;
-                }
-            }
-            TRANSFER_ENCODING | EXPECT | TRAILER => return None,
-            _ => {}
+        } else if is(b"transfer-encoding") || is(b"expect") || is(b"trailer") {
+            return None;
         }
         Some(())
+    }
+
+    /// Whether something else than HTTP is asked for.
+    fn upgrades(&self) -> bool {
+        self.announces || self.websocket
     }
 
     /// Whether it is clear what the request is, and its body is what stands behind it.
@@ -161,6 +207,14 @@ mod tests {
     use super::*;
 
     const TARGET: &str = "/socket.io/?EIO=4&transport=polling";
+
+    fn parse_any(bytes: &[u8], limits: &Limits) -> Option<Request<Full<Bytes>>> {
+        let mut room = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let read = Read::parse(bytes, &mut room, limits)?;
+        let request = read.request()?;
+        let upgrades = is_upgrade(request.method(), request.headers());
+        (upgrades == read.framing.upgrades()).then_some(request)
+    }
 
     fn is_plain(bytes: &[u8]) -> bool {
         parse_any(bytes, &Limits::default()).is_some()
@@ -201,8 +255,8 @@ mod tests {
     fn what_was_read_is_what_came() {
         let request = post("Content-Length: 3\r\nX-A: 1\r\nx-a: \t2 3\r\n", "4\u{e9}");
         let plain = parse_any(request.as_bytes(), &Limits::default()).unwrap();
-        assert!(!plain.upgrades);
-        let (head, _) = plain.request.into_parts();
+        assert!(!is_upgrade(plain.method(), plain.headers()));
+        let (head, _) = plain.into_parts();
         assert_eq!(
             (head.method, head.uri),
             (Method::POST, Uri::from_static(TARGET))
