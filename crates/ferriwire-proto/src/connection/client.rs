@@ -308,7 +308,11 @@ impl Client {
         let socket = Some(Socket::new(name));
         match self.sockets.get_mut(index) {
             Some(place) => *place = socket,
-            None => self.sockets.push(socket),
+            None => {
+                // Most clients have one namespace, and pay for no more.
+                self.sockets.reserve_exact(1);
+                self.sockets.push(socket);
+            }
         }
         Some(key)
     }

@@ -113,9 +113,11 @@ impl<T> Outgoing<T> {
 
     /// A namespace that was added to the client.
     pub fn add(&mut self, key: Key, config: LaneConfig) {
-        if self.lanes.len() <= key.index() {
-            self.lanes
-                .resize_with(key.index().saturating_add(1), || None);
+        let count = key.index().saturating_add(1);
+        if let Some(missing) = count.checked_sub(self.lanes.len()) {
+            // Most clients have one namespace, and pay for no more.
+            self.lanes.reserve_exact(missing);
+            self.lanes.resize_with(count, || None);
         }
         if let Some(lane) = self.lanes.get_mut(key.index()) {
             *lane = Some(Lane {

@@ -111,8 +111,10 @@ impl Layer {
             return;
         }
         self.shared.outgoing.lock().add(key, membership.lane);
-        if self.members.len() <= key.index() {
-            self.members.resize_with(key.index() + 1, || None);
+        let count = key.index() + 1;
+        if let Some(missing) = count.checked_sub(self.members.len()) {
+            self.members.reserve_exact(missing);
+            self.members.resize_with(count, || None);
         }
         if let Some(place) = self.members.get_mut(key.index()) {
             *place = Some(Member {
