@@ -83,12 +83,17 @@ pub struct Connection {
     connect_deadline: Option<Instant>,
     /// While attachments are missing.
     attachments_deadline: Option<Instant>,
-    /// The client speaks Socket.IO 4.
-    is_protocol_4: bool,
-    /// What the last CONNECT of such a client presents, an object of JSON.
-    query: Option<Box<str>>,
+    /// The client speaks Socket.IO 4; few do, and the others pay for a pointer.
+    protocol_4: Option<Box<Protocol4>>,
     /// Nothing has changed since the last output.
     is_settled: bool,
+}
+
+/// What is particular to a client of Socket.IO 4.
+#[derive(Debug, Default)]
+struct Protocol4 {
+    /// What its last CONNECT presents, an object of JSON.
+    query: Option<Box<str>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,8 +190,7 @@ impl Connection {
             phase: Phase::Open,
             connect_deadline: now.checked_add(config.connect_timeout),
             attachments_deadline: None,
-            is_protocol_4: false,
-            query: None,
+            protocol_4: None,
             is_settled: false,
             config,
         }
@@ -196,14 +200,14 @@ impl Connection {
     /// asking, and presents the query of a namespace's name instead of an object.
     #[must_use]
     pub fn with_protocol_4(mut self) -> Self {
-        self.is_protocol_4 = true;
+        self.protocol_4 = Some(Box::default());
         self
     }
 
     /// To be called once, at the beginning: a client of Socket.IO 4 joins `/`. Answer it as
     /// [`Incoming::Connect`].
     pub fn join_main(&mut self) -> Option<Key> {
-        if self.is_protocol_4 {
+        if self.protocol_4.is_some() {
             self.namespaces.join("/", &self.config).ok()
         } else {
             None
@@ -239,18 +243,18 @@ impl Connection {
         let outcome = match self.decoder.decode(message, &self.config.limits) {
             Ok(Decoded::Packet(mut packet)) => {
                 self.attachments_deadline = None;
-                if self.is_protocol_4 {
+                if let Some(protocol_4) = &mut self.protocol_4 {
                     let query;
                     (packet.namespace, query) = query::split(packet.namespace);
                     if let Body::Connect(payload) = &mut packet.body {
-                        self.query = query.map(query::to_object);
-                        *payload = self.query.as_deref().map(Payload::Json);
+                        protocol_4.query = query.map(query::to_object);
+                        *payload = protocol_4.query.as_deref().map(Payload::Json);
                     }
                 }
                 self.namespaces.route(packet, &self.config).map(Some)
             }
             Ok(Decoded::Announced { mut namespace }) => {
-                if self.is_protocol_4 {
+                if self.protocol_4.is_some() {
                     (namespace, _) = query::split(namespace);
                 }
                 self.attachments_deadline = now.checked_add(self.config.attachments_timeout);
@@ -278,7 +282,12 @@ impl Connection {
         matches!(message, Message::Text(Cow::Borrowed(_)))
             && matches!(self.decoder, Decoder::Json(_))
             && self.attachments_deadline.is_none()
-            && self.query.is_none()
+            && !self.presents_query()
+    }
+
+    fn presents_query(&self) -> bool {
+        let protocol_4 = self.protocol_4.as_ref();
+        protocol_4.is_some_and(|protocol_4| protocol_4.query.is_some())
     }
 
     /// Notes that time has passed.
@@ -324,7 +333,9 @@ impl Connection {
     /// What to do next. Also frees what the last [`Incoming`] was borrowed from.
     pub fn poll_output(&mut self) -> Output {
         self.decoder.release();
-        self.query = None;
+        if let Some(protocol_4) = &mut self.protocol_4 {
+            protocol_4.query = None;
+        }
         match self.phase {
             Phase::Expired(timeout) => {
                 self.phase = Phase::Closed;

@@ -2,8 +2,12 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Deref;
 
 use super::Config;
+
+/// The name of the main namespace.
+const MAIN: &str = "/";
 
 /// A namespace on one connection. Small, and used again after the namespace was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,12 +55,30 @@ pub(super) struct Namespaces {
         clippy::box_collection,
         reason = "most clients leave none, and pay for one pointer"
     )]
-    left: Option<Box<VecDeque<Box<str>>>>,
+    left: Option<Box<VecDeque<Name>>>,
+}
+
+/// Most clients join the main namespace alone, whose name needs no memory.
+#[derive(Debug)]
+pub(super) struct Name(Option<Box<str>>);
+
+impl From<&str> for Name {
+    fn from(name: &str) -> Self {
+        Self((name != MAIN).then(|| name.into()))
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.0.as_deref().unwrap_or(MAIN)
+    }
 }
 
 #[derive(Debug)]
 struct Member {
-    name: Box<str>,
+    name: Name,
     accepted: bool,
 }
 
@@ -111,7 +133,7 @@ impl Namespaces {
     }
 
     /// Makes the client a stranger again.
-    pub(super) fn forget(&mut self, key: Key) -> Option<Box<str>> {
+    pub(super) fn forget(&mut self, key: Key) -> Option<Name> {
         let member = self.members.get_mut(key.index())?.take()?;
         Some(member.name)
     }

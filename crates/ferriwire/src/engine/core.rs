@@ -34,7 +34,7 @@ use crate::error::Error;
 
 /// What runs on top of all sessions of a server.
 pub(crate) trait Application: Send + Sync {
-    fn open(&self, session: &Session, config: &Arc<Config>) -> Box<dyn SessionHandler>;
+    fn open(&self, session: &Session) -> Box<dyn SessionHandler>;
 
     /// What has to be done from time to time although nothing happens.
     fn sweeper(&self) -> Option<Sweeper> {
@@ -94,17 +94,17 @@ impl Core {
         let initial_packet = config.initial_packet.clone();
         let initial_packet = initial_packet.map(|message| Arc::new(message.encode()));
         let now = tokio::time::Instant::now().into_std();
-        let shortest = config.shortest_interval();
         let counters = Arc::new(Counters::new(now));
         let metrics = config.metrics.then(|| Arc::new(Metrics::register()));
         let gate = Gate::new(config.limits.admission(shards.max(1)));
+        let config = Arc::new(config);
         let traffic = Arc::new(Traffic::new(shards));
         let shards: Vec<_> = (0..shards.max(1))
             .map(|index| {
                 let (counters, traffic) = (Arc::clone(&counters), Arc::clone(&traffic));
                 Arc::new(Shard::new(
                     index,
-                    shortest,
+                    Arc::clone(&config),
                     counters,
                     traffic,
                     metrics.clone(),
@@ -114,7 +114,7 @@ impl Core {
             .collect();
         Ok(Arc::new(Self {
             timing: Arc::new(config.timing()),
-            config: Arc::new(config),
+            config,
             application,
             gate,
             sessions: Sessions::new(),
@@ -204,7 +204,7 @@ impl Core {
     }
 
     pub(crate) fn open_handler(&self, session: &Session) -> Box<dyn SessionHandler> {
-        self.application.open(session, &self.config)
+        self.application.open(session)
     }
 
     /// Copies the counters to where monitoring finds them.

@@ -13,7 +13,6 @@ use super::running::{BoxFuture, Ended, Running};
 use super::session::Input;
 use super::task::SessionHandler;
 use super::{Message, Session};
-use crate::config::Config;
 use crate::shown::shown;
 
 type Hook<A> = Arc<dyn Fn(Session, A) -> BoxFuture<()> + Send + Sync>;
@@ -33,11 +32,10 @@ impl fmt::Debug for Handlers {
 }
 
 impl Application for Arc<Handlers> {
-    fn open(&self, session: &Session, config: &Arc<Config>) -> Box<dyn SessionHandler> {
+    fn open(&self, session: &Session) -> Box<dyn SessionHandler> {
         Box::new(HandledSession {
             session: session.clone(),
             handlers: Self::clone(self),
-            config: Arc::clone(config),
             running: Running::new(),
             held: VecDeque::new(),
             connecting: false,
@@ -50,7 +48,6 @@ impl Application for Arc<Handlers> {
 struct HandledSession {
     session: Session,
     handlers: Arc<Handlers>,
-    config: Arc<Config>,
     running: Running<Handler>,
     /// Messages that arrived while `on_connect` ran or too many handlers did.
     held: VecDeque<Message>,
@@ -91,7 +88,7 @@ impl HandledSession {
     }
 
     fn is_full(&self) -> bool {
-        self.connecting || self.running.len() >= self.config.limits.max_running_handlers
+        self.connecting || self.running.len() >= self.session.config().limits.max_running_handlers
     }
 }
 
@@ -142,7 +139,7 @@ impl SessionHandler for HandledSession {
 
     fn closed(&mut self, reason: CloseReason, now: Instant, cx: &mut Context<'_>) {
         self.held.clear();
-        self.grace_ends = now.checked_add(self.config.limits.handler_grace);
+        self.grace_ends = now.checked_add(self.session.config().limits.handler_grace);
         if let Some(handler) = &self.handlers.close {
             let future = handler(self.session.clone(), reason);
             self.start(Handler::Other, future, cx);

@@ -1,5 +1,6 @@
 //! The request that opened a session, as far as the program may want to see it later.
 
+mod address;
 mod kept;
 
 use std::any::Any;
@@ -13,6 +14,7 @@ use http::{Extensions, HeaderMap, HeaderName, Method, Uri};
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 
+use self::address::Address;
 use self::kept::Kept;
 
 /// The first request of a session: headers, query, address and extensions.
@@ -27,8 +29,8 @@ pub struct Request {
     marked_secure: bool,
     /// The address is what [`PeerAddress`] said among its extensions.
     is_peer: bool,
-    pub(crate) extensions: Extensions,
-    address: Option<PeerAddress>,
+    extensions: Extensions,
+    address: Address,
     pub(crate) secure: bool,
     pub(crate) transport: Transport,
     pub(crate) dialect: Dialect,
@@ -89,8 +91,9 @@ impl Request {
             // An empty one keeps its table.
             extensions = Extensions::new();
         }
-        let address = address.map(PeerAddress);
-        let is_peer = peer == address;
+        let is_peer = peer == address.map(PeerAddress);
+        // Whoever put it among the extensions may ask for it there.
+        let address = Address::new(address, is_peer);
         let rare = Rare {
             proxy: peer.filter(|_| !is_peer),
             jsonp: jsonp.map(Into::into),
@@ -157,7 +160,7 @@ impl Request {
     #[must_use]
     #[doc(alias = "remoteAddress")]
     pub fn address(&self) -> Option<SocketAddr> {
-        self.address.map(|PeerAddress(address)| address)
+        self.address.get()
     }
 
     /// Whether the connection was encrypted (`handshake.secure`): with TLS on the listener of
@@ -190,7 +193,7 @@ impl Request {
     #[must_use]
     pub fn extension<T: Any + Send + Sync>(&self) -> Option<&T> {
         let proxy = self.rare.as_ref().and_then(|rare| rare.proxy.as_ref());
-        let peer = self.address.as_ref().filter(|_| self.is_peer).or(proxy);
+        let peer = self.address.as_peer().filter(|_| self.is_peer).or(proxy);
         let peer = peer.map(|peer| peer as &dyn Any);
         let secure = self.marked_secure.then_some(&Secure as &dyn Any);
         let known = [peer, secure].into_iter().flatten();
@@ -220,5 +223,18 @@ impl Request {
     #[doc(alias = "protocol")]
     pub fn revision(&self) -> Revision {
         self.dialect.revision
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With 16 bytes of its `Arc`.
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn a_request_fits_into_96_bytes() {
+        let size = size_of::<Request>();
+        assert!(size <= 96 - 16, "{size}");
     }
 }

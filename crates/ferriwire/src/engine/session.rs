@@ -22,6 +22,7 @@ use super::request::Request;
 use super::shard::Shard;
 use super::transport::arriving::Arriving;
 use super::turn;
+use crate::config::Config;
 use crate::error::EmitError;
 
 /// One client's Engine.IO session: cheap to clone, usable from any task.
@@ -249,6 +250,10 @@ impl Session {
             self.wake();
         }
         freed
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        self.shared.shard.config()
     }
 
     pub(crate) fn shard(&self) -> &Arc<Shard> {

@@ -12,6 +12,7 @@ use super::counters::Counters;
 use super::metrics::Metrics;
 use super::session::{Session, Shared};
 use super::traffic::Traffic;
+use crate::config::Config;
 
 /// After this many writes the shard task lets others run.
 const WRITES_PER_YIELD: usize = 64;
@@ -23,6 +24,7 @@ const COARSE: Duration = Duration::from_millis(100);
 pub(crate) struct Shard {
     /// Which one it is; rooms are split the same way.
     index: usize,
+    config: Arc<Config>,
     dirty: Mutex<Vec<Session>>,
     wheel: Mutex<Wheel>,
     changed: Notify,
@@ -38,18 +40,18 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    /// `shortest` is the shortest interval that anything here waits for.
     pub(crate) fn new(
         index: usize,
-        shortest: Duration,
+        config: Arc<Config>,
         counters: Arc<Counters>,
         traffic: Arc<Traffic>,
         metrics: Option<Arc<Metrics>>,
         now: Instant,
     ) -> Self {
-        let tick = (shortest / 200).clamp(Duration::from_millis(1), COARSE);
+        let tick = (config.shortest_interval() / 200).clamp(Duration::from_millis(1), COARSE);
         Self {
             index,
+            config,
             dirty: Mutex::new(Vec::new()),
             wheel: Mutex::new(Wheel::new(tick, now)),
             changed: Notify::new(),
@@ -60,6 +62,11 @@ impl Shard {
             traffic,
             metrics,
         }
+    }
+
+    /// What the program configured, where every session can see it.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 
     pub(crate) fn counters(&self) -> &Counters {

@@ -347,14 +347,15 @@ impl Drop for SocketIo {
 }
 
 impl Application for SocketIo {
-    fn open(&self, session: &Session, config: &Arc<Config>) -> Box<dyn SessionHandler> {
+    fn open(&self, session: &Session) -> Box<dyn SessionHandler> {
         self.join_cluster();
         let now = tokio::time::Instant::now().into_std();
-        let (config, namespaces) = (Arc::clone(config), Arc::clone(&self.namespaces));
-        let protocol = self.protocol.get_or_init(|| config.connection().into());
+        let namespaces = Arc::clone(&self.namespaces);
+        let protocol = || session.config().connection().into();
+        let protocol = self.protocol.get_or_init(protocol);
         let protocol = Arc::clone(protocol);
         let session = session.clone();
-        Box::new(Connection::new(session, config, protocol, namespaces, now))
+        Box::new(Connection::new(session, protocol, namespaces, now))
     }
 
     fn sweeper(&self) -> Option<Sweeper> {

@@ -12,7 +12,6 @@ use super::namespaces::Namespaces;
 use super::pace::Pace;
 use super::reason::DisconnectReason;
 use super::sockets::{Sockets, Verdict};
-use crate::config::Config;
 use crate::engine::task::SessionHandler;
 use crate::engine::{LimitKind, Session};
 use crate::handshake::ConnectError;
@@ -27,18 +26,17 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(
         session: Session,
-        config: Arc<Config>,
         protocol: Arc<connection::Config>,
         namespaces: Arc<Namespaces>,
         now: Instant,
     ) -> Self {
-        let mut protocol = connection::Connection::new(protocol, &config.codec, now);
+        let mut protocol = connection::Connection::new(protocol, &session.config().codec, now);
         if session.request().revision() == Revision::V3 {
             protocol = protocol.with_protocol_4();
         }
         Self {
             protocol,
-            sockets: Sockets::new(session, config, namespaces),
+            sockets: Sockets::new(session, namespaces),
             pace: Pace::default(),
         }
     }
@@ -179,5 +177,18 @@ impl SessionHandler for Connection {
 
     fn is_finished(&self) -> bool {
         self.sockets.is_finished()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All that a client of one namespace has here, but for the namespace's own entry.
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn a_connection_fits_into_224_bytes() {
+        let size = size_of::<Connection>();
+        assert!(size <= 224, "{size}");
     }
 }

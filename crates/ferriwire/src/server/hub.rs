@@ -20,7 +20,7 @@ use super::membership::{Accepted, Membership};
 use super::namespaces::Counters;
 use super::recovery::Recovery;
 use super::room_events::Census;
-use super::rooms::{Rooms, Target};
+use super::rooms::{Identified, Rooms, Target};
 use super::seat::Child;
 use crate::cluster::node::Node;
 use crate::config::Limits;
@@ -28,6 +28,7 @@ use crate::engine::outbox::Push;
 use crate::engine::{LimitKind, Session};
 use crate::error::JoinError;
 use crate::shown::shown;
+use crate::socket_id::SocketId;
 
 pub(crate) struct Hub {
     name: Arc<str>,
@@ -59,6 +60,12 @@ struct Member {
     membership: Arc<Membership>,
     /// The socket's data, for whoever knows its type.
     data: Data,
+}
+
+impl Identified for Member {
+    fn id(&self) -> &SocketId {
+        self.membership.id()
+    }
 }
 
 /// A new member: what is left to be done without a lock.
@@ -273,7 +280,7 @@ impl Hub {
                 membership: Arc::clone(membership),
                 data,
             };
-            let key = rooms.insert(membership.id().clone(), member);
+            let key = rooms.insert(member);
             let mut accepted = membership.accept(key, connect, missed, stamp);
             let max_rooms = membership.config().limits.max_rooms_per_socket;
             let mut join = |room: &str| {

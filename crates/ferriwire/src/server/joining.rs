@@ -16,7 +16,6 @@ use super::namespace::Joined;
 use super::namespaces::{Found, Namespaces};
 use super::recovery::{self, Tracking};
 use super::seat::{Parent, Seat};
-use crate::config::Config;
 use crate::engine::running::BoxFuture;
 use crate::engine::{LimitKind, Session};
 use crate::handshake::{ConnectError, Presented};
@@ -26,7 +25,6 @@ use crate::socket_id::SocketId;
 /// A client that wants to join.
 pub(crate) struct Joining {
     session: Session,
-    config: Arc<Config>,
     place: Place,
     /// What it says about coming back.
     returning: Option<recovery::Request>,
@@ -72,7 +70,6 @@ impl Drop for Candidate {
 pub(crate) fn begin(
     namespaces: &Arc<Namespaces>,
     session: &Session,
-    config: &Arc<Config>,
     name: &str,
     payload: Option<Payload<'_>>,
 ) -> Option<BoxFuture<Decision>> {
@@ -83,7 +80,6 @@ pub(crate) fn begin(
     let payload = rest.as_ref().map(OwnedPayload::as_payload).or(payload);
     let joining = |place| Joining {
         session: session.clone(),
-        config: Arc::clone(config),
         place,
         returning,
     };
@@ -104,7 +100,7 @@ pub(crate) fn begin(
         Found::Ask(parents) => {
             let (namespaces, name): (_, Arc<str>) = (Arc::clone(namespaces), name.into());
             let payload = payload.map(Payload::to_owned);
-            let (session, config) = (session.clone(), Arc::clone(config));
+            let session = session.clone();
             Box::pin(async move {
                 let payload = payload.as_ref().map(OwnedPayload::as_payload);
                 let found = ask(parents, &name, payload, &session).await;
@@ -118,7 +114,6 @@ pub(crate) fn begin(
                 };
                 let joining = Joining {
                     session,
-                    config,
                     place,
                     returning,
                 };
@@ -126,7 +121,7 @@ pub(crate) fn begin(
             })
         }
     };
-    let timeout = config.limits.auth_timeout;
+    let timeout = session.config().limits.auth_timeout;
     Some(Box::pin(async move {
         let decided = tokio::time::timeout(timeout, decision).await;
         decided.unwrap_or_else(|_| {
@@ -189,7 +184,7 @@ impl Joining {
                 parent,
                 name,
                 params,
-            } => namespaces.take_seat(&parent, &name, params, &self.config)?,
+            } => namespaces.take_seat(&parent, &name, params, self.session.config())?,
         };
         let hub = Arc::clone(seat.hub());
         let id = new_id(&hub, &self.session)?;
@@ -203,7 +198,7 @@ impl Joining {
             .as_ref()
             .and_then(|plan| plan.kept_id())
             .unwrap_or(id);
-        let mut membership = Membership::new(id, hub, self.session, self.config);
+        let mut membership = Membership::new(id, hub, self.session);
         if let Some(plan) = &returning {
             membership = membership.tracked(Tracking::with_rooms(plan.kept_rooms()));
         }

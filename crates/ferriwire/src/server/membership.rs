@@ -40,35 +40,38 @@ pub(crate) struct Membership {
     id: SocketId,
     hub: Arc<Hub>,
     session: Session,
-    config: Arc<Config>,
     key: OnceLock<MemberKey>,
     /// Read by anybody, but written only by whoever holds `pending`: a packet that depends on the
     /// state is queued under the same lock. Otherwise one that was delayed in between could stand
     /// behind the CONNECT of the next socket of that client in this namespace.
     state: AtomicU8,
     /// The rooms that it was in when it left, until everybody has been told.
-    left: Mutex<Option<Box<[Arc<str>]>>>,
+    left: Mutex<Left>,
     pending: Mutex<Pending>,
-    /// What this socket listens to beside its namespace.
-    listeners: OnceLock<Box<Listeners>>,
-    /// Its session, if its client may come back.
-    tracking: Option<Box<Tracking>>,
+    rare: OnceLock<Box<Rare>>,
 }
 
-/// The acknowledgements that this socket's client owes us.
-#[derive(Debug, Default)]
-enum Pending {
-    #[default]
-    None,
-    #[expect(
-        clippy::box_collection,
-        reason = "most sockets have none, and pay for one pointer"
-    )]
-    Some(Box<HashMap<AckId, Waiting>>),
+/// Rooms that were left: one pointer, because few sockets are leaving.
+type Left = Option<Box<Vec<Arc<str>>>>;
+
+/// What there is between a socket and its client: nothing, most of the time.
+type Pending = Option<Box<Owed>>;
+
+#[derive(Debug)]
+enum Owed {
+    /// The acknowledgements that the client owes us.
+    Acks(HashMap<AckId, Waiting>),
     /// The socket is not accepted yet.
-    Joining(Box<Prelude>),
-    /// The socket has left; nobody will answer.
-    Closed,
+    Prelude(Prelude),
+}
+
+/// What few sockets have.
+#[derive(Debug, Default)]
+struct Rare {
+    /// What this socket listens to beside its namespace.
+    listeners: OnceLock<Listeners>,
+    /// Its session, if its client may come back.
+    tracking: Option<Tracking>,
 }
 
 /// Who waits for an acknowledgement.
@@ -126,29 +129,31 @@ pub(crate) enum State {
 }
 
 impl Membership {
-    pub(crate) fn new(id: SocketId, hub: Arc<Hub>, session: Session, config: Arc<Config>) -> Self {
+    pub(crate) fn new(id: SocketId, hub: Arc<Hub>, session: Session) -> Self {
         Self {
             id,
             hub,
             session,
-            config,
             key: OnceLock::new(),
             state: AtomicU8::new(State::Joining as u8),
             left: Mutex::new(None),
-            pending: Mutex::new(Pending::Joining(Box::default())),
-            listeners: OnceLock::new(),
-            tracking: None,
+            pending: Mutex::new(Some(Box::new(Owed::Prelude(Prelude::default())))),
+            rare: OnceLock::new(),
         }
     }
 
     /// The same, of a client that may come back.
     pub(crate) fn tracked(mut self, tracking: Tracking) -> Self {
-        self.tracking = Some(Box::new(tracking));
+        let rare = Rare {
+            tracking: Some(tracking),
+            ..Rare::default()
+        };
+        self.rare = OnceLock::from(Box::new(rare));
         self
     }
 
     pub(crate) fn tracking(&self) -> Option<&Tracking> {
-        self.tracking.as_deref()
+        self.rare.get()?.tracking.as_ref()
     }
 
     pub(crate) fn id(&self) -> &SocketId {
@@ -173,7 +178,7 @@ impl Membership {
     }
 
     pub(crate) fn config(&self) -> &Config {
-        &self.config
+        self.session.config()
     }
 
     pub(crate) fn key(&self) -> Option<MemberKey> {
@@ -193,15 +198,11 @@ impl Membership {
         // Set once, here.
         let _ = self.key.set(key);
         self.state.store(State::Connected as u8, Ordering::Release);
-        let prelude = match &mut *pending {
-            Pending::Joining(prelude) => std::mem::take(&mut **prelude),
-            Pending::None | Pending::Some(_) | Pending::Closed => Prelude::default(),
+        let prelude = match pending.take().map(|owed| *owed) {
+            Some(Owed::Prelude(prelude)) => prelude,
+            Some(Owed::Acks(_)) | None => Prelude::default(),
         };
-        *pending = if prelude.acks.is_empty() {
-            Pending::None
-        } else {
-            Pending::Some(Box::new(prelude.acks))
-        };
+        *pending = (!prelude.acks.is_empty()).then(|| Box::new(Owed::Acks(prelude.acks)));
         let push = |message: &Arc<Encoded>| self.session.push_quietly(message, false);
         let connect = push(connect);
         let replay = |push: Push, message| push.and(self.session.promise_quietly(message));
@@ -221,7 +222,7 @@ impl Membership {
         let mut pending = self.pending.lock();
         if self.state() == State::Joining {
             self.state.store(State::Gone as u8, Ordering::Release);
-            let ended = std::mem::replace(&mut *pending, Pending::Closed);
+            let ended = pending.take();
             // Tells those who wait, outside the lock.
             drop(pending);
             drop(ended);
@@ -231,29 +232,30 @@ impl Membership {
 
     /// Middleware begins to see the socket, with this data.
     pub(crate) fn present(&self, data: Data) {
-        if let Pending::Joining(prelude) = &mut *self.pending.lock() {
+        if let Some(prelude) = prelude(&mut self.pending.lock()) {
             prelude.data = Some(data);
         }
     }
 
     /// Its data, as long as it is not accepted.
     pub(crate) fn joining_data(&self) -> Option<Data> {
-        match &*self.pending.lock() {
-            Pending::Joining(prelude) => prelude.data.clone(),
-            Pending::None | Pending::Some(_) | Pending::Closed => None,
-        }
+        prelude(&mut self.pending.lock())?.data.clone()
     }
 
     pub(crate) fn listeners(&self) -> Option<&Listeners> {
-        self.listeners.get().map(|listeners| &**listeners)
+        self.rare.get()?.listeners.get()
     }
 
     pub(crate) fn listeners_or_new(&self) -> &Listeners {
         let mut made = false;
-        let listeners = self.listeners.get_or_init(|| {
-            made = true;
-            Box::default()
-        });
+        let listeners = self
+            .rare
+            .get_or_init(Box::default)
+            .listeners
+            .get_or_init(|| {
+                made = true;
+                Listeners::default()
+            });
         if made {
             // Whoever ends the socket sees them, or is seen here, because both take this lock.
             let gone = {
@@ -298,9 +300,9 @@ impl Membership {
     /// Queues a message for this socket alone.
     pub(crate) fn push(&self, message: Encoded, volatile: bool) -> Result<(), EmitError> {
         if self.state() == State::Joining
-            && let Pending::Joining(prelude) = &mut *self.pending.lock()
+            && let Some(prelude) = prelude(&mut self.pending.lock())
         {
-            let limit = self.config.limits.max_buffered;
+            let limit = self.config().limits.max_buffered;
             // The client can take nothing now.
             return if volatile {
                 Ok(())
@@ -367,10 +369,7 @@ impl Membership {
 
     /// How many bytes its middleware has sent that wait until it is accepted.
     pub(crate) fn held_bytes(&self) -> usize {
-        match &*self.pending.lock() {
-            Pending::Joining(prelude) => prelude.bytes,
-            Pending::None | Pending::Some(_) | Pending::Closed => 0,
-        }
+        prelude(&mut self.pending.lock()).map_or(0, |prelude| prelude.bytes)
     }
 
     pub(crate) fn join(&self, room: &str) -> Result<(), JoinError> {
@@ -385,9 +384,9 @@ impl Membership {
     }
 
     fn try_join(&self, room: &str) -> Result<(), JoinError> {
-        let limits = &self.config.limits;
+        let limits = &self.config().limits;
         if self.state() == State::Joining
-            && let Pending::Joining(prelude) = &mut *self.pending.lock()
+            && let Some(prelude) = prelude(&mut self.pending.lock())
         {
             let kept = self.tracking().map_or(0, Tracking::kept_rooms);
             return prelude.join(room, kept, limits);
@@ -397,7 +396,7 @@ impl Membership {
 
     pub(crate) fn leave(&self, room: &str) {
         if self.state() == State::Joining
-            && let Pending::Joining(prelude) = &mut *self.pending.lock()
+            && let Some(prelude) = prelude(&mut self.pending.lock())
         {
             prelude.rooms.retain(|joined| **joined != *room);
             return;
@@ -474,14 +473,14 @@ impl Membership {
         // Locked before, so that whoever comes second finds them.
         let mut left = self.left.lock();
         if let Some(rooms) = self.hub.remove(self) {
-            *left = (!rooms.is_empty()).then(|| rooms.into());
+            *left = (!rooms.is_empty()).then(|| Box::new(rooms));
         }
     }
 
     /// The rooms that it is in, or was in when it began to leave.
     pub(crate) fn rooms(&self) -> Vec<Arc<str>> {
         if self.state() == State::Joining
-            && let Pending::Joining(prelude) = &*self.pending.lock()
+            && let Some(prelude) = prelude(&mut self.pending.lock())
         {
             return prelude.rooms.clone();
         }
@@ -504,9 +503,10 @@ impl Membership {
     /// The socket has left, and everybody who waits for its answer is told.
     pub(crate) fn end(&self) {
         drop(self.left.lock().take());
-        let pending = std::mem::replace(&mut *self.pending.lock(), Pending::Closed);
+        // From now on nobody is asked, because the socket has gone.
+        let owed = self.pending.lock().take().map(|owed| *owed);
         // Those who wait are told outside the lock: of one socket's by the end of the channel.
-        if let Pending::Some(acks) = pending {
+        if let Some(Owed::Acks(acks)) = owed {
             for waiting in acks.into_values() {
                 if let Waiting::Many(collector) = waiting {
                     collector(&self.id, Err(AckError::Disconnected));
@@ -540,23 +540,17 @@ impl Membership {
     }
 
     fn try_enter_ack(&self, id: AckId, waiting: Waiting) -> Result<(), AckError> {
-        let limit = self.config.limits.max_pending_acks;
+        let limit = self.config().limits.max_pending_acks;
         let mut pending = self.pending.lock();
-        match &mut *pending {
-            Pending::None if limit == 0 => return Err(AckError::TooManyPending(limit)),
-            Pending::Closed => return Err(AckError::Disconnected),
-            Pending::Some(acks) if acks.len() >= limit => {
-                return Err(AckError::TooManyPending(limit));
-            }
-            Pending::Joining(prelude) if prelude.acks.len() >= limit => {
-                return Err(AckError::TooManyPending(limit));
-            }
-            Pending::Joining(prelude) => drop(prelude.acks.insert(id, waiting)),
-            Pending::Some(acks) => drop(acks.insert(id, waiting)),
-            Pending::None => {
-                *pending = Pending::Some(Box::new(HashMap::from([(id, waiting)])));
-            }
+        if self.state() == State::Gone {
+            return Err(AckError::Disconnected);
         }
+        let asked = pending.as_deref_mut().map_or(0, |owed| owed.acks().len());
+        if asked >= limit {
+            return Err(AckError::TooManyPending(limit));
+        }
+        let owed = pending.get_or_insert_with(|| Box::new(Owed::Acks(HashMap::new())));
+        owed.acks().insert(id, waiting);
         Ok(())
     }
 
@@ -580,16 +574,29 @@ impl Membership {
 
     fn take_ack(&self, id: AckId) -> Option<Waiting> {
         let mut pending = self.pending.lock();
-        let acks = match &mut *pending {
-            Pending::Some(acks) => acks,
-            Pending::Joining(prelude) => return prelude.acks.remove(&id),
-            Pending::None | Pending::Closed => return None,
-        };
-        let waiting = acks.remove(&id);
-        if acks.is_empty() {
-            *pending = Pending::None;
+        let owed = pending.as_deref_mut()?;
+        let waiting = owed.acks().remove(&id);
+        if matches!(owed, Owed::Acks(acks) if acks.is_empty()) {
+            *pending = None;
         }
         waiting
+    }
+}
+
+/// What middleware has done, as long as the socket is not accepted.
+fn prelude(pending: &mut Pending) -> Option<&mut Prelude> {
+    match pending.as_deref_mut()? {
+        Owed::Prelude(prelude) => Some(prelude),
+        Owed::Acks(_) => None,
+    }
+}
+
+impl Owed {
+    fn acks(&mut self) -> &mut HashMap<AckId, Waiting> {
+        match self {
+            Self::Acks(acks) => acks,
+            Self::Prelude(prelude) => &mut prelude.acks,
+        }
     }
 }
 
@@ -617,5 +624,18 @@ impl Prelude {
         }
         self.rooms.push(room.into());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With 16 bytes of its `Arc`.
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn a_membership_fits_into_128_bytes() {
+        let size = size_of::<Membership>();
+        assert!(size <= 128 - 16, "{size}");
     }
 }

@@ -35,10 +35,18 @@ pub(crate) struct Rooms<M> {
 }
 
 /// Names one member. After its removal the key names nobody, even if its place is taken again.
+///
+/// Packed, because every membership has one that is also a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(Rust, packed(4))]
 pub(crate) struct MemberKey {
     index: u32,
     serial: u64,
+}
+
+/// Who knows its own identifier, so that it is not kept twice.
+pub(crate) trait Identified {
+    fn id(&self) -> &SocketId;
 }
 
 /// Whom a message is for. Sockets and rooms are apart: no room has a socket's private address, and
@@ -51,7 +59,7 @@ pub enum Target {
     Socket(SocketId),
 }
 
-impl<M> Rooms<M> {
+impl<M: Identified> Rooms<M> {
     /// A shard without members and without an allocation.
     pub(crate) fn new() -> Self {
         Self {
@@ -65,12 +73,11 @@ impl<M> Rooms<M> {
     }
 
     /// Adds a member that is in no room. Of two with the same identifier the later one is found by it.
-    pub(crate) fn insert(&mut self, id: SocketId, member: M) -> MemberKey {
+    pub(crate) fn insert(&mut self, member: M) -> MemberKey {
         self.serial = self.serial.wrapping_add(1);
         let serial = self.serial;
         let index = self.members.insert(Member {
             value: member,
-            id,
             serial,
             selected: 0,
             position: slab::index(self.everyone.len()),
@@ -253,7 +260,6 @@ impl<M> Rooms<M> {
 #[derive(Debug)]
 struct Member<M> {
     value: M,
-    id: SocketId,
     serial: u64,
     /// The last selection that came by.
     selected: u64,

@@ -1,9 +1,9 @@
 //! All sockets of one client: who may join, which handlers run, and what waits for them.
 
 mod events;
+mod slots;
 mod work;
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Context;
@@ -16,11 +16,11 @@ use ferriwire_proto::engine::{CloseReason, Revision, Transport};
 use ferriwire_proto::packet::AckId;
 use serde::Serialize;
 
-use self::events::{HeldEvent, MAX_HELD};
+use self::events::MAX_HELD;
+use self::slots::{Occupant, Slot, Slots};
 use self::work::{Job, Outcome, Work};
 use super::joining::{self, Admission};
 use super::membership::{Membership, State};
-use super::namespace::Joined;
 use super::namespaces::Namespaces;
 use super::reason::DisconnectReason;
 use super::recovery::{self, Beginning};
@@ -35,19 +35,19 @@ use crate::shown::shown;
 /// All sockets of one client.
 pub(crate) struct Sockets {
     session: Session,
-    config: Arc<Config>,
     namespaces: Arc<Namespaces>,
-    /// By the key that the protocol gave the namespace.
-    slots: Vec<Slot>,
+    slots: Slots,
     running: Running<Job, Work>,
     held_bytes: u32,
-    /// What the protocol has to be told.
-    verdicts: Vec<Verdict>,
+    /// What the protocol has to be told: nothing, most of the time.
+    #[expect(clippy::box_collection, reason = "one word instead of three")]
+    verdicts: Option<Box<Vec<Verdict>>>,
     /// The client has joined a namespace, once.
     accepted: bool,
     /// The client broke the protocol, or has gone: nothing more is heard.
     over: bool,
-    grace_ends: Option<Instant>,
+    /// Of the few whose handlers still run when the session has ended.
+    grace_ends: Option<Box<Instant>>,
 }
 
 /// What became of a namespace, for the protocol to know.
@@ -59,32 +59,6 @@ pub(crate) enum Verdict {
     Left(Key),
 }
 
-enum Slot {
-    Free,
-    /// `auth` decides.
-    Joining,
-    Joined(Occupant),
-}
-
-/// A socket, and its events that wait.
-struct Occupant {
-    key: Key,
-    socket: Box<dyn Joined>,
-    /// `on_connect`, or middleware of an event, runs: events wait.
-    waiting: bool,
-    #[expect(
-        clippy::box_collection,
-        reason = "most sockets have none, and pay for one pointer"
-    )]
-    held: Option<Box<VecDeque<HeldEvent>>>,
-}
-
-impl Occupant {
-    fn held(&self) -> impl Iterator<Item = &HeldEvent> {
-        self.held.iter().flat_map(|held| held.iter())
-    }
-}
-
 /// The payload of an accepted CONNECT.
 #[derive(Serialize)]
 struct Accepted<'a> {
@@ -92,15 +66,14 @@ struct Accepted<'a> {
 }
 
 impl Sockets {
-    pub(crate) fn new(session: Session, config: Arc<Config>, namespaces: Arc<Namespaces>) -> Self {
+    pub(crate) fn new(session: Session, namespaces: Arc<Namespaces>) -> Self {
         Self {
             session,
-            config,
             namespaces,
-            slots: Vec::new(),
+            slots: Slots::new(),
             running: Running::new(),
             held_bytes: 0,
-            verdicts: Vec::new(),
+            verdicts: None,
             accepted: false,
             over: false,
             grace_ends: None,
@@ -115,21 +88,20 @@ impl Sockets {
         cx: &mut Context<'_>,
     ) {
         // Handlers of events wait when there are too many, but the hooks of a socket do not.
-        if self.running.len() >= self.config.limits.max_running_handlers {
+        if self.running.len() >= self.config().limits.max_running_handlers {
             tracing::debug!(session = ?self.session.id(), namespace = %shown(namespace), "refused while too many handlers are running");
             self.session.limited(LimitKind::RunningHandlers);
-            self.verdicts.push(Verdict::Refused(key));
+            self.decide(Verdict::Refused(key));
             let refusal = ConnectError::new("too many handlers are running");
             return self.refuse(namespace, &refusal);
         }
         let decision = catch_unwind(AssertUnwindSafe(|| {
-            let (session, config) = (&self.session, &self.config);
-            joining::begin(&self.namespaces, session, config, namespace, payload)
+            joining::begin(&self.namespaces, &self.session, namespace, payload)
         }));
         let decision = match decision {
             Ok(Some(decision)) => decision,
             Ok(None) => {
-                self.verdicts.push(Verdict::Refused(key));
+                self.decide(Verdict::Refused(key));
                 return self.refuse_unknown(namespace);
             }
             Err(panic) => return self.auth_panicked(key, namespace, &panic_message(&*panic)),
@@ -175,7 +147,7 @@ impl Sockets {
                 Beginning::Fresh
             }
         };
-        self.verdicts.push(Verdict::Accepted(key));
+        self.decide(Verdict::Accepted(key));
         self.accepted = true;
         let hook = socket.connected(beginning);
         *self.slot(key) = Slot::Joined(Occupant {
@@ -194,8 +166,8 @@ impl Sockets {
     }
 
     pub(crate) fn refuse(&self, namespace: &str, error: &ConnectError) {
-        let codec = &self.config.codec;
-        let max_depth = self.config.limits.max_depth;
+        let codec = &self.config().codec;
+        let max_depth = self.config().limits.max_depth;
         let message = if !self.speaks_protocol_4() {
             codec.encode_connect_error(namespace, error, max_depth)
         } else if let Some(data) = error.truthy_data() {
@@ -212,10 +184,10 @@ impl Sockets {
         let session = self.session.id();
         tracing::debug!(?session, namespace = %shown(namespace), "unknown namespace refused");
         let mistake = Mistake::UnknownNamespace(namespace);
-        self.config.hint(mistake, || self.namespaces.names());
+        self.config().hint(mistake, || self.namespaces.names());
         let error = joining::invalid_namespace();
-        let codec = &self.config.codec;
-        let max_depth = self.config.limits.max_depth;
+        let codec = &self.config().codec;
+        let max_depth = self.config().limits.max_depth;
         self.push_refusal(codec.encode_connect_error(namespace, &error, max_depth));
     }
 
@@ -225,6 +197,10 @@ impl Sockets {
             Ok(message) => drop(self.session.push(&Arc::new(message), false)),
             Err(error) => tracing::error!(%error, "a refusal cannot be written"),
         }
+    }
+
+    fn decide(&mut self, verdict: Verdict) {
+        self.verdicts.get_or_insert_default().push(verdict);
     }
 
     fn start(&mut self, job: Job, work: Work, cx: &mut Context<'_>) {
@@ -311,7 +287,7 @@ impl Sockets {
     }
 
     fn end_joining(&mut self, key: Key) {
-        self.verdicts.push(Verdict::Refused(key));
+        self.decide(Verdict::Refused(key));
         *self.slot(key) = Slot::Free;
     }
 
@@ -328,7 +304,7 @@ impl Sockets {
         };
         if Arc::ptr_eq(occupant.socket.membership(), membership) {
             membership.disconnect(false);
-            self.verdicts.push(Verdict::Left(key));
+            self.decide(Verdict::Left(key));
             self.end(key, reason, cx);
         }
     }
@@ -354,11 +330,11 @@ impl Sockets {
                 State::Superseded => DisconnectReason::ResumedElsewhere,
             };
             let key = occupant.key;
-            self.verdicts.push(Verdict::Left(key));
+            self.decide(Verdict::Left(key));
             self.end(key, reason, cx);
         }
         if close_connection {
-            for slot in &self.slots {
+            for slot in self.slots.iter() {
                 if let Slot::Joined(occupant) = slot {
                     occupant.socket.membership().disconnect(false);
                 }
@@ -445,7 +421,7 @@ impl Sockets {
             self.finish(ended, cx);
         }
         self.dispatch_held(cx);
-        if self.grace_ends.is_some_and(|ends| now >= ends) && !self.running.is_empty() {
+        if self.grace_ends.as_deref().is_some_and(|ends| now >= *ends) && !self.running.is_empty() {
             tracing::debug!(
                 session = ?self.session.id(),
                 handlers = self.running.len(),
@@ -460,16 +436,22 @@ impl Sockets {
     /// The session has ended.
     pub(crate) fn closed(&mut self, reason: CloseReason, now: Instant, cx: &mut Context<'_>) {
         self.over = true;
-        self.grace_ends = now.checked_add(self.config.limits.handler_grace);
         self.end_all(reason.into(), cx);
+        if !self.running.is_empty() {
+            let ends = now.checked_add(self.config().limits.handler_grace);
+            self.grace_ends = ends.map(Box::new);
+        }
     }
 
     pub(crate) fn has_verdicts(&self) -> bool {
-        !self.verdicts.is_empty()
+        self.verdicts.is_some()
     }
 
     pub(crate) fn take_verdicts(&mut self) -> Vec<Verdict> {
-        std::mem::take(&mut self.verdicts)
+        self.verdicts
+            .take()
+            .map(|verdicts| *verdicts)
+            .unwrap_or_default()
     }
 
     pub(crate) fn session(&self) -> &Session {
@@ -477,7 +459,7 @@ impl Sockets {
     }
 
     pub(crate) fn config(&self) -> &Config {
-        &self.config
+        self.session.config()
     }
 
     pub(crate) fn was_accepted(&self) -> bool {
@@ -490,12 +472,13 @@ impl Sockets {
 
     /// When the handlers that still run are ended.
     pub(crate) fn grace_ends(&self) -> Option<Instant> {
-        self.grace_ends.filter(|_| !self.running.is_empty())
+        let ends = self.grace_ends.as_deref().copied();
+        ends.filter(|_| !self.running.is_empty())
     }
 
     /// Whether more events may come.
     pub(crate) fn wants_events(&self) -> bool {
-        self.running.len() < self.config.limits.max_running_handlers && self.has_room()
+        self.running.len() < self.config().limits.max_running_handlers && self.has_room()
     }
 
     /// Whether more events may wait.
@@ -508,20 +491,14 @@ impl Sockets {
     }
 
     fn slot(&mut self, key: Key) -> &mut Slot {
-        let index = key.index();
-        if self.slots.len() <= index {
-            // Most clients use one namespace, and would pay for four.
-            self.slots.reserve_exact(index + 1 - self.slots.len());
-            self.slots.resize_with(index + 1, || Slot::Free);
-        }
-        &mut self.slots[index]
+        self.slots.get_or_free(key.index())
     }
 }
 
 impl Drop for Sockets {
     /// A connection task that was dropped, or has panicked, leaves nobody in a namespace.
     fn drop(&mut self) {
-        for slot in &self.slots {
+        for slot in self.slots.iter() {
             if let Slot::Joined(occupant) = slot {
                 occupant.socket.membership().depart(false);
                 occupant.socket.membership().begin_end();

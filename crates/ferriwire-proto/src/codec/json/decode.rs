@@ -15,9 +15,15 @@ use crate::engine::Message;
 /// Small while no packet is under way. After a violation it is empty, but the connection is over.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    pending: Option<Box<Assembly>>,
+    /// Most packets lie in one borrowed piece, for which nothing is kept.
+    kept: Option<Box<Kept>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    pending: Option<Assembly>,
     /// What the packet borrows from that was returned last.
-    complete: Option<Box<Assembly>>,
+    complete: Option<Assembly>,
 }
 
 /// A packet that does not lie in one borrowed piece.
@@ -35,10 +41,7 @@ impl Decoder {
     /// An empty decoder.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            pending: None,
-            complete: None,
-        }
+        Self { kept: None }
     }
 
     /// Takes a message in.
@@ -60,13 +63,20 @@ impl Decoder {
 
     /// Frees what the last packet was borrowed from, rather than when the next message comes.
     pub fn release(&mut self) {
-        self.complete = None;
+        if let Some(kept) = &mut self.kept {
+            kept.complete = None;
+            if kept.pending.is_none() {
+                self.kept = None;
+            }
+        }
     }
 
     /// Whether attachments are missing.
     #[must_use]
     pub fn is_pending(&self) -> bool {
-        self.pending.is_some()
+        self.kept
+            .as_ref()
+            .is_some_and(|kept| kept.pending.is_some())
     }
 
     fn decode_text<'a>(
@@ -74,28 +84,21 @@ impl Decoder {
         text: Cow<'a, str>,
         limits: &Limits,
     ) -> Result<Decoded<'a>, Violation> {
-        if self.pending.take().is_some() {
+        if self.kept.take().is_some() {
             return Err(Violation::UnexpectedText);
         }
         check_len(text.len(), limits)?;
-        let text = match text {
-            Cow::Borrowed(text) => text,
-            Cow::Owned(text) => &self.complete.insert(Box::new(Assembly::new(text, 0))).text,
-        };
-        let head = Head::parse(text, limits)?;
-        let packet = head.packet(&[], limits);
-        if head.attachments == 0 {
-            return packet.map(Decoded::Packet);
+        match text {
+            Cow::Borrowed(text) => read_text(text, limits, |pending| {
+                self.kept.get_or_insert_default().pending = Some(pending);
+            }),
+            Cow::Owned(text) => {
+                let kept = self.kept.get_or_insert_default();
+                let complete = kept.complete.insert(Assembly::new(text, 0));
+                let keep = |pending| kept.pending = Some(pending);
+                read_text(&complete.text, limits, keep)
+            }
         }
-        packet?;
-        // What refers to no attachment is found before any of them is kept.
-        let payload = placeholder::normalize(head.payload, head.attachments, limits.max_depth)?;
-        let before = text.strip_suffix(head.payload).unwrap_or_default();
-        let text = [before, &payload].concat();
-        self.pending = Some(Box::new(Assembly::new(text, head.attachments)));
-        Ok(Decoded::Announced {
-            namespace: head.namespace,
-        })
     }
 
     fn decode_binary<'a>(
@@ -103,21 +106,45 @@ impl Decoder {
         data: Bytes,
         limits: &Limits,
     ) -> Result<Decoded<'a>, Violation> {
-        let pending = self.pending.take();
-        let mut pending = pending.ok_or(Violation::UnexpectedBinary)?;
+        let kept = self.kept.as_deref_mut();
+        let kept = kept.ok_or(Violation::UnexpectedBinary)?;
+        let mut pending = kept.pending.take().ok_or(Violation::UnexpectedBinary)?;
         pending.len = pending.len.saturating_add(data.len());
         check_len(pending.len, limits)?;
         pending.attachments.push(data);
         pending.missing = pending.missing.saturating_sub(1);
         if pending.missing > 0 {
-            self.pending = Some(pending);
+            kept.pending = Some(pending);
             return Ok(Decoded::Attachment);
         }
-        let complete = self.complete.insert(pending);
+        let complete = kept.complete.insert(pending);
         let head = Head::parse(&complete.text, limits)?;
         head.packet(&complete.attachments, limits)
             .map(Decoded::Packet)
     }
+}
+
+/// Reads a packet, or so much of it as stands in front of its attachments, which `keep` keeps.
+#[inline]
+fn read_text<'a>(
+    text: &'a str,
+    limits: &Limits,
+    keep: impl FnOnce(Assembly),
+) -> Result<Decoded<'a>, Violation> {
+    let head = Head::parse(text, limits)?;
+    let packet = head.packet(&[], limits);
+    if head.attachments == 0 {
+        return packet.map(Decoded::Packet);
+    }
+    packet?;
+    // What refers to no attachment is found before any of them is kept.
+    let payload = placeholder::normalize(head.payload, head.attachments, limits.max_depth)?;
+    let before = text.strip_suffix(head.payload).unwrap_or_default();
+    let text = [before, &payload].concat();
+    keep(Assembly::new(text, head.attachments));
+    Ok(Decoded::Announced {
+        namespace: head.namespace,
+    })
 }
 
 impl Assembly {

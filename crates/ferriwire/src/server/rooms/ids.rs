@@ -5,11 +5,11 @@ use std::hash::{BuildHasher as _, RandomState};
 use hashbrown::HashTable;
 
 use super::slab::Slab;
-use super::{Member, SMALL};
+use super::{Identified, Member, SMALL};
 use crate::socket_id::SocketId;
 
-/// Finds the member that has an identifier. The identifiers stand with the members: kept here as well, they
-/// would take five times as much.
+/// Finds the member that has an identifier. The members know theirs: kept here as well, they would take five
+/// times as much.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
     /// Keyed, because clients of other servers may choose what they are called.
@@ -19,14 +19,14 @@ pub(super) struct Ids {
 
 impl Ids {
     /// Enters a member, in place of another one of its identifier.
-    pub(super) fn insert<M>(&mut self, members: &Slab<Member<M>>, index: u32) {
+    pub(super) fn insert<M: Identified>(&mut self, members: &Slab<Member<M>>, index: u32) {
         let Some(member) = members.get(index) else {
             return;
         };
-        let hash = self.hasher.hash_one(&member.id);
+        let hash = self.hasher.hash_one(member.value.id());
         match self
             .indices
-            .find_mut(hash, |index| has_id(members, *index, &member.id))
+            .find_mut(hash, |index| has_id(members, *index, member.value.id()))
         {
             Some(earlier) => *earlier = index,
             None => {
@@ -37,7 +37,7 @@ impl Ids {
     }
 
     /// Forgets a member that is about to be removed, unless another one is found by its identifier.
-    pub(super) fn remove<M>(&mut self, members: &Slab<Member<M>>, index: u32) {
+    pub(super) fn remove<M: Identified>(&mut self, members: &Slab<Member<M>>, index: u32) {
         let hash = hash_of(&self.hasher, members, index);
         if let Ok(entry) = self.indices.find_entry(hash, |entry| *entry == index) {
             entry.remove();
@@ -49,7 +49,11 @@ impl Ids {
         }
     }
 
-    pub(super) fn get<M>(&self, members: &Slab<Member<M>>, id: &SocketId) -> Option<u32> {
+    pub(super) fn get<M: Identified>(
+        &self,
+        members: &Slab<Member<M>>,
+        id: &SocketId,
+    ) -> Option<u32> {
         let hash = self.hasher.hash_one(id);
         let found = self.indices.find(hash, |index| has_id(members, *index, id));
         found.copied()
@@ -61,13 +65,15 @@ impl Ids {
     }
 }
 
-fn has_id<M>(members: &Slab<Member<M>>, index: u32, id: &SocketId) -> bool {
-    members.get(index).is_some_and(|member| member.id == *id)
+fn has_id<M: Identified>(members: &Slab<Member<M>>, index: u32, id: &SocketId) -> bool {
+    members
+        .get(index)
+        .is_some_and(|member| *member.value.id() == *id)
 }
 
 /// Every member that is entered is there.
-fn hash_of<M>(hasher: &RandomState, members: &Slab<Member<M>>, index: u32) -> u64 {
+fn hash_of<M: Identified>(hasher: &RandomState, members: &Slab<Member<M>>, index: u32) -> u64 {
     members
         .get(index)
-        .map_or(0, |member| hasher.hash_one(&member.id))
+        .map_or(0, |member| hasher.hash_one(member.value.id()))
 }

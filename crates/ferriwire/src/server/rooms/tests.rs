@@ -4,6 +4,16 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// A member that is told from others by its number.
+#[derive(Debug, PartialEq)]
+struct Named(SocketId, u8);
+
+impl Identified for Named {
+    fn id(&self) -> &SocketId {
+        &self.0
+    }
+}
+
 fn id(number: u8) -> SocketId {
     SocketId::from_random([number; 15])
 }
@@ -12,17 +22,22 @@ fn room(name: &str) -> Target {
     Target::Room(name.into())
 }
 
-fn selected(rooms: &mut Rooms<u8>, to: &[Target], except: &[Target]) -> Vec<u8> {
+fn selected(rooms: &mut Rooms<Named>, to: &[Target], except: &[Target]) -> Vec<u8> {
     let mut members = Vec::new();
-    rooms.select(to, except, |member| members.push(*member));
+    rooms.select(to, except, |member| members.push(member.1));
     members.sort_unstable();
     members
 }
 
+fn found(rooms: &Rooms<Named>, number: u8) -> Option<(MemberKey, &u8)> {
+    let found = rooms.by_id(&id(number));
+    found.map(|(key, member)| (key, &member.1))
+}
+
 /// A shard whose member 1 is in `a` and `b`, 2 in `b`, 3 in none.
-fn three_members() -> (Rooms<u8>, [MemberKey; 3]) {
+fn three_members() -> (Rooms<Named>, [MemberKey; 3]) {
     let mut rooms = Rooms::new();
-    let keys = [1, 2, 3].map(|number| rooms.insert(id(number), number));
+    let keys = [1, 2, 3].map(|number| rooms.insert(Named(id(number), number)));
     assert!(rooms.join(keys[0], "a"));
     assert!(rooms.join(keys[0], "b"));
     assert!(rooms.join(keys[1], "b"));
@@ -77,7 +92,7 @@ fn a_room_ends_with_its_last_member() {
     assert!(rooms.leave(keys[1], "b"));
     assert!(rooms.has_room("b"));
     let (member, left) = rooms.remove(keys[0]).unwrap();
-    assert_eq!((member, left), (1, vec!["b".into()]));
+    assert_eq!((member.1, left), (1, vec!["b".into()]));
     assert!(!rooms.has_room("b"));
     assert_eq!(rooms.len(), 2);
 }
@@ -98,7 +113,7 @@ fn a_key_names_nobody_once_its_member_is_gone() {
     let (mut rooms, keys) = three_members();
     let stale = keys[1];
     rooms.remove(stale).unwrap();
-    let heir = rooms.insert(id(4), 4);
+    let heir = rooms.insert(Named(id(4), 4));
     assert_eq!(heir.index, stale.index, "the place is taken again");
     assert!(!rooms.join(stale, "a"));
     assert!(rooms.join(heir, "a"));
@@ -112,7 +127,7 @@ fn a_key_names_nobody_once_its_member_is_gone() {
     for key in [keys[0], keys[2], heir] {
         rooms.remove(key).unwrap();
     }
-    let first = rooms.insert(id(5), 5);
+    let first = rooms.insert(Named(id(5), 5));
     assert_eq!(first.index, keys[0].index);
     assert_eq!(rooms.member(keys[0]), None);
 }
@@ -120,13 +135,13 @@ fn a_key_names_nobody_once_its_member_is_gone() {
 #[test]
 fn of_two_members_with_one_identifier_the_later_one_is_found() {
     let mut rooms = Rooms::new();
-    let earlier = rooms.insert(id(1), 1);
-    let later = rooms.insert(id(1), 2);
-    assert_eq!(rooms.by_id(&id(1)), Some((later, &2)));
+    let earlier = rooms.insert(Named(id(1), 1));
+    let later = rooms.insert(Named(id(1), 2));
+    assert_eq!(found(&rooms, 1), Some((later, &2)));
     rooms.remove(earlier).unwrap();
-    assert_eq!(rooms.by_id(&id(1)), Some((later, &2)));
+    assert_eq!(found(&rooms, 1), Some((later, &2)));
     rooms.remove(later).unwrap();
-    assert_eq!(rooms.by_id(&id(1)), None);
+    assert_eq!(found(&rooms, 1), None);
 }
 
 #[test]
@@ -137,7 +152,7 @@ fn what_a_crowd_needed_is_given_back() {
             let [a, b] = number.to_be_bytes();
             let mut bytes = [0; 15];
             (bytes[0], bytes[1]) = (a, b);
-            rooms.insert(SocketId::from_random(bytes), 0)
+            rooms.insert(Named(SocketId::from_random(bytes), 0))
         })
         .collect();
     for (number, key) in keys.iter().enumerate() {
@@ -252,12 +267,12 @@ fn name_of(number: u8) -> String {
     format!("room {number}")
 }
 
-fn apply(rooms: &mut Rooms<u8>, model: &mut Model, operation: &Operation) {
+fn apply(rooms: &mut Rooms<Named>, model: &mut Model, operation: &Operation) {
     let each = |names: &std::ops::Range<u8>| names.clone().map(name_of).collect::<Vec<_>>();
     match operation {
         Operation::Insert => {
             let number = u8::try_from(model.keys.len()).unwrap();
-            model.keys.push(rooms.insert(id(number), number));
+            model.keys.push(rooms.insert(Named(id(number), number)));
             model.members.insert(number, BTreeSet::new());
         }
         Operation::Select(to, except) => {
@@ -271,7 +286,7 @@ fn apply(rooms: &mut Rooms<u8>, model: &mut Model, operation: &Operation) {
             };
             let removed = rooms.remove(key).map(|(member, left)| {
                 let left = left.iter().map(ToString::to_string);
-                (member, left.collect::<BTreeSet<_>>())
+                (member.1, left.collect::<BTreeSet<_>>())
             });
             let expected = model.members.remove(&number);
             assert_eq!(removed, expected.map(|rooms| (number, rooms)));
@@ -306,7 +321,7 @@ fn apply(rooms: &mut Rooms<u8>, model: &mut Model, operation: &Operation) {
 }
 
 /// Both sides of every membership point at each other, and nothing is left over.
-fn check_references(rooms: &Rooms<u8>) {
+fn check_references(rooms: &Rooms<Named>) {
     let mut memberships = 0;
     for (position, index) in rooms.everyone.iter().enumerate() {
         let member = rooms.members.get(*index).unwrap();
@@ -346,8 +361,9 @@ proptest! {
         }
         for (number, key) in (0..).zip(&model.keys) {
             let expected = model.members.get(&number);
-            prop_assert_eq!(rooms.member(*key), expected.map(|_| &number));
-            let by_id = rooms.by_id(&id(number));
+            let member = rooms.member(*key).map(|member| &member.1);
+            prop_assert_eq!(member, expected.map(|_| &number));
+            let by_id = found(&rooms, number);
             prop_assert_eq!(by_id, expected.map(|_| (*key, &number)));
             let names = rooms.rooms(*key);
             prop_assert_eq!(rooms.room_count(*key), names.len());
@@ -355,4 +371,13 @@ proptest! {
             prop_assert_eq!(names, expected.cloned().unwrap_or_default());
         }
     }
+}
+
+/// A session, a membership, and data: 64 of them are what allocators have a size for.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn a_member_fits_into_64_bytes() {
+    type Kept = [Arc<u8>; 4];
+    let size = size_of::<Option<Member<Kept>>>();
+    assert!(size <= 64, "{size}");
 }

@@ -10,8 +10,9 @@ use ferriwire_proto::codec::{Arguments, OwnedArguments, Violation};
 use ferriwire_proto::connection::Key;
 use ferriwire_proto::packet::AckId;
 
+use super::Sockets;
+use super::slots::Slot;
 use super::work::{Job, Work};
-use super::{Slot, Sockets};
 use crate::engine::LimitKind;
 use crate::engine::running::{BoxFuture, panic_message, poll_guarded};
 use crate::event::HandlerError;
@@ -55,7 +56,7 @@ impl Sockets {
         cx: &mut Context<'_>,
     ) {
         self.session.shard().traffic().event_in();
-        let full = self.running.len() >= self.config.limits.max_running_handlers;
+        let full = self.running.len() >= self.config().limits.max_running_handlers;
         let Slot::Joined(occupant) = self.slot(key) else {
             return;
         };
@@ -179,7 +180,7 @@ impl Sockets {
             return;
         }
         // Looked up before a handler that has panicked takes the socket out.
-        let declared = match (&result, &self.config.hints) {
+        let declared = match (&result, &self.config().hints) {
             (Ok(Ok(false)), Some(_)) => occupant.socket.declared_events(),
             _ => None,
         };
@@ -208,7 +209,7 @@ impl Sockets {
         tracing::debug!(socket = %membership.shown_id(), event = %shown(event), namespace = %shown(namespace), "no handler");
         if let Some(declared) = declared {
             let mistake = Mistake::NoHandler { namespace, event };
-            self.config.hint(mistake, || declared);
+            self.config().hint(mistake, || declared);
         }
         if let Err(violation) = arguments.validate() {
             self.violate(&violation.into(), cx);
@@ -221,7 +222,7 @@ impl Sockets {
             return;
         }
         for index in 0..self.slots.len() {
-            while self.running.len() < self.config.limits.max_running_handlers {
+            while self.running.len() < self.config().limits.max_running_handlers {
                 let Some(Slot::Joined(occupant)) = self.slots.get_mut(index) else {
                     break;
                 };
