@@ -60,6 +60,8 @@ pub enum EmitError {
     BufferFull(BufferFull),
     /// Our client kept it for its next connection, and dropped it for later ones.
     Displaced,
+    /// It was volatile, and could not be sent at once.
+    Dropped,
 }
 
 /// An acknowledgement did not come.
@@ -179,6 +181,7 @@ impl fmt::Display for EmitError {
             Self::Closed => formatter.write_str("client is closed"),
             Self::BufferFull(full) => full.fmt(formatter),
             Self::Displaced => formatter.write_str("dropped for later events while not connected"),
+            Self::Dropped => formatter.write_str("dropped because it could not be sent at once"),
         }
     }
 }

@@ -88,6 +88,8 @@ pub struct Client {
     protocol_4: Option<Box<str>>,
     /// While attachments are missing.
     attachments_deadline: Option<Instant>,
+    /// Nothing is read since then.
+    paused: Option<Instant>,
     /// What took too long, until the driver knows.
     expired: Option<ConnectionTimeout>,
 }
@@ -169,6 +171,7 @@ impl Client {
             sockets: Vec::new(),
             protocol_4: None,
             attachments_deadline: None,
+            paused: None,
             expired: None,
         }
     }
@@ -226,6 +229,7 @@ impl Client {
     pub fn handle_closed(&mut self) -> Vec<Key> {
         self.decoder = None;
         self.attachments_deadline = None;
+        self.paused = None;
         self.expired = None;
         let mut joined = Vec::new();
         for (key, socket) in (0..).map(Key).zip(&mut self.sockets) {
@@ -285,8 +289,31 @@ impl Client {
         self.socket_mut(key)?.take_early()
     }
 
+    /// Whether the driver takes what arrives. While it does not, the time that the server has stands
+    /// still: what is waited for may lie there.
+    pub fn set_reading(&mut self, reading: bool, now: Instant) {
+        if !reading {
+            self.paused.get_or_insert(now);
+            return;
+        }
+        let Some(since) = self.paused.take() else {
+            return;
+        };
+        let pause = now.saturating_duration_since(since);
+        let put_off = |at: Option<Instant>| at.and_then(|at| at.checked_add(pause));
+        self.attachments_deadline = put_off(self.attachments_deadline);
+        for socket in self.sockets.iter_mut().flatten() {
+            if let State::Joining(joining) = &mut socket.state {
+                joining.deadline = put_off(joining.deadline);
+            }
+        }
+    }
+
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.paused.is_some() {
+            return;
+        }
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if is_due(self.attachments_deadline) {
             self.attachments_deadline = None;
@@ -385,7 +412,7 @@ impl Client {
                 | State::Joined { .. } => {}
             }
         }
-        if self.decoder.is_none() {
+        if self.decoder.is_none() || self.paused.is_some() {
             return Output::Timeout(None);
         }
         let deadlines = [self.attachments_deadline, self.connect_deadline()];

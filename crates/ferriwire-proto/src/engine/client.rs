@@ -434,6 +434,10 @@ impl Client {
     /// deadline stands still: what is waited for may lie there.
     pub fn set_reading(&mut self, reading: bool, now: Instant) {
         self.is_reading = reading;
+        // Nor one that is only asked for.
+        if !reading && self.opened.is_some() && std::mem::take(&mut self.pending.poll) {
+            self.is_polling = false;
+        }
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.set_reading(reading, now);
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,7 +19,8 @@ use super::shared::Membership;
 use crate::error::AckError;
 
 /// The answer of the server to an event, which was sent when this was made: await it. If it is dropped
-/// before, nobody waits for the answer any more, and an event that has not left is not sent.
+/// before, nobody waits for the answer any more, and an event that has not left is not sent, unless it is to be
+/// [sent until it is acknowledged](super::ClientBuilder::retries).
 #[must_use = "the answer comes to whoever awaits it"]
 pub struct Acknowledgement<A> {
     state: State<A>,
@@ -122,6 +124,12 @@ impl<A> fmt::Debug for Acknowledgement<A> {
 pub(crate) fn decode<A: DeserializeOwned + 'static>(
     arguments: &Arguments<'_>,
 ) -> Result<A, AckError> {
+    // The program's own types may panic, which is not to end the client.
+    let decoded = catch_unwind(AssertUnwindSafe(|| read(arguments)));
+    decoded.unwrap_or_else(|_| Err(AckError::Mismatch("reading it panicked".to_owned())))
+}
+
+fn read<A: DeserializeOwned + 'static>(arguments: &Arguments<'_>) -> Result<A, AckError> {
     if let Some(refusal) = refusal(arguments) {
         return Err(refusal);
     }

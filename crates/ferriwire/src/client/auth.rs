@@ -47,10 +47,12 @@ impl Auth {
         Fut: Future<Output = Result<V, HandlerError>> + Send + 'static,
         V: Serialize,
     {
+        let make = Arc::new(make);
         Self::Made(Arc::new(move |attempt| {
-            let made = make(attempt);
+            let make = Arc::clone(&make);
+            // Called inside the future, where a panic is caught.
             Box::pin(async move {
-                let value = made.await;
+                let value = make(attempt).await;
                 let value = value.map_err(|error| ConnectFailure::Auth(error.to_string()))?;
                 object(&value)
             })

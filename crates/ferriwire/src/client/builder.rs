@@ -138,7 +138,8 @@ macro_rules! declares {
             }
 
             /// The same, made anew whenever the client joins the namespace: a token that expires can be
-            /// fetched there. An error counts as a failure to connect, and is tried again.
+            /// fetched there. An error counts as a failure to connect, and is tried again behind the pause that
+            /// reconnection has.
             ///
             /// # Examples
             ///
@@ -689,7 +690,7 @@ impl NamespaceBuilder {
     /// # Errors
     ///
     /// The server refuses the client, the connection is lost before it answers, or there is such a namespace on
-    /// this client already.
+    /// this client already. It is not tried again.
     pub async fn connect(self) -> Result<Client, ConnectFailure> {
         self.wait(true).await
     }

@@ -522,7 +522,9 @@ impl Emitter<'_> {
                 // Its deadline may be the next one.
                 shared.waker.wake();
             }
-            Emitted::Dropped => return Ok(asked),
+            // Nobody is to wait for the answer to what was not asked.
+            Emitted::Dropped if asked.is_some() => return Err(EmitError::Dropped),
+            Emitted::Dropped => return Ok(None),
         }
         self.show(name, payload);
         Ok(asked)

@@ -42,6 +42,9 @@ use crate::error::AckError;
 /// How deep the arguments of what is sent may be nested.
 const DEPTH: usize = ferriwire_proto::codec::MAX_DEPTH;
 
+/// The shortest pause before `auth` is made again, so that others have their turn.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// How often a turn is repeated before other tasks have theirs.
 const TURNS: usize = 32;
 
@@ -175,14 +178,15 @@ impl Task {
             progress = true;
             self.send_connect(key, claims, now, cx);
         }
-        self.set_reading(now);
+        progress |= self.set_reading(now);
         self.handle_timeout(now);
         progress |= self.drain(now, cx);
         if let Some(link) = &mut self.link {
             progress |= link.write(&self.layer, &mut self.tools, cx);
             self.shared.set_writable(link.is_writable());
         }
-        progress
+        // What was written has made room.
+        progress | self.set_reading(now)
     }
 
     fn take_notes(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
@@ -259,18 +263,28 @@ impl Task {
         self.drain_namespaces();
         if let Some(link) = &mut self.link {
             link.session.close(now);
+            link.is_ending = true;
+            // Who joins from now on does so on the next session.
+            self.layer.namespaces.handle_closed();
         }
     }
 
     /// Above the bound for what waits, nothing more is taken from the server.
-    fn set_reading(&mut self, now: Instant) {
-        let Some(link) = &mut self.link else { return };
+    /// Says whether that is new.
+    fn set_reading(&mut self, now: Instant) -> bool {
+        let Some(link) = &mut self.link else {
+            return false;
+        };
         let config = &self.tools.config;
         let incoming = self.layer.held_bytes();
         self.shared.set_incoming(incoming);
         let is_reading = incoming <= config.max_incoming
             && self.shared.outgoing.lock().queue().bytes() <= config.max_queued.saturating_mul(2);
-        link.set_reading(is_reading, now);
+        let is_new = link.set_reading(is_reading, now);
+        if is_new {
+            self.layer.namespaces.set_reading(is_reading, now);
+        }
+        is_new
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -355,7 +369,7 @@ impl Task {
     fn end_session(&mut self, reason: CloseReason, now: Instant, cx: &mut Context<'_>) {
         let Some(link) = self.link.take() else { return };
         let was_open = link.session.opened().is_some();
-        let failure = link.failure.clone();
+        let (failure, is_ending) = (link.failure.clone(), link.is_ending);
         // With its transports, and what was made for it.
         drop(link);
         self.auths.clear();
@@ -365,6 +379,8 @@ impl Task {
         let lost = self.shared.outgoing.lock().handle_closed(now);
         if !self.layer.namespaces.has_active() {
             self.reconnect.stop();
+        } else if is_ending {
+            // The next attempt has waited for this.
         } else if was_open {
             self.reconnect.handle_lost(now, self.random);
         } else {
@@ -380,19 +396,26 @@ impl Task {
         self.layer.note_active(self.reconnect.is_active());
         let is_last = !self.reconnect.is_active();
         let failure = failure.unwrap_or_else(|| ConnectFailure::of_close(reason));
-        if was_open {
-            self.layer.session_lost(&failure, is_last);
-        } else {
-            self.attempt_failed(&failure, is_last, cx);
+        match (is_ending, was_open) {
+            (true, _) => {}
+            (false, true) => self.layer.session_lost(&failure, is_last, now),
+            (false, false) => self.attempt_failed(&failure, is_last, now, cx),
         }
+        self.end_unwanted(now);
     }
 
-    fn attempt_failed(&mut self, failure: &ConnectFailure, is_last: bool, cx: &mut Context<'_>) {
+    fn attempt_failed(
+        &mut self,
+        failure: &ConnectFailure,
+        is_last: bool,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) {
         if self.attempt > 0 {
             let failed = Reconnection::Failed(failure.clone());
             self.layer.tell(|all| &all.reconnection, &failed, cx);
         }
-        self.layer.attempt_failed(failure, is_last, cx);
+        self.layer.attempt_failed(failure, is_last, now, cx);
     }
 
     fn drain_namespaces(&mut self) -> bool {
@@ -485,17 +508,61 @@ impl Task {
                     self.push(Entry::Message(Arc::new(packet)));
                 }
             }
-            Err(failure) => {
-                self.layer.namespaces.leave(key);
-                self.layer.note_active(true);
-                self.layer.fail(key, &failure, cx);
-                self.end_unwanted(now);
+            Err(failure) => self.auth_failed(key, &failure, now, cx),
+        }
+    }
+
+    /// What identifies the client cannot be sent. What a function makes is made again, behind the pause
+    /// that an attempt to connect would have.
+    fn auth_failed(
+        &mut self,
+        key: Key,
+        failure: &ConnectFailure,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(membership) = self.layer.membership(key).map(Arc::clone) else {
+            return;
+        };
+        if !self.layer.namespaces.is_active(key) {
+            return;
+        }
+        let failures = self.layer.count_auth_failure(key);
+        let reconnect = self.tools.config.reconnect;
+        let pause = match &membership.auth {
+            Auth::Made(make) if reconnect.enabled && !self.layer.ends_with_failure(key) => {
+                let random = self.tools.random.number();
+                let pause = reconnect.backoff.delay(failures, random);
+                pause.map(|pause| (Arc::clone(make), pause.max(SHORTEST)))
             }
+            Auth::Made(_) | Auth::Value(_) => None,
+        };
+        let Some((make, pause)) = pause else {
+            self.layer.namespaces.leave(key);
+            self.layer.note_active(true);
+            self.layer.fail(key, failure, cx);
+            self.end_unwanted(now);
+            return;
+        };
+        self.layer.tell_failure(&membership, failure, cx);
+        let number = self.layer.next_attempt(key);
+        let namespace = Arc::clone(&membership.name);
+        let made = Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            make(Attempt { number, namespace }).await
+        });
+        if let Some((key, claims)) = self.auths.start(key, made, cx) {
+            self.send_connect(key, claims, now, cx);
         }
     }
 
     fn drain_reconnect(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
+        if self.link.as_ref().is_some_and(|link| link.is_ending) {
+            // What is queued leaves on the old session, and nothing of it on the next one.
+            self.deadlines.reconnect = None;
+            return false;
+        }
         loop {
             match self.reconnect.poll_output() {
                 ReconnectOutput::Abandon => self.abandon(now, cx),
@@ -533,12 +600,19 @@ impl Task {
         let Some(link) = self.link.take() else { return };
         drop(link);
         self.auths.clear();
-        self.layer.namespaces.handle_closed();
+        self.shared.set_transport(None);
+        self.shared.set_writable(false);
+        let joined = self.layer.namespaces.handle_closed();
         let lost = self.shared.outgoing.lock().handle_closed(now);
         drop(lost);
+        for key in joined {
+            let reason = DisconnectReason::from(CloseReason::TransportError);
+            self.layer.left(key, reason, cx);
+        }
         self.layer.note_active(self.reconnect.is_active());
         let is_last = !self.reconnect.is_active();
-        self.attempt_failed(&ConnectFailure::Timeout, is_last, cx);
+        self.attempt_failed(&ConnectFailure::Timeout, is_last, now, cx);
+        self.end_unwanted(now);
     }
 
     /// Whether the task has nothing left to do.

@@ -15,6 +15,7 @@ mod ending;
 mod events;
 mod hostile;
 mod in_memory;
+mod raw;
 mod reconnecting;
 mod waiting;
 #[cfg(feature = "tls")]

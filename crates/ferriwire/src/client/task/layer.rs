@@ -40,6 +40,8 @@ struct Member {
     membership: Arc<Membership>,
     joining: Option<(Joining, bool)>,
     attempts: u32,
+    /// How often `auth` could not be made since it was joined last.
+    auth_failures: u32,
 }
 
 /// An event that waits for a handler to end.
@@ -117,10 +119,15 @@ impl Layer {
             self.members.resize_with(count, || None);
         }
         if let Some(place) = self.members.get_mut(key.index()) {
+            let before = place.take();
+            if let Some(happened) = before.and_then(|one| one.membership.happened.clone()) {
+                happened.end();
+            }
             *place = Some(Member {
                 membership,
                 joining: Some((joining, first_failure)),
                 attempts: 0,
+                auth_failures: 0,
             });
         }
         self.namespaces.join(key, now);
@@ -143,6 +150,31 @@ impl Layer {
             member.attempts = number.saturating_add(1);
             number
         })
+    }
+
+    /// How often `auth` could not be made in a row, before this time.
+    pub(super) fn count_auth_failure(&mut self, key: Key) -> u32 {
+        let member = self.members.get_mut(key.index()).and_then(Option::as_mut);
+        member.map_or(0, |member| {
+            let before = member.auth_failures;
+            member.auth_failures = before.saturating_add(1);
+            before
+        })
+    }
+
+    /// Whether the first failure to connect is one to join, for whoever waits for that.
+    pub(super) fn ends_with_failure(&self, key: Key) -> bool {
+        let member = self.members.get(key.index()).and_then(Option::as_ref);
+        let joining = member.and_then(|member| member.joining.as_ref());
+        joining.is_some_and(|(_, first_failure)| *first_failure)
+    }
+
+    /// Who waits for a namespace is told that it is not joined, and it is not to be.
+    fn give_up(&mut self, key: Key, failure: ConnectFailure, now: Instant) {
+        self.namespaces.leave(key);
+        self.end_lane(key, now);
+        self.set_left(key);
+        self.resolve(key, Err(failure));
     }
 
     /// Takes a message in.
@@ -265,6 +297,9 @@ impl Layer {
         }
         let broken = self.start_held(cx);
         self.start_hooks(&membership, |listeners| &listeners.connect, &(), cx);
+        if let Some(Some(member)) = self.members.get_mut(key.index()) {
+            member.auth_failures = 0;
+        }
         self.resolve(key, Ok(()));
         broken
     }
@@ -282,6 +317,7 @@ impl Layer {
         &mut self,
         failure: &ConnectFailure,
         is_last: bool,
+        now: Instant,
         cx: &mut Context<'_>,
     ) {
         for membership in self.active() {
@@ -289,12 +325,8 @@ impl Layer {
             let Some(key) = membership.key.get().copied() else {
                 continue;
             };
-            let member = self.members.get(key.index()).and_then(Option::as_ref);
-            let ends = member
-                .and_then(|member| member.joining.as_ref())
-                .is_some_and(|(_, first_failure)| *first_failure);
-            if ends {
-                self.resolve(key, Err(failure.clone()));
+            if self.ends_with_failure(key) {
+                self.give_up(key, failure.clone(), now);
             } else if is_last {
                 let last = Box::new(failure.clone());
                 self.resolve(key, Err(ConnectFailure::GaveUp(last)));
@@ -303,20 +335,20 @@ impl Layer {
     }
 
     /// A session was lost before all that wanted to join had done so.
-    pub(super) fn session_lost(&mut self, failure: &ConnectFailure, is_last: bool) {
+    pub(super) fn session_lost(&mut self, failure: &ConnectFailure, is_last: bool, now: Instant) {
         for membership in self.active() {
             let Some(key) = membership.key.get().copied() else {
                 continue;
             };
-            let member = self.members.get(key.index()).and_then(Option::as_ref);
-            let joining = member.and_then(|member| member.joining.as_ref());
-            if is_last || joining.is_some_and(|(_, first_failure)| *first_failure) {
+            if self.ends_with_failure(key) {
+                self.give_up(key, failure.clone(), now);
+            } else if is_last {
                 self.resolve(key, Err(failure.clone()));
             }
         }
     }
 
-    fn tell_failure(
+    pub(super) fn tell_failure(
         &mut self,
         membership: &Arc<Membership>,
         failure: &ConnectFailure,
@@ -461,8 +493,9 @@ impl Layer {
         let client = Client::new(Arc::clone(membership), owner);
         for hook in hooks {
             let called = catch_unwind(AssertUnwindSafe(|| hook(client.clone(), what.clone())));
-            if let Ok(future) = called {
-                start(&mut self.running, &membership.name, future, cx);
+            match called {
+                Ok(future) => start(&mut self.running, &membership.name, future, cx),
+                Err(_) => tracing::error!(namespace = %shown(&membership.name), "a hook panicked"),
             }
         }
     }

@@ -15,6 +15,7 @@ use ferriwire_proto::engine::session::Lost;
 use ferriwire_proto::engine::{CloseReason, Revision, Transport, revision3};
 use ferriwire_proto::websocket::Item;
 use http::{HeaderMap, HeaderValue, Method, header};
+use tokio::time::timeout;
 
 use super::super::config::ClientConfig;
 use super::super::error::ConnectFailure;
@@ -51,6 +52,8 @@ pub(super) struct Link {
     /// What went wrong first.
     pub(super) failure: Option<ConnectFailure>,
     is_closing: bool,
+    /// Nobody needs it any more: the next one is not made before its end.
+    pub(super) is_ending: bool,
     is_reading: bool,
 }
 
@@ -88,6 +91,11 @@ impl Tools {
         }
     }
 
+    /// How many bytes of events may wait for handlers behind one answer to a poll, which is not read in parts.
+    fn max_held(&self) -> usize {
+        self.config.max_incoming.saturating_add(self.max_body())
+    }
+
     /// The largest body that is taken.
     fn max_body(&self) -> usize {
         self.config.max_message.saturating_mul(4)
@@ -106,16 +114,19 @@ impl Link {
             is_opened: false,
             failure: None,
             is_closing: false,
+            is_ending: false,
             is_reading: true,
         }
     }
 
-    /// Whether what arrives is taken.
-    pub(super) fn set_reading(&mut self, is_reading: bool, now: Instant) {
-        if self.is_reading != is_reading {
+    /// Whether what arrives is taken. Says whether that is new.
+    pub(super) fn set_reading(&mut self, is_reading: bool, now: Instant) -> bool {
+        let is_new = self.is_reading != is_reading;
+        if is_new {
             self.is_reading = is_reading;
             self.session.set_reading(is_reading, now);
         }
+        is_new
     }
 
     /// Takes in what has arrived. Says whether anything has.
@@ -150,7 +161,7 @@ impl Link {
         match result {
             Ok(answer) => {
                 tools.take_cookies(&answer.headers);
-                self.handle_payload(&answer, layer, now, cx);
+                self.handle_payload(&answer, layer, tools.max_held(), now, cx);
                 self.session.handle_polled();
             }
             Err(failure) => self.lose(failure, Lost::Error),
@@ -162,6 +173,7 @@ impl Link {
         &mut self,
         answer: &Answer,
         layer: &mut Layer,
+        max_held: usize,
         now: Instant,
         cx: &mut Context<'_>,
     ) {
@@ -176,6 +188,7 @@ impl Link {
             is_opened,
             failure,
             layer,
+            max_held,
             now,
         };
         let is_binary = answer
@@ -245,7 +258,8 @@ impl Link {
                     return true;
                 }
             },
-            Way::Open(_) if !self.is_reading => return false,
+            // An attempt goes on: its time does, too.
+            Way::Open(_) if !self.is_reading && session.opened().is_some() => return false,
             Way::Open(open) => open,
         };
         let mut receiver = Receiver {
@@ -253,6 +267,7 @@ impl Link {
             is_opened,
             failure,
             layer,
+            max_held: tools.max_held(),
             now,
         };
         let mut progress = false;
@@ -357,6 +372,9 @@ impl Link {
     ) -> Result<BoxFuture<Outcome>, ConnectFailure> {
         let target = tools.target(&self.session, Transport::Polling);
         let cookies = tools.cookie_header();
+        // For a GET there is the heartbeat, and the time of the attempt.
+        let opened = self.session.opened().filter(|_| method == Method::POST);
+        let patience = opened.map(|one| one.ping_interval.saturating_add(one.ping_timeout));
         let mut request = tools.origin.request(method, &target, cookies, body)?;
         let headers = request.headers_mut();
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
@@ -364,7 +382,14 @@ impl Link {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         }
         let (origin, left) = (Arc::clone(&tools.origin), self.idle.pop());
-        Ok(Box::pin(exchange(origin, left, request, tools.max_body())))
+        let answer = exchange(origin, left, request, tools.max_body());
+        Ok(match patience {
+            None => Box::pin(answer),
+            Some(patience) => Box::pin(async move {
+                let answer = timeout(patience, answer).await;
+                answer.unwrap_or_else(|_| (Err(ConnectFailure::Timeout), None))
+            }),
+        })
     }
 
     pub(super) fn open_socket(&mut self, tools: &mut Tools) {
@@ -533,6 +558,8 @@ struct Receiver<'a> {
     is_opened: &'a mut bool,
     failure: &'a mut Option<ConnectFailure>,
     layer: &'a mut Layer,
+    /// How many bytes of events one answer to a poll may make wait for handlers.
+    max_held: usize,
     now: Instant,
 }
 
@@ -544,6 +571,12 @@ impl Receiver<'_> {
     ) {
         for packet in packets {
             if !self.take(packet, cx) {
+                return;
+            }
+            // Small events take more room here than in the answer.
+            if self.layer.held_bytes() > self.max_held {
+                self.note("more events at once than can wait".to_owned());
+                self.session.abort(CloseReason::ParseError);
                 return;
             }
         }

@@ -28,6 +28,9 @@ const READ: usize = 16 * 1024;
 /// A buffer that has grown beyond this by a long message is given back.
 const KEPT: usize = 4 * 1024;
 
+/// How many pongs may wait to be written: a server that sends pings and reads nothing gets no more.
+const MAX_PONGS: u16 = 256;
+
 /// One open WebSocket.
 pub(crate) struct WebSocket {
     stream: Box<dyn Stream>,
@@ -37,6 +40,8 @@ pub(crate) struct WebSocket {
     masker: Masker,
     out: Vec<u8>,
     written: usize,
+    /// How many pongs are among what waits.
+    pongs: u16,
     /// How to compress what is sent, if that was agreed on.
     pub(crate) deflater: Option<Deflater>,
     /// A close frame has been queued.
@@ -129,6 +134,7 @@ pub(crate) async fn open(
         masker: Masker::default(),
         out: Vec::new(),
         written: 0,
+        pongs: 0,
         deflater: deflate.and_then(|deflate| deflate.deflater),
         is_closing: false,
     }))
@@ -168,7 +174,11 @@ impl WebSocket {
                 return Poll::Ready(Ok(Read::Some));
             };
             let answer = match &item {
-                Item::Ping(payload) => Some(Encoded::control_frame(OpCode::Pong, payload)),
+                Item::Ping(_) if self.pongs >= MAX_PONGS => None,
+                Item::Ping(payload) => {
+                    self.pongs += 1;
+                    Some(Encoded::control_frame(OpCode::Pong, payload))
+                }
                 Item::Close(frame) => {
                     let payload = frame.as_ref().map(CloseFrame::encode);
                     let payload = payload.unwrap_or_default();
@@ -244,6 +254,7 @@ impl WebSocket {
             self.out.clear();
         }
         self.written = 0;
+        self.pongs = 0;
         if wrote {
             // TLS may hold some of it back.
             return Pin::new(&mut self.stream).poll_flush(cx);

@@ -90,6 +90,31 @@ fn attachments_are_put_into_their_packet_and_have_their_time() {
 }
 
 #[test]
+fn what_is_not_read_is_not_late() {
+    let mut script = Script::joining(&["/"]);
+    script.client.set_reading(false, script.now);
+    assert_eq!(script.deadline(), None);
+    script.now += 100 * SECOND;
+    script.client.handle_timeout(script.now);
+    assert_eq!(script.drain(), "");
+    script.client.set_reading(true, script.now);
+    assert_eq!(script.deadline(), Some(145 * SECOND));
+    assert_eq!(script.receive("0{\"sid\":\"x\"}"), "connected 0");
+
+    assert_eq!(script.receive("51-[\"e\"]"), "nothing");
+    script.now += 9 * SECOND;
+    script.client.set_reading(false, script.now);
+    script.client.set_reading(false, script.now + SECOND);
+    script.now += 100 * SECOND;
+    script.client.handle_timeout(script.now);
+    assert_eq!(script.drain(), "");
+    script.client.set_reading(true, script.now);
+    script.now += SECOND;
+    script.client.handle_timeout(script.now);
+    assert_eq!(script.drain(), "announced attachments did not come in time");
+}
+
+#[test]
 fn packets_for_namespaces_that_nobody_joined_are_ignored() {
     let mut script = Script::joined(&["/"]);
     for packet in [
