@@ -366,7 +366,8 @@ impl Client {
         self.drop_candidate();
     }
 
-    /// The candidate is gone, or could not be opened: the session stays on polling.
+    /// The candidate is gone, or could not be opened: the session stays on polling, also when
+    /// [`Output::Switch`] is decided and not polled yet.
     pub fn handle_candidate_lost(&mut self) {
         self.drop_candidate();
         self.pending.drop_candidate = false;
@@ -547,6 +548,13 @@ impl Client {
 
     /// Goes on with polling, which may have been paused already, or closes it.
     fn drop_candidate(&mut self) {
+        // The change is decided, but `5` has not left: for the server the session is on polling.
+        if std::mem::take(&mut self.pending.switch) {
+            self.transport = Transport::Polling;
+            self.pending.drop_candidate = true;
+            self.advance();
+            return;
+        }
         let (State::Probing(candidate) | State::Pausing(candidate)) = self.state else {
             return;
         };

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ferriwire::client::DisconnectReason;
-use ferriwire::test::Network;
-use ferriwire::{Event, Namespace, Server};
+use ferriwire::test::{Direction, Network};
+use ferriwire::{Event, Namespace, Server, Transport};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
@@ -65,6 +65,46 @@ async fn silence_is_noticed_by_both_sides() {
         }
         client.close().await;
     }
+}
+
+/// The change is decided when the last answer on polling is there; that the candidate has died in the same
+/// instant is seen before `5` is written. So nothing is lost, and the session goes on where it was.
+#[tokio::test(start_paused = true)]
+async fn a_candidate_that_dies_with_the_last_answer_on_polling_costs_nothing() {
+    let network = Network::new(server()).unwrap();
+    let wire = network.wire();
+    let (written, mut until_then) = mpsc::unbounded_channel();
+    let of_server = wire.clone();
+    let client = Way::Upgrade
+        .through(&wire)
+        .on_upgrade(async move |_, _| {
+            let passed = of_server.passed(Direction::ToClient);
+            written.send(passed).expect("the test lives");
+        })
+        .connect()
+        .await
+        .unwrap();
+    // The server says nothing more before it has read `5`.
+    let last_answer = until_then.recv().await.unwrap();
+    client.close().await;
+
+    let wire = network.wire();
+    wire.cut_after(Direction::ToClient, last_answer);
+    let (reasons, mut reason) = mpsc::unbounded_channel();
+    let client = Way::Upgrade
+        .through(&wire)
+        .on_disconnect(async move |_, reason| reasons.send(reason).expect("the test lives"))
+        .connect()
+        .await
+        .unwrap();
+    for text in ["one", "two"] {
+        let answer = client.emit_with_ack(ECHO, text).await;
+        assert_eq!(answer.unwrap(), text);
+    }
+    assert!(wire.passed(Direction::ToClient) > last_answer);
+    assert_eq!(client.transport(), Some(Transport::Polling));
+    assert!(reason.try_recv().is_err(), "the session lives");
+    client.close().await;
 }
 
 #[tokio::test(start_paused = true)]

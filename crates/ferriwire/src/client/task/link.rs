@@ -431,12 +431,14 @@ impl Link {
         self.get = None;
         self.post = None;
         self.idle.clear();
-        self.socket = self.candidate.take();
-        if let Some(Way::Open(websocket)) = &mut self.socket {
-            websocket.push_packet("5", &mut tools.random);
-            let deflater = websocket.deflater;
-            layer.shared.outgoing.lock().queue().set_deflater(deflater);
-        }
+        // The machine asks for it only while there is an open one.
+        let Some(Way::Open(mut websocket)) = self.candidate.take() else {
+            return self.lose(ConnectFailure::closed_early(), Lost::Error);
+        };
+        websocket.push_packet("5", &mut tools.random);
+        let deflater = websocket.deflater;
+        layer.shared.outgoing.lock().queue().set_deflater(deflater);
+        self.socket = Some(Way::Open(websocket));
     }
 
     pub(super) fn begin_close(&mut self, layer: &Layer) {

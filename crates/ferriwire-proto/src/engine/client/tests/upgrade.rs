@@ -108,6 +108,37 @@ fn a_candidate_that_is_lost_while_polling_was_paused_resumes_it() {
 }
 
 #[test]
+fn a_candidate_that_is_lost_before_the_switch_is_made_leaves_the_session_on_polling() {
+    // Both are noticed in one turn: the last answer on polling, and the candidate's end.
+    let mut script = Script::pausing();
+    script.client.handle_polled();
+    script.client.handle_candidate_lost();
+    assert_eq!(script.client.transport(), Transport::Polling);
+    assert!(script.client.is_open() && script.client.may_write());
+    script.expect(&[Output::Poll]);
+    // It says something that it must not.
+    let mut script = Script::pausing();
+    script.client.handle_polled();
+    script.candidate_packet("4x");
+    script.expect(&[Output::DropCandidate, Output::Poll]);
+    assert_eq!(script.client.transport(), Transport::Polling);
+    // A close comes in between.
+    let mut script = Script::pausing();
+    script.client.handle_polled();
+    script.client.close(script.now);
+    script.client.handle_candidate_lost();
+    script.expect(&[Output::BeginClose]);
+    assert_eq!(script.client.transport(), Transport::Polling);
+    // Behind the switch it is the transport.
+    let mut script = Script::pausing();
+    script.client.handle_polled();
+    script.expect(&[Output::Switch]);
+    script.client.handle_candidate_lost();
+    script.expect(&[]);
+    assert_eq!(script.client.transport(), Transport::WebSocket);
+}
+
+#[test]
 fn a_candidate_that_is_late_is_dropped() {
     let mut connecting = Script::opening();
     connecting.packet(OPEN);
