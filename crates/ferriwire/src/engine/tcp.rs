@@ -56,29 +56,24 @@ impl Drop for Place {
     }
 }
 
-/// A connection below TLS and HTTP.
+/// A connection below TLS and HTTP; in tests its stream may be in memory.
 #[derive(Debug)]
-pub(crate) struct TcpConnection {
-    stream: TcpStream,
+pub(crate) struct TcpConnection<S = TcpStream> {
+    stream: S,
     place: Place,
     writing: Arc<Writing>,
     /// What was read, and is read once more.
     unread: Bytes,
 }
 
-impl TcpConnection {
-    pub(crate) fn new(stream: TcpStream, place: Place) -> Self {
+impl<S> TcpConnection<S> {
+    pub(crate) fn new(stream: S, place: Place) -> Self {
         Self {
             stream,
             place,
             writing: Writing::new(),
             unread: Bytes::new(),
         }
-    }
-
-    /// The socket, for whoever speaks HTTP without hyper.
-    pub(crate) fn socket(&self) -> &TcpStream {
-        &self.stream
     }
 
     /// Puts back what was read, for whoever reads next.
@@ -105,6 +100,13 @@ impl TcpConnection {
             Poll::Pending => self.writing.note_wait(),
         }
         written
+    }
+}
+
+impl TcpConnection {
+    /// The socket, for whoever speaks HTTP without hyper.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        &self.stream
     }
 }
 
@@ -153,7 +155,7 @@ fn gather<'a>(slices: &[IoSlice<'_>], room: &'a mut [u8]) -> Option<&'a [u8]> {
     room.get(..end)
 }
 
-impl AsyncRead for TcpConnection {
+impl<S: AsyncRead + Unpin> AsyncRead for TcpConnection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -172,7 +174,7 @@ impl AsyncRead for TcpConnection {
     }
 }
 
-impl AsyncWrite for TcpConnection {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TcpConnection<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -70,7 +70,7 @@ pub(super) async fn accept(
 }
 
 /// The right of a connection to stay; without it, it is closed at once.
-fn place_for(core: &Core, places: &Arc<Places>, peer: SocketAddr) -> Option<Place> {
+pub(super) fn place_for(core: &Core, places: &Arc<Places>, peer: SocketAddr) -> Option<Place> {
     let proxies = &core.config().trusted_proxies;
     let is_proxy = proxies.iter().any(|network| network.contains(peer.ip()));
     let source = Source::from(peer.ip());

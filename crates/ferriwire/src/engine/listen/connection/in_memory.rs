@@ -8,13 +8,12 @@ use tokio::sync::watch;
 
 use super::{Activity, Connection, Phase};
 use crate::engine::core::Core;
-use crate::engine::writing::Writing;
+use crate::engine::tcp::TcpConnection;
 
 /// Serves what was accepted until it is closed, or became a WebSocket.
 pub(in crate::engine::listen) async fn serve_in_memory<S>(
     core: Arc<Core>,
-    stream: S,
-    writing: Arc<Writing>,
+    stream: TcpConnection<S>,
     peer: SocketAddr,
     phase: watch::Receiver<Phase>,
 ) where
@@ -24,7 +23,7 @@ pub(in crate::engine::listen) async fn serve_in_memory<S>(
         core,
         peer,
         activity: Activity::new(),
-        writing,
+        writing: Arc::clone(stream.writing()),
         phase,
         is_continued: false,
     };
