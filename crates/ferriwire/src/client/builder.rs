@@ -1,79 +1,36 @@
-//! Describing a client, and a further namespace of one.
+//! Describing a client.
 
+mod declaration;
+mod namespace;
 mod ways;
 
 use std::fmt;
 use std::future::Future;
 use std::num::NonZeroU32;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferriwire_proto::codec::Codec;
-use ferriwire_proto::connection::client::{LaneConfig, Outgoing};
+use ferriwire_proto::connection::client::Outgoing;
 use ferriwire_proto::engine::Revision;
 use ferriwire_proto::engine::client::Address;
 use ferriwire_proto::engine::queue::Queue;
-use ferriwire_proto::reconnect::{Jitter, OfflinePolicy, RetryConfig};
-use ferriwire_proto::value::Args;
-use parking_lot::Mutex;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use ferriwire_proto::reconnect::Jitter;
 use tokio::sync::oneshot;
 
-use super::auth::{Attempt, Auth};
+use self::declaration::Declaration;
+pub use self::namespace::NamespaceBuilder;
 use super::config::ClientConfig;
-use super::dispatch::{self, Ack, Listeners};
+use super::dispatch;
 use super::error::ConnectFailure;
 use super::handle::{Client, Owner};
-use super::reason::DisconnectReason;
 use super::reconnection::Reconnection;
-use super::shared::{Membership, Note, Shared, Status};
+use super::shared::{Note, Shared};
 use super::stream::{Events, Happened};
 use super::task::Task;
 use super::transport::http::{Origin, header};
 use crate::config::Deflate;
 use crate::engine::Transport;
-use crate::event::{Event, HandlerError, Listens};
-
-/// How long an acknowledgement is waited for unless it is said.
-const ACK_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What is said of one namespace.
-struct Declaration {
-    auth: Auth,
-    lane: LaneConfig,
-    ack_timeout: Option<Duration>,
-    listeners: Listeners,
-    happened: Option<Arc<Happened>>,
-}
-
-impl Default for Declaration {
-    fn default() -> Self {
-        Self {
-            auth: Auth::default(),
-            lane: LaneConfig::default(),
-            ack_timeout: Some(ACK_TIMEOUT),
-            listeners: Listeners::default(),
-            happened: None,
-        }
-    }
-}
-
-impl Declaration {
-    fn into_membership(self, shared: &Arc<Shared>, name: &str) -> Arc<Membership> {
-        Arc::new(Membership {
-            shared: Arc::clone(shared),
-            name: name.into(),
-            key: OnceLock::new(),
-            lane: self.lane,
-            ack_timeout: self.ack_timeout,
-            auth: self.auth,
-            happened: self.happened,
-            listeners: Mutex::new(self.listeners),
-            status: Mutex::new(Status::default()),
-        })
-    }
-}
 
 /// Describes a client: how it connects, what it says of itself, and what it listens to. Made by
 /// [`Client::builder`].
@@ -86,14 +43,6 @@ pub struct ClientBuilder {
     mistake: Option<ConnectFailure>,
 }
 
-/// Describes one more namespace on a client's connection. Made by [`Client::namespace`].
-#[must_use = "a namespace is not joined before it connects"]
-pub struct NamespaceBuilder {
-    client: Client,
-    name: String,
-    declaration: Declaration,
-}
-
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -101,229 +50,6 @@ impl fmt::Debug for ClientBuilder {
             .finish_non_exhaustive()
     }
 }
-
-impl fmt::Debug for NamespaceBuilder {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = formatter.debug_struct("NamespaceBuilder");
-        shown.field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// What both builders have.
-macro_rules! declares {
-    ($builder:ident) => {
-        impl $builder {
-            /// What identifies the client: an object, sent whenever it joins the namespace.
-            ///
-            /// # Examples
-            ///
-            /// ```no_run
-            /// use ferriwire::Client;
-            /// use serde::Serialize;
-            ///
-            /// #[derive(Serialize)]
-            /// struct Token { token: String }
-            ///
-            /// # async fn run() -> Result<(), ferriwire::ConnectFailure> {
-            /// let client = Client::builder("http://localhost:3000")
-            ///     .auth(&Token { token: "secret".to_owned() })
-            ///     .connect()
-            ///     .await?;
-            /// # Ok(())
-            /// # }
-            /// ```
-            pub fn auth<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
-                self.declaration.auth = Auth::of_value(value);
-                self
-            }
-
-            /// The same, made anew whenever the client joins the namespace: a token that expires can be
-            /// fetched there. An error counts as a failure to connect, and is tried again behind the pause that
-            /// reconnection has.
-            ///
-            /// # Examples
-            ///
-            /// ```no_run
-            /// use std::collections::HashMap;
-            ///
-            /// use ferriwire::{Client, HandlerError};
-            ///
-            /// async fn token() -> Result<String, std::io::Error> {
-            ///     std::fs::read_to_string("token")
-            /// }
-            ///
-            /// # async fn run() -> Result<(), ferriwire::ConnectFailure> {
-            /// let client = Client::builder("http://localhost:3000")
-            ///     .auth_with(async |_attempt| Ok(HashMap::from([("token", token().await?)])))
-            ///     .connect()
-            ///     .await?;
-            /// # Ok(())
-            /// # }
-            /// ```
-            pub fn auth_with<F, Fut, V>(mut self, make: F) -> Self
-            where
-                F: Fn(Attempt) -> Fut + Send + Sync + 'static,
-                Fut: Future<Output = Result<V, HandlerError>> + Send + 'static,
-                V: Serialize + 'static,
-            {
-                self.declaration.auth = Auth::made_by(make);
-                self
-            }
-
-            /// Handles an event. See [`Client::on`].
-            ///
-            /// # Examples
-            ///
-            /// ```no_run
-            /// use ferriwire::{Client, Event};
-            ///
-            /// const ADD: Event<(i64, i64), i64> = Event::new("add");
-            ///
-            /// # async fn run() -> Result<(), ferriwire::ConnectFailure> {
-            /// let client = Client::builder("http://localhost:3000")
-            ///     .on(ADD, async |_, (a, b)| a + b)
-            ///     .connect()
-            ///     .await?;
-            /// # Ok(())
-            /// # }
-            /// ```
-            pub fn on<E, T, F, Fut>(mut self, event: E, handler: F) -> Self
-            where
-                E: Listens<T, Fut::Output> + 'static,
-                T: DeserializeOwned + Send + 'static,
-                F: FnOnce(Client, T) -> Fut + Clone + Send + Sync + 'static,
-                Fut: Future + Send + 'static,
-                E::Answer: Send,
-            {
-                let name = event.name();
-                let handler = dispatch::answering(event, handler);
-                self.declaration.listeners.add(name, false, handler);
-                self
-            }
-
-            /// Handles an event the first time it comes. See [`Client::once`].
-            pub fn once<E, T, F, Fut>(mut self, event: E, handler: F) -> Self
-            where
-                E: Listens<T, Fut::Output> + 'static,
-                T: DeserializeOwned + Send + 'static,
-                F: FnOnce(Client, T) -> Fut + Clone + Send + Sync + 'static,
-                Fut: Future + Send + 'static,
-                E::Answer: Send,
-            {
-                let name = event.name();
-                let handler = dispatch::answering(event, handler);
-                self.declaration.listeners.add(name, true, handler);
-                self
-            }
-
-            /// Handles an event, and answers early, later or not at all.
-            pub fn on_with_ack<T, A, F, Fut>(mut self, event: Event<T, A>, handler: F) -> Self
-            where
-                T: DeserializeOwned + Send + 'static,
-                A: 'static,
-                F: FnOnce(Client, T, Ack<A>) -> Fut + Clone + Send + Sync + 'static,
-                Fut: Future<Output = ()> + Send + 'static,
-            {
-                let handler = dispatch::with_ack(handler);
-                self.declaration.listeners.add(event.name(), false, handler);
-                self
-            }
-
-            /// Handles all events, before their own handlers.
-            #[doc(alias = "onAny")]
-            pub fn on_any<F, Fut>(mut self, handler: F) -> Self
-            where
-                F: FnOnce(Client, String, Args) -> Fut + Clone + Send + Sync + 'static,
-                Fut: Future<Output = ()> + Send + 'static,
-            {
-                let handler = dispatch::any(handler);
-                self.declaration.listeners.add_any(false, handler);
-                self
-            }
-
-            /// Sees all events that are sent. See [`Client::on_any_outgoing`].
-            #[doc(alias = "onAnyOutgoing")]
-            pub fn on_any_outgoing<F>(mut self, listener: F) -> Self
-            where
-                F: Fn(&Client, &str, &Args) + Send + Sync + 'static,
-            {
-                let listener = Arc::new(listener);
-                self.declaration.listeners.add_outgoing(false, listener);
-                self
-            }
-
-            /// Runs whenever the namespace is joined, behind what was kept while it was not.
-            #[doc(alias = "connect")]
-            pub fn on_connect<F, Fut>(mut self, hook: F) -> Self
-            where
-                F: FnOnce(Client) -> Fut + Clone + Send + Sync + 'static,
-                Fut: Future<Output = ()> + Send + 'static,
-            {
-                let hook = dispatch::hook(move |client, ()| hook(client));
-                self.declaration.listeners.connect.push(hook);
-                self
-            }
-
-            /// Runs whenever the namespace could not be joined: the server refused, or could not be
-            /// reached. [`Client::is_active`] says whether it is tried again.
-            #[doc(alias = "connect_error")]
-            pub fn on_connect_error<F, Fut>(mut self, hook: F) -> Self
-            where
-                F: FnOnce(Client, ConnectFailure) -> Fut + Clone + Send + Sync + 'static,
-                Fut: Future<Output = ()> + Send + 'static,
-            {
-                self.declaration
-                    .listeners
-                    .connect_error
-                    .push(dispatch::hook(hook));
-                self
-            }
-
-            /// Runs whenever the namespace is joined no more.
-            #[doc(alias = "disconnect")]
-            pub fn on_disconnect<F, Fut>(mut self, hook: F) -> Self
-            where
-                F: FnOnce(Client, DisconnectReason) -> Fut + Clone + Send + Sync + 'static,
-                Fut: Future<Output = ()> + Send + 'static,
-            {
-                self.declaration
-                    .listeners
-                    .disconnect
-                    .push(dispatch::hook(hook));
-                self
-            }
-
-            /// How many bytes of events are kept while the namespace is not joined, and what happens
-            /// to more. Default: 1 MiB, refused (reference: without a bound).
-            #[doc(alias = "sendBuffer")]
-            pub fn offline(mut self, max_bytes: usize, policy: OfflinePolicy) -> Self {
-                self.declaration.lane.max_offline = max_bytes;
-                self.declaration.lane.offline_policy = policy;
-                self
-            }
-
-            /// Sends events until they are acknowledged, one after the other: so often again, each
-            /// time after so long. The server's handlers have to acknowledge them, and may see one twice.
-            /// Default: they are sent once.
-            #[doc(alias = "ackTimeout")]
-            pub fn retries(mut self, retries: u32, ack_timeout: Duration) -> Self {
-                self.declaration.lane.retries = Some(RetryConfig::new(retries, ack_timeout));
-                self
-            }
-
-            /// How long an acknowledgement is waited for, unless [`Client::timeout`] says it; `None`: as
-            /// long as the connection lives. Default: 10 s (reference: `None`).
-            #[doc(alias = "ackTimeout")]
-            pub fn ack_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-                self.declaration.ack_timeout = timeout.into();
-                self
-            }
-        }
-    };
-}
-
-declares!(ClientBuilder);
-declares!(NamespaceBuilder);
 
 impl ClientBuilder {
     pub(crate) fn new(address: &str) -> Self {
@@ -671,75 +397,5 @@ impl Client {
             first_failure,
         });
         joined
-    }
-}
-
-impl NamespaceBuilder {
-    pub(crate) fn new(client: &Client, name: &str) -> Self {
-        let slash = if name.starts_with('/') { "" } else { "/" };
-        Self {
-            client: client.clone(),
-            name: format!("{slash}{name}"),
-            declaration: Declaration::default(),
-        }
-    }
-
-    /// Joins the namespace. It stays joined until it is left, or the client is closed, whether or not
-    /// the handle is kept.
-    ///
-    /// # Errors
-    ///
-    /// The server refuses the client, the connection is lost before it answers, or there is such a namespace on
-    /// this client already. It is not tried again.
-    pub async fn connect(self) -> Result<Client, ConnectFailure> {
-        self.wait(true).await
-    }
-
-    /// The same, also while the client has no connection: it waits for the next one.
-    ///
-    /// # Errors
-    ///
-    /// The server refuses the client, all attempts to connect have failed, or there is such a namespace on this
-    /// client already.
-    pub async fn connect_retrying(self) -> Result<Client, ConnectFailure> {
-        self.wait(false).await
-    }
-
-    /// Starts to join the namespace, and does not wait for it, as [`ClientBuilder::open`] does: what is
-    /// emitted meanwhile is kept.
-    ///
-    /// # Errors
-    ///
-    /// The client is closed.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// # async fn run(client: ferriwire::Client) -> Result<(), Box<dyn std::error::Error>> {
-    /// let admin = client.namespace("/admin").open()?;
-    /// admin.emit("early", "sent as soon as it is connected")?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn open(self) -> Result<Client, ConnectFailure> {
-        let (client, _) = self.start(false)?;
-        Ok(client)
-    }
-
-    async fn wait(self, first_failure: bool) -> Result<Client, ConnectFailure> {
-        let (client, joined) = self.start(first_failure)?;
-        joined.await.unwrap_or(Err(ConnectFailure::Closed))?;
-        Ok(client)
-    }
-
-    fn start(self, first_failure: bool) -> Result<(Client, Joined), ConnectFailure> {
-        let shared = &self.client.membership().shared;
-        if shared.is_closed() {
-            return Err(ConnectFailure::Closed);
-        }
-        let membership = self.declaration.into_membership(shared, &self.name);
-        let client = Client::new(membership, Arc::clone(self.client.owner()));
-        let joined = client.join(first_failure);
-        Ok((client, joined))
     }
 }

@@ -5,6 +5,7 @@
 //! then what waits is written. The turn is repeated until nothing happens in it, and then the task
 //! sleeps until the next deadline.
 
+mod joining;
 mod layer;
 mod link;
 
@@ -20,30 +21,23 @@ use ferriwire_proto::engine::client::{Cookies, Output as SessionOutput};
 use ferriwire_proto::engine::queue::{Control, Entry};
 use ferriwire_proto::engine::{CloseReason, Revision};
 use ferriwire_proto::reconnect::{Output as ReconnectOutput, Reconnect};
-use ferriwire_proto::value::{Object, Value};
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
 use self::layer::{Broken, Layer};
 use self::link::{Link, Tools};
-use super::auth::{Attempt, Auth, Claims};
+use super::auth::Claims;
 use super::config::ClientConfig;
 use super::error::ConnectFailure;
 use super::handle::Owner;
 use super::random::Random;
 use super::reason::DisconnectReason;
 use super::reconnection::Reconnection;
-use super::shared::{Joining, Membership, Note, Shared, now};
+use super::shared::{Joining, Membership, Note, Shared, Waiter, now};
 use super::suspended::Clocks;
 use super::transport::http::Origin;
 use crate::engine::running::{BoxFuture, Running};
 use crate::error::AckError;
-
-/// How deep the arguments of what is sent may be nested.
-const DEPTH: usize = ferriwire_proto::codec::MAX_DEPTH;
-
-/// The shortest pause before `auth` is made again, so that others have their turn.
-const SHORTEST: Duration = Duration::from_millis(1);
 
 /// How often a turn is repeated before other tasks have theirs.
 const TURNS: usize = 32;
@@ -78,6 +72,13 @@ struct Deadlines {
     session: Option<Instant>,
     namespaces: Option<Instant>,
     reconnect: Option<Instant>,
+}
+
+/// What a session that is over has left behind.
+struct Gone {
+    joined: Vec<Key>,
+    /// Who waits for what the session did not acknowledge.
+    waiting: Vec<Waiter>,
 }
 
 /// The program wants no more of the client.
@@ -367,16 +368,10 @@ impl Task {
 
     /// The session is over, or was never opened.
     fn end_session(&mut self, reason: CloseReason, now: Instant, cx: &mut Context<'_>) {
-        let Some(link) = self.link.take() else { return };
+        let Some(link) = &self.link else { return };
         let was_open = link.session.opened().is_some();
         let (failure, is_ending) = (link.failure.clone(), link.is_ending);
-        // With its transports, and what was made for it.
-        drop(link);
-        self.auths.clear();
-        self.shared.set_transport(None);
-        self.shared.set_writable(false);
-        let joined = self.layer.namespaces.handle_closed();
-        let lost = self.shared.outgoing.lock().handle_closed(now);
+        let gone = self.drop_session(now);
         if !self.layer.namespaces.has_active() {
             self.reconnect.stop();
         } else if is_ending {
@@ -386,14 +381,7 @@ impl Task {
         } else {
             self.reconnect.handle_failed(now, self.random);
         }
-        self.layer.note_active(self.reconnect.is_active());
-        for waiter in lost.into_iter().flatten() {
-            waiter(Err(AckError::Disconnected));
-        }
-        for key in joined {
-            self.layer.left(key, DisconnectReason::from(reason), cx);
-        }
-        self.layer.note_active(self.reconnect.is_active());
+        self.tell_gone(gone, reason, cx);
         let is_last = !self.reconnect.is_active();
         let failure = failure.unwrap_or_else(|| ConnectFailure::of_close(reason));
         match (is_ending, was_open) {
@@ -402,6 +390,29 @@ impl Task {
             (false, false) => self.attempt_failed(&failure, is_last, now, cx),
         }
         self.end_unwanted(now);
+    }
+
+    /// Drops the session with its transports, and what was made for it.
+    fn drop_session(&mut self, now: Instant) -> Gone {
+        self.link = None;
+        self.auths.clear();
+        self.shared.set_transport(None);
+        self.shared.set_writable(false);
+        Gone {
+            joined: self.layer.namespaces.handle_closed(),
+            waiting: self.shared.outgoing.lock().handle_closed(now),
+        }
+    }
+
+    /// Tells of the end of a session, once it is known whether the client comes back.
+    fn tell_gone(&mut self, gone: Gone, reason: CloseReason, cx: &mut Context<'_>) {
+        self.layer.note_active(self.reconnect.is_active());
+        for waiter in gone.waiting.into_iter().flatten() {
+            waiter(Err(AckError::Disconnected));
+        }
+        for key in gone.joined {
+            self.layer.left(key, DisconnectReason::from(reason), cx);
+        }
     }
 
     fn attempt_failed(
@@ -448,114 +459,6 @@ impl Task {
         }
     }
 
-    /// Begins to make the CONNECT packets that are wanted.
-    fn start_auths(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
-        let wanted = std::mem::take(&mut self.wanted);
-        let any = !wanted.is_empty();
-        for key in wanted {
-            let number = self.layer.next_attempt(key);
-            let Some(membership) = self.layer.membership(key) else {
-                continue;
-            };
-            match &membership.auth {
-                Auth::Value(claims) => {
-                    let claims = claims.clone();
-                    self.send_connect(key, Ok(claims), now, cx);
-                }
-                Auth::Made(make) => {
-                    let namespace = Arc::clone(&membership.name);
-                    let made = make(Attempt { number, namespace });
-                    if let Some((key, claims)) = self.auths.start(key, made, cx) {
-                        self.send_connect(key, claims, now, cx);
-                    }
-                }
-            }
-        }
-        any
-    }
-
-    fn send_connect(
-        &mut self,
-        key: Key,
-        claims: Result<Claims, String>,
-        now: Instant,
-        cx: &mut Context<'_>,
-    ) {
-        let claims = match claims {
-            Ok(claims) => claims,
-            Err(panic) => Err(ConnectFailure::Auth(panic)),
-        };
-        let packet = claims.and_then(|claims| {
-            let name = self.layer.namespaces.namespace(key).unwrap_or("/");
-            let packet = if self.tools.config.engine.revision == Revision::V3 {
-                self.shared
-                    .codec
-                    .encode_connect(&with_query(name, &claims), &(), DEPTH)
-            } else {
-                let mut all = self.layer.namespaces.claims(key);
-                for (name, value) in claims.iter() {
-                    all.insert(name, value.clone());
-                }
-                // An empty object is left out, as the reference does.
-                let all = (!all.is_empty()).then_some(Value::Object(all));
-                self.shared.codec.encode_connect(name, &all, DEPTH)
-            };
-            packet.map_err(|error| ConnectFailure::Auth(error.to_string()))
-        });
-        match packet {
-            Ok(packet) => {
-                if self.layer.namespaces.send_connect(key, now) {
-                    self.push(Entry::Message(Arc::new(packet)));
-                }
-            }
-            Err(failure) => self.auth_failed(key, &failure, now, cx),
-        }
-    }
-
-    /// What identifies the client cannot be sent. What a function makes is made again, behind the pause
-    /// that an attempt to connect would have.
-    fn auth_failed(
-        &mut self,
-        key: Key,
-        failure: &ConnectFailure,
-        now: Instant,
-        cx: &mut Context<'_>,
-    ) {
-        let Some(membership) = self.layer.membership(key).map(Arc::clone) else {
-            return;
-        };
-        if !self.layer.namespaces.is_active(key) {
-            return;
-        }
-        let failures = self.layer.count_auth_failure(key);
-        let reconnect = self.tools.config.reconnect;
-        let pause = match &membership.auth {
-            Auth::Made(make) if reconnect.enabled && !self.layer.ends_with_failure(key) => {
-                let random = self.tools.random.number();
-                let pause = reconnect.backoff.delay(failures, random);
-                pause.map(|pause| (Arc::clone(make), pause.max(SHORTEST)))
-            }
-            Auth::Made(_) | Auth::Value(_) => None,
-        };
-        let Some((make, pause)) = pause else {
-            self.layer.namespaces.leave(key);
-            self.layer.note_active(true);
-            self.layer.fail(key, failure, cx);
-            self.end_unwanted(now);
-            return;
-        };
-        self.layer.tell_failure(&membership, failure, cx);
-        let number = self.layer.next_attempt(key);
-        let namespace = Arc::clone(&membership.name);
-        let made = Box::pin(async move {
-            tokio::time::sleep(pause).await;
-            make(Attempt { number, namespace }).await
-        });
-        if let Some((key, claims)) = self.auths.start(key, made, cx) {
-            self.send_connect(key, claims, now, cx);
-        }
-    }
-
     fn drain_reconnect(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
         if self.link.as_ref().is_some_and(|link| link.is_ending) {
@@ -597,19 +500,11 @@ impl Task {
 
     /// The attempt has taken too long, which counts already.
     fn abandon(&mut self, now: Instant, cx: &mut Context<'_>) {
-        let Some(link) = self.link.take() else { return };
-        drop(link);
-        self.auths.clear();
-        self.shared.set_transport(None);
-        self.shared.set_writable(false);
-        let joined = self.layer.namespaces.handle_closed();
-        let lost = self.shared.outgoing.lock().handle_closed(now);
-        drop(lost);
-        for key in joined {
-            let reason = DisconnectReason::from(CloseReason::TransportError);
-            self.layer.left(key, reason, cx);
+        if self.link.is_none() {
+            return;
         }
-        self.layer.note_active(self.reconnect.is_active());
+        let gone = self.drop_session(now);
+        self.tell_gone(gone, CloseReason::TransportError, cx);
         let is_last = !self.reconnect.is_active();
         self.attempt_failed(&ConnectFailure::Timeout, is_last, now, cx);
         self.end_unwanted(now);
@@ -704,26 +599,4 @@ impl Future for Task {
         cx.waker().wake_by_ref();
         Poll::Pending
     }
-}
-
-/// The name of a namespace as servers of Socket.IO 4 are told it, which take a query in it.
-fn with_query(name: &str, claims: &Object) -> String {
-    if claims.is_empty() {
-        return name.to_owned();
-    }
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    for (name, value) in claims.iter() {
-        match value {
-            Value::String(text) => query.append_pair(name, text),
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::Array(_)
-            | Value::Object(_) => {
-                query.append_pair(name, &serde_json::to_string(value).unwrap_or_default())
-            }
-            Value::Binary(_) => &mut query,
-        };
-    }
-    format!("{name}?{}", query.finish())
 }

@@ -406,7 +406,8 @@ impl Layer {
             let mut status = membership.status.lock();
             status.id = None;
             status.recovered = false;
-            status.active = self.namespaces.is_active(key);
+            // Never again by this alone: with the last attempt it is over for all.
+            status.active &= self.namespaces.is_active(key);
         }
     }
 
