@@ -1,14 +1,8 @@
-//! A golden session, cut where either side writes, on each transport.
-//!
-//! What a cut does depends on what was whole by then, so it is made at every byte near the end of whatever
-//! was written at once, and at every third byte elsewhere, where one is as good as its neighbour. Where the
-//! ends are is seen in a session without a cut.
+//! A golden session, cut at every byte in either direction, on each transport.
 
-use std::collections::BTreeSet;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use ferriwire::client::ClientBuilder;
@@ -30,12 +24,6 @@ const ASK: Event<u32, u32> = Event::new("ask");
 
 /// How many notes a session has.
 const NOTES: u32 = 6;
-/// Within so many bytes of an end, every byte is cut.
-const NEAR: u64 = 4;
-/// Elsewhere, one of so many is.
-const STEP: u64 = 3;
-/// How often in a millisecond what has passed is looked at: more often than a session has turns in one.
-const LOOKS: usize = 2_000;
 /// How many sessions share a runtime.
 const RUNTIME: usize = 100;
 /// Whatever happens, the client is connected or has an error after so long.
@@ -149,60 +137,20 @@ async fn play_on(way: Way, network: &Network, wire: &Wire, record: &Record, what
     is_cut
 }
 
-/// Where in a session without a cut something ends that was written at once; last the session itself.
-async fn ends(way: Way, direction: Direction) -> BTreeSet<u64> {
+/// How many bytes a session without a cut has.
+async fn len(way: Way, direction: Direction) -> u64 {
     let record = Record::default();
     let network = Network::new(server(&record)).expect("the server is declared well");
     let wire = network.wire();
-    let seen = Arc::new(Mutex::new(BTreeSet::new()));
-    let looking = tokio::spawn({
-        let (wire, seen) = (wire.clone(), Arc::clone(&seen));
-        async move {
-            loop {
-                for _ in 0..LOOKS {
-                    seen.lock().insert(wire.passed(direction));
-                    next_turn().await;
-                }
-                // Time stands still as long as a task is ready.
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        }
-    });
     let what = format!("{way:?} without a cut");
-    assert!(
-        !play_on(way, &network, &wire, &record, &what).await,
-        "{what}"
-    );
-    looking.abort();
-    let mut ends = seen.lock().clone();
-    ends.insert(wire.passed(direction));
-    ends
+    let is_cut = play_on(way, &network, &wire, &record, &what).await;
+    assert!(!is_cut, "{what}");
+    wire.passed(direction)
 }
 
-/// Lets each task that is ready run once. The runtime's own way to yield lets some run several times.
-async fn next_turn() {
-    let mut is_next = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut is_next, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
-/// Cuts one direction wherever that is worth it.
 fn cut_everywhere(way: Way, direction: Direction) {
-    let ends = in_virtual_time(ends(way, direction));
-    // A session says more than that, one after the other: most of it would not have been seen.
-    assert!(ends.len() > 7, "{way:?} {direction:?}: {ends:?}");
-    let bytes = ends.last().copied().unwrap_or_default();
-    let is_worth_it = |byte: &u64| {
-        let mut near = ends.range(byte.saturating_sub(NEAR)..=byte + NEAR);
-        byte.is_multiple_of(STEP) || near.next().is_some()
-    };
-    let cuts: Vec<_> = (0..bytes).filter(is_worth_it).collect();
+    let bytes = in_virtual_time(len(way, direction));
+    let cuts: Vec<u64> = (0..bytes).collect();
     let mut stopped = 0;
     // A runtime has what sessions leave behind until their deadlines.
     for cuts in cuts.chunks(RUNTIME) {
@@ -231,31 +179,31 @@ fn in_virtual_time<F: Future>(future: F) -> F::Output {
 }
 
 #[test]
-fn a_client_on_polling_may_be_cut_anywhere() {
+fn a_client_on_polling_may_be_cut_at_every_byte() {
     cut_everywhere(Way::Polling, Direction::ToServer);
 }
 
 #[test]
-fn a_server_on_polling_may_be_cut_anywhere() {
+fn a_server_on_polling_may_be_cut_at_every_byte() {
     cut_everywhere(Way::Polling, Direction::ToClient);
 }
 
 #[test]
-fn a_client_on_a_websocket_may_be_cut_anywhere() {
+fn a_client_on_a_websocket_may_be_cut_at_every_byte() {
     cut_everywhere(Way::WebSocket, Direction::ToServer);
 }
 
 #[test]
-fn a_server_on_a_websocket_may_be_cut_anywhere() {
+fn a_server_on_a_websocket_may_be_cut_at_every_byte() {
     cut_everywhere(Way::WebSocket, Direction::ToClient);
 }
 
 #[test]
-fn a_client_that_upgrades_may_be_cut_anywhere() {
+fn a_client_that_upgrades_may_be_cut_at_every_byte() {
     cut_everywhere(Way::Upgrade, Direction::ToServer);
 }
 
 #[test]
-fn a_server_whose_client_upgrades_may_be_cut_anywhere() {
+fn a_server_whose_client_upgrades_may_be_cut_at_every_byte() {
     cut_everywhere(Way::Upgrade, Direction::ToClient);
 }
