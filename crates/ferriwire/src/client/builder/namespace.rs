@@ -57,6 +57,8 @@ impl NamespaceBuilder {
     /// Starts to join the namespace, and does not wait for it, as [`ClientBuilder::open`] does: what is
     /// emitted meanwhile is kept.
     ///
+    /// [`ClientBuilder::open`]: crate::client::ClientBuilder::open
+    ///
     /// # Errors
     ///
     /// The client is closed.
