@@ -383,8 +383,12 @@ impl Session {
         Ok(())
     }
 
-    /// A GET waits for packets. The connection task is told only when there is something to judge.
+    /// A GET waits for packets. The connection task is told only when there is something to judge:
+    /// also that the session is over, when its deadline has passed and no timer has fired yet.
     pub(crate) fn wait_for_packets(&self, waiter: Poller) {
+        if self.may_be_due() {
+            return self.tell(Input::Poll(waiter));
+        }
         match self.shared.outbox.attach_plain_poll(waiter) {
             Ok(true) => self.flush(),
             Ok(false) => {}
@@ -473,6 +477,14 @@ impl Session {
     /// Whether the shard will wake the connection task at some time.
     pub(crate) fn is_armed(&self) -> bool {
         self.shared.armed.load(Ordering::Acquire) != UNARMED
+    }
+
+    /// Whether a deadline falls into this tick or an earlier one, or none is armed because one was
+    /// due a moment ago.
+    fn may_be_due(&self) -> bool {
+        let now = tokio::time::Instant::now().into_std();
+        let armed = self.shared.armed.load(Ordering::Acquire);
+        armed == UNARMED || armed <= self.shared.shard.tick_of(now)
     }
 
     /// Has the shard wake the connection task when `deadline` has passed.

@@ -26,6 +26,7 @@ pub(crate) struct Shard {
     index: usize,
     config: Arc<Config>,
     dirty: Mutex<Vec<Session>>,
+    ticks: Ticks,
     wheel: Mutex<Wheel>,
     changed: Notify,
     stopped: AtomicBool,
@@ -53,7 +54,8 @@ impl Shard {
             index,
             config,
             dirty: Mutex::new(Vec::new()),
-            wheel: Mutex::new(Wheel::new(tick, now)),
+            ticks: Ticks { start: now, tick },
+            wheel: Mutex::default(),
             changed: Notify::new(),
             stopped: AtomicBool::new(false),
             counters,
@@ -127,7 +129,7 @@ impl Shard {
 
     /// The tick in which a deadline falls.
     pub(crate) fn tick_of(&self, deadline: Instant) -> u64 {
-        self.wheel.lock().tick_of(deadline)
+        self.ticks.tick_of(deadline)
     }
 
     /// The shard task: flushes, wakes and sweeps until the server is gone.
@@ -168,8 +170,8 @@ impl Shard {
         let now = tokio::time::Instant::now().into_std();
         let (due, next) = {
             let mut wheel = self.wheel.lock();
-            let due = wheel.expire(now);
-            let next = wheel.next().map(|tick| wheel.time_of(tick));
+            let due = wheel.expire(self.ticks.passed_at(now));
+            let next = wheel.next().map(|tick| self.ticks.time_of(tick));
             (due, next)
         };
         for session in due.into_iter().filter_map(|session| session.upgrade()) {
@@ -211,36 +213,41 @@ impl Sweeps {
     }
 }
 
-/// Coarse deadlines: who is due at which tick.
-#[derive(Debug)]
-struct Wheel {
+/// Coarse time.
+#[derive(Clone, Copy, Debug)]
+struct Ticks {
     start: Instant,
     tick: Duration,
-    due: BTreeMap<u64, Vec<Weak<Shared>>>,
 }
 
-impl Wheel {
-    fn new(tick: Duration, start: Instant) -> Self {
-        Self {
-            start,
-            tick,
-            due: BTreeMap::new(),
-        }
-    }
-
+impl Ticks {
     /// Rounded up, so that nobody is woken before the deadline has passed.
-    fn tick_of(&self, deadline: Instant) -> u64 {
+    fn tick_of(self, deadline: Instant) -> u64 {
         let since_start = deadline.saturating_duration_since(self.start).as_nanos();
         let tick = since_start.div_ceil(self.tick.as_nanos());
         u64::try_from(tick).unwrap_or(u64::MAX)
     }
 
-    fn time_of(&self, tick: u64) -> Instant {
+    fn time_of(self, tick: u64) -> Instant {
         let nanos = self.tick.as_nanos().saturating_mul(u128::from(tick));
         let offset = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         self.start.checked_add(offset).unwrap_or(self.start)
     }
 
+    /// The last tick that is over.
+    fn passed_at(self, now: Instant) -> u64 {
+        let since_start = now.saturating_duration_since(self.start).as_nanos();
+        u64::try_from(since_start / self.tick.as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Who is due at which tick.
+#[derive(Debug, Default)]
+struct Wheel {
+    due: BTreeMap<u64, Vec<Weak<Shared>>>,
+}
+
+impl Wheel {
     fn insert(&mut self, tick: u64, session: Weak<Shared>) {
         self.due.entry(tick).or_default().push(session);
     }
@@ -249,9 +256,7 @@ impl Wheel {
         self.due.keys().next().copied()
     }
 
-    fn expire(&mut self, now: Instant) -> Vec<Weak<Shared>> {
-        let since_start = now.saturating_duration_since(self.start).as_nanos();
-        let passed = u64::try_from(since_start / self.tick.as_nanos()).unwrap_or(u64::MAX);
+    fn expire(&mut self, passed: u64) -> Vec<Weak<Shared>> {
         let later = self.due.split_off(&passed.saturating_add(1));
         std::mem::replace(&mut self.due, later)
             .into_values()

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use ferriwire::engine::CloseReason;
 
+use crate::mounting::pipes;
+use crate::support::polling::Polling;
 use crate::support::websocket::Frame;
-use crate::{Echo, config, quick};
+use crate::{Echo, PATH, config, echo, quick};
 
 #[tokio::test]
 async fn three_rounds_on_a_websocket() {
@@ -56,6 +58,22 @@ async fn a_missing_pong_closes_polling_with_and_without_a_waiting_get() {
     assert_eq!(waiting.get().await.text(), "1");
     assert_eq!(echo.closed().await, CloseReason::PingTimeout);
     assert_eq!(waiting.get().await.status, 400);
+}
+
+/// Timers fire in steps of 100 ms. A GET between the deadline and the next step got the ping that had
+/// waited for it, as one that comes half a millisecond after a deadline did with steps of 1 ms.
+#[tokio::test(start_paused = true)]
+async fn a_get_after_the_deadline_is_too_late_although_no_timer_has_fired() {
+    let (server, ..) = echo(config());
+    let endpoint = pipes(server.into_service().unwrap());
+    for (late, status) in [(-10, 200), (20, 400)] {
+        let step = tokio::time::Instant::now();
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let mut polling = Polling::handshake(&endpoint, PATH).await;
+        tokio::time::sleep(Duration::from_millis(u64::try_from(45_000 + late).unwrap())).await;
+        assert_eq!(polling.get().await.status, status, "{late} ms");
+        tokio::time::sleep_until(step + Duration::from_mins(1)).await;
+    }
 }
 
 #[tokio::test]
