@@ -245,6 +245,11 @@ impl Config {
 }
 
 impl Hooks {
+    /// Whether the program has a say in who opens a session, and with which id.
+    pub(crate) fn decide(&self) -> bool {
+        self.allow_request.is_some() || self.generate_id.is_some()
+    }
+
     /// Whether some hook wants to see the request that is answered.
     pub(crate) fn see_requests(&self) -> bool {
         self.initial_headers.is_some() || self.headers.is_some() || self.connection_error.is_some()

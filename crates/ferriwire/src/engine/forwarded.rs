@@ -7,9 +7,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use http::HeaderName;
 use http::header::FORWARDED;
-use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::http::fields::{Fields, text};
 use crate::config::Network;
 
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -27,7 +28,10 @@ pub(crate) struct Origin {
 }
 
 /// Reads the headers of proxies, if the peer is one that is trusted.
-pub(crate) fn origin(peer: SocketAddr, headers: &HeaderMap, trusted: &[Network]) -> Origin {
+pub(crate) fn origin<F>(peer: SocketAddr, headers: &F, trusted: &[Network]) -> Origin
+where
+    F: Fields + ?Sized,
+{
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let direct = Origin {
         address: peer,
@@ -36,7 +40,7 @@ pub(crate) fn origin(peer: SocketAddr, headers: &HeaderMap, trusted: &[Network])
     };
     if !is_trusted(peer.ip()) {
         let names = [&FORWARDED_FOR, &FORWARDED_PROTO, &FORWARDED];
-        let ignored = names.iter().any(|name| headers.contains_key(*name));
+        let ignored = names.iter().any(|name| headers.first_named(name).is_some());
         return Origin { ignored, ..direct };
     }
     let simple = elements(headers, &FORWARDED_FOR).rev().map(node);
@@ -81,14 +85,17 @@ fn last_untrusted(
 }
 
 /// The elements of a list that may be spread over several headers.
-fn elements<'a>(
-    headers: &'a HeaderMap,
-    name: &HeaderName,
-) -> impl DoubleEndedIterator<Item = &'a str> {
-    let values = headers.get_all(name).into_iter().collect::<Vec<_>>();
+fn elements<'a, F>(
+    headers: &'a F,
+    name: &'a HeaderName,
+) -> impl DoubleEndedIterator<Item = &'a str> + use<'a, F>
+where
+    F: Fields + ?Sized,
+{
+    let values = headers.named(name).collect::<Vec<_>>();
     values
         .into_iter()
-        .map(HeaderValue::to_str)
+        .map(text)
         .flat_map(|value| value.unwrap_or("unreadable").split(','))
         .map(str::trim)
 }
@@ -116,7 +123,7 @@ fn node(text: &str) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
+    use http::{HeaderMap, HeaderValue};
 
     use super::*;
 

@@ -11,6 +11,7 @@ mod decisions;
 pub(crate) mod encoding;
 pub(crate) mod fields;
 mod framing;
+mod opening;
 mod polling;
 mod reply;
 mod upgrade;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use bytes::Buf;
 use ferriwire_proto::engine::SessionId;
+use ferriwire_proto::engine::body::Body as Payload;
 use ferriwire_proto::engine::handshake::{BadRequest, Refusal};
 use http::header::{CONTENT_LENGTH, SET_COOKIE, TRANSFER_ENCODING};
 use http::{Response, StatusCode};
@@ -35,10 +37,11 @@ pub(crate) use self::brief::Brief;
 use self::cors::{allow_origin, is_preflight, preflight};
 use self::encoding::{Coding, negotiate};
 use self::framing::is_unambiguous;
+pub(crate) use self::opening::Opening;
 use self::polling::{Posting, poll, post};
 #[cfg(test)]
 pub(crate) use self::reply::Stock;
-pub(crate) use self::reply::{Reply, Stocked};
+pub(crate) use self::reply::{Reply, Stocked, Switching};
 use self::upgrade::upgrade;
 pub(crate) use self::upgrade::{
     fit_to, is_extended_connect, is_upgrade, switching_protocols, upgrade_required,
@@ -51,7 +54,7 @@ use super::gate::Pass;
 use super::reasons::LimitKind;
 use super::request::{PeerAddress, Request};
 use super::transport::arriving::{Arriving, Handover};
-use crate::config::{Hooks, guarded};
+use crate::config::{Deflate, Hooks, guarded};
 
 /// What a path asks for.
 #[derive(Clone, Copy, Debug)]
@@ -193,13 +196,16 @@ fn switch<B>(
     request: &http::Request<B>,
     handover: Handover,
 ) -> Result<(Response<Body>, Arriving), Box<Response<Body>>> {
-    let config = core.config();
-    let compression = config.websocket_compression.as_ref();
+    let compression = core.config().websocket_compression.as_ref();
     let (response, deflate) =
         switching_protocols(request.method(), request.headers(), compression)?;
-    let arriving = Arriving::new(handover, config.websocket_limits(), deflate);
-    let arriving = arriving.apart(OPEN_APART);
-    Ok((response, arriving))
+    Ok((response, arrive(core, handover, deflate)))
+}
+
+/// The WebSocket of a new session, when its handshake is answered.
+fn arrive(core: &Core, handover: Handover, deflate: Option<Deflate>) -> Arriving {
+    let arriving = Arriving::new(handover, core.config().websocket_limits(), deflate);
+    arriving.apart(OPEN_APART)
 }
 
 /// Opens a session, by long-polling or by a WebSocket.
@@ -212,11 +218,9 @@ fn open(
     asked: Option<&http::Request<()>>,
 ) -> Response<Body> {
     let (switching, arriving) = switching.unzip();
-    let opened = core.open_session(id, Arc::clone(request), arriving, pass);
-    let Some(handshake) = opened else {
-        tracing::error!("generate_id made the id of a session that exists");
-        let refused = Refused::from(Refusal::BadRequest(BadRequest::IdGeneration));
-        return refuse(core, &refused, switching.is_some(), asked);
+    let handshake = match begin(core, id, request, arriving, pass) {
+        Ok(handshake) => handshake,
+        Err(refused) => return refuse(core, &refused, switching.is_some(), asked),
     };
     switching.unwrap_or_else(|| {
         let mut response = Reply::payload(handshake, request.jsonp()).into_response();
@@ -225,6 +229,21 @@ fn open(
             headers.append(SET_COOKIE, cookie.value(request.secure));
         }
         response
+    })
+}
+
+/// Begins a session: with the answer to its handshake by long-polling, if that is how it begins.
+fn begin(
+    core: &Arc<Core>,
+    id: SessionId,
+    request: &Arc<Request>,
+    arriving: Option<Arriving>,
+    pass: Pass,
+) -> Result<Payload, Refused> {
+    let opened = core.open_session(id, Arc::clone(request), arriving, pass);
+    opened.ok_or_else(|| {
+        tracing::error!("generate_id made the id of a session that exists");
+        Refusal::BadRequest(BadRequest::IdGeneration).into()
     })
 }
 

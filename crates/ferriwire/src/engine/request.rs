@@ -16,6 +16,7 @@ use hyper::upgrade::OnUpgrade;
 
 use self::address::Address;
 use self::kept::Kept;
+use super::http::fields::Fields;
 
 /// The first request of a session: headers, query, address and extensions.
 ///
@@ -38,6 +39,16 @@ pub struct Request {
     issued: u64,
     /// What most requests have not; they pay for a pointer.
     rare: Option<Box<Rare>>,
+}
+
+/// What is said of a request's connection.
+struct Told {
+    /// By [`PeerAddress`].
+    peer: Option<PeerAddress>,
+    /// By [`Secure`].
+    marked_secure: bool,
+    /// By that or by a proxy.
+    secure: bool,
 }
 
 #[derive(Debug)]
@@ -91,6 +102,52 @@ impl Request {
             // An empty one keeps its table.
             extensions = Extensions::new();
         }
+        let told = Told {
+            peer,
+            marked_secure,
+            secure,
+        };
+        let connects = request.method() == Method::CONNECT;
+        Self {
+            connects,
+            extensions,
+            ..Self::of(kept, address, told, query, jsonp)
+        }
+    }
+
+    /// The same of a GET with these headers, from a `peer` of a listener of ours.
+    pub(super) fn plain<F>(
+        target: &str,
+        headers: &F,
+        peer: PeerAddress,
+        address: SocketAddr,
+        secure: bool,
+        query: &Query,
+    ) -> Self
+    where
+        F: Fields + ?Sized,
+    {
+        let kept = Kept::new(target, headers, None);
+        let told = Told {
+            peer: Some(peer),
+            marked_secure: false,
+            secure,
+        };
+        Self::of(kept, Some(address), told, query, None)
+    }
+
+    fn of(
+        kept: Kept,
+        address: Option<SocketAddr>,
+        told: Told,
+        query: &Query,
+        jsonp: Option<&str>,
+    ) -> Self {
+        let Told {
+            peer,
+            marked_secure,
+            secure,
+        } = told;
         let is_peer = peer == address.map(PeerAddress);
         // Whoever put it among the extensions may ask for it there.
         let address = Address::new(address, is_peer);
@@ -101,10 +158,10 @@ impl Request {
         let is_rare = rare.proxy.is_some() || rare.jsonp.is_some();
         Self {
             kept,
-            connects: request.method() == Method::CONNECT,
+            connects: false,
             marked_secure,
             is_peer,
-            extensions,
+            extensions: Extensions::new(),
             address,
             secure,
             transport: query.transport,

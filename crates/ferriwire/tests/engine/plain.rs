@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ferriwire::engine::CloseReason;
-use ferriwire::{Config, Cookie, Cors, HttpCompression, Limits, Origins};
+use ferriwire::{Config, Cookie, Cors, HttpCompression, LimitKind, Limits, Origins};
 
 use crate::support::http::{Http, Response};
 use crate::support::until;
@@ -207,6 +207,7 @@ async fn answers(
                     "a date"
                 }
                 "set-cookie" => "a cookie",
+                "retry-after" => "a while",
                 _ => continue,
             };
             *value = value_of.to_owned();
@@ -229,6 +230,34 @@ async fn a_plain_request_is_answered_as_hyper_does() {
             let at_once = answers(&echo, Way::AtOnce, &request).await;
             assert_eq!(at_once, expected, "{request:?}");
         }
+    }
+}
+
+/// Judging a handshake twice would take twice from what its client may ask for.
+#[tokio::test]
+async fn a_websocket_without_a_place_is_refused_once_and_as_by_hyper() {
+    let limits = Limits::new().max_connections(1);
+    let origins = Origins::same_host().allow("https://good.example");
+    let echo = Echo::start(config().limits(limits).origins(origins)).await;
+    let headers = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                   Origin: https://good.example\r\nUser-Agent: Trident/7.0\r\n";
+    let request = (
+        "GET",
+        WEBSOCKET.to_owned(),
+        headers.to_owned(),
+        String::new(),
+    );
+    // The one place is taken by the session that is opened meanwhile.
+    let expected = answers(&echo, Way::WithAnotherHeader, &request).await;
+    assert_eq!(expected[0].status, 503);
+    assert!(expected[0].has("x-xss-protection", "0"));
+    for count in 2..4 {
+        let is_free = || echo.server.stats().sessions() == 0;
+        until("there is a place", is_free).await;
+        let at_once = answers(&echo, Way::AtOnce, &request).await;
+        assert_eq!(at_once, expected);
+        assert_eq!(echo.server.stats().limited(LimitKind::Connections), count);
     }
 }
 

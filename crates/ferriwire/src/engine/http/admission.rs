@@ -21,6 +21,7 @@ use super::super::session::Session;
 use super::super::transport::arriving::Handover;
 use super::answers::{close_connection, later, with_body};
 use super::decisions;
+use super::fields::Fields;
 use crate::config::Config;
 use crate::hints::Mistake;
 use crate::shown::shown;
@@ -115,8 +116,7 @@ pub(super) async fn admit<B>(
         return Ok(Admission::Unavailable);
     }
     let origin = origin_of(core, request, peer);
-    let pass = core.gate().enter(source(origin), now());
-    let pass = pass.map_err(|refusal| Refused::Limit { refusal, origin })?;
+    let pass = enter(core, origin)?;
     let upgrade = (query.transport == Transport::WebSocket)
         .then(|| handover.unwrap_or_else(|| hyper::upgrade::on(&mut *request).into()));
     if let Some(peer) = peer {
@@ -132,6 +132,12 @@ pub(super) async fn admit<B>(
         request.compact();
     }
     Ok(Admission::Open(id, request, upgrade, pass))
+}
+
+/// The right to have a session, as far as limits go.
+pub(super) fn enter(core: &Core, origin: Option<Origin>) -> Result<Pass, Refused> {
+    let pass = core.gate().enter(source(origin), now());
+    pass.map_err(|refusal| Refused::Limit { refusal, origin })
 }
 
 /// What a query asks for, as far as it may.
@@ -234,11 +240,19 @@ fn origin_of<B>(
 ) -> Option<Origin> {
     let told = || request.extensions().get().map(|PeerAddress(peer)| *peer);
     let peer = peer.or_else(told)?;
-    let origin = forwarded::origin(peer, request.headers(), &core.config().trusted_proxies);
+    Some(origin_behind(core, request.headers(), peer))
+}
+
+/// Where the client is that sent these headers by way of a peer.
+pub(super) fn origin_behind<F>(core: &Core, fields: &F, peer: SocketAddr) -> Origin
+where
+    F: Fields + ?Sized,
+{
+    let origin = forwarded::origin(peer, fields, &core.config().trusted_proxies);
     if origin.ignored {
         core.warn_of_proxy(peer);
     }
-    Some(origin)
+    origin
 }
 
 /// The same for the limits of each address.

@@ -46,19 +46,8 @@ impl Brief {
         fields: &F,
         body: &[u8],
     ) -> Option<Self> {
-        let config = core.config();
-        if target.len() > config.limits.max_target
-            || config.hooks.see_requests()
-            || !is_simple(target)
-        {
-            return None;
-        }
-        let (path, query) = target.split_once('?')?;
-        if !matches!(route(core, path), Route::Engine) {
-            return None;
-        }
-        let query = Query::parse_within(query, config.limits.max_query_parameters).ok()?;
-        let verdict = config.origins.judge_fields(fields, None);
+        let query = query_of(core, target)?;
+        let verdict = core.config().origins.judge_fields(fields, None);
         let kind = Request::Plain {
             method: method.as_str(),
         };
@@ -83,13 +72,32 @@ impl Brief {
             Kind::Get(coding) => poll(core, self.session, coding).await,
             Kind::Post(posting, body) => post(core, posting, ready(Ok(body)), self.session).await,
         };
-        if !has_nothing_to_tell(&self.verdict, core.config()) {
-            allow_origin(reply.headers_mut(), &self.verdict, core.config());
-        }
-        if self.internet_explorer {
-            without_filter(reply.headers_mut());
-        }
+        complete(&mut reply, core, &self.verdict, self.internet_explorer);
         reply
+    }
+}
+
+/// What a request asks for that no hook wants to see, of a target that is ours.
+pub(super) fn query_of(core: &Core, target: &str) -> Option<Query> {
+    let config = core.config();
+    if target.len() > config.limits.max_target || config.hooks.see_requests() || !is_simple(target)
+    {
+        return None;
+    }
+    let (path, query) = target.split_once('?')?;
+    if !matches!(route(core, path), Route::Engine) {
+        return None;
+    }
+    Query::parse_within(query, config.limits.max_query_parameters).ok()
+}
+
+/// Adds what every answer tells to whoever asked like this.
+pub(super) fn complete(reply: &mut Reply, core: &Core, verdict: &Verdict, internet_explorer: bool) {
+    if !has_nothing_to_tell(verdict, core.config()) {
+        allow_origin(reply.headers_mut(), verdict, core.config());
+    }
+    if internet_explorer {
+        without_filter(reply.headers_mut());
     }
 }
 

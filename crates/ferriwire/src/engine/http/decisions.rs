@@ -37,16 +37,10 @@ pub(super) async fn allow(core: &Core, request: &Arc<Request>) -> Result<(), Ref
 
 /// The id of a new session.
 pub(super) async fn new_id(core: &Core, request: &Arc<Request>) -> Result<SessionId, Refusal> {
-    let refusal = Refusal::BadRequest(BadRequest::IdGeneration);
     let Some(generate) = &core.config().hooks.generate_id else {
-        return match id_bytes() {
-            Ok(random) => Ok(SessionId::from_random(random)),
-            Err(error) => {
-                tracing::error!(%error, "no random bytes for a session id");
-                Err(refusal)
-            }
-        };
+        return random_id();
     };
+    let refusal = Refusal::BadRequest(BadRequest::IdGeneration);
     let id = async || generate(Arc::clone(request)).await;
     match in_time(core, "generate_id", id()).await {
         Some(Ok(id)) => SessionId::parse_custom(&id).ok_or_else(|| {
@@ -60,6 +54,15 @@ pub(super) async fn new_id(core: &Core, request: &Arc<Request>) -> Result<Sessio
         }
         None => Err(refusal),
     }
+}
+
+/// The id of a new session, if the program does not make them.
+pub(super) fn random_id() -> Result<SessionId, Refusal> {
+    let random = id_bytes().map_err(|error| {
+        tracing::error!(%error, "no random bytes for a session id");
+        Refusal::BadRequest(BadRequest::IdGeneration)
+    });
+    random.map(SessionId::from_random)
 }
 
 /// Waits for the program, but not for ever. `None` when it takes too long or panics.

@@ -11,6 +11,9 @@ pub(crate) trait Fields {
     fn first_named<'a>(&'a self, name: &'a HeaderName) -> Option<&'a [u8]> {
         self.named(name).next()
     }
+
+    /// Shows all of them, and which ones are not to be shown to others.
+    fn for_each(&self, see: impl FnMut(&HeaderName, &[u8], bool));
 }
 
 impl Fields for HeaderMap {
@@ -21,6 +24,12 @@ impl Fields for HeaderMap {
     fn first_named<'a>(&'a self, name: &'a HeaderName) -> Option<&'a [u8]> {
         self.get(name).map(HeaderValue::as_bytes)
     }
+
+    fn for_each(&self, mut see: impl FnMut(&HeaderName, &[u8], bool)) {
+        for (name, value) in self {
+            see(name, value.as_bytes(), value.is_sensitive());
+        }
+    }
 }
 
 impl Fields for [httparse::Header<'_>] {
@@ -28,6 +37,15 @@ impl Fields for [httparse::Header<'_>] {
         let name = name.as_str();
         let is_named = move |field: &&httparse::Header<'_>| field.name.eq_ignore_ascii_case(name);
         self.iter().filter(is_named).map(|field| field.value)
+    }
+
+    fn for_each(&self, mut see: impl FnMut(&HeaderName, &[u8], bool)) {
+        for field in self {
+            // What could be read is a name.
+            if let Ok(name) = HeaderName::from_bytes(field.name.as_bytes()) {
+                see(&name, field.value, false);
+            }
+        }
     }
 }
 
@@ -66,6 +84,11 @@ mod tests {
             assert_eq!(read.first_named(&name), expected.first().copied());
             assert_eq!(map.first_named(&name), expected.first().copied());
         }
+        let mut seen = HeaderMap::new();
+        read.for_each(|name, value, _| {
+            seen.append(name, HeaderValue::from_bytes(value).unwrap());
+        });
+        assert_eq!(seen, map);
     }
 
     #[test]

@@ -1,12 +1,14 @@
-//! Answers to long-polling whose status and headers are nearly always the same.
+//! Answers whose status and headers are nearly always the same: to long-polling, and to the handshake of a
+//! WebSocket.
 
 use bytes::Bytes;
 use ferriwire_proto::engine::body::Body as Payload;
 use ferriwire_proto::engine::jsonp::script;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::super::body::Body;
 use super::answers::with_body;
+use super::upgrade::switch;
 use crate::engine::session::Session;
 
 /// A head that is known beforehand: of an answer with the status 200.
@@ -25,6 +27,7 @@ pub(crate) enum Stock {
 /// An answer.
 pub(crate) enum Reply {
     Stock(Stocked),
+    Switching(Switching),
     Whole(Box<Response<Body>>),
 }
 
@@ -36,6 +39,34 @@ pub(crate) struct Stocked {
     pub(crate) session: Option<Session>,
     /// Further headers, of which most have none.
     pub(crate) more: Option<Box<HeaderMap>>,
+}
+
+/// The answer that opens a WebSocket.
+pub(crate) struct Switching {
+    /// To the client's key.
+    pub(crate) accept: String,
+    /// Further headers, of which most have none.
+    pub(crate) more: Option<Box<HeaderMap>>,
+}
+
+impl Switching {
+    /// The lines in front of that answer's further headers, in two parts with the answer to the key between.
+    pub(crate) const HEAD: [&str; 2] = [
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-accept: ",
+        "\r\n",
+    ];
+
+    fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        // It is made of characters of base64.
+        if let Ok(accept) = HeaderValue::try_from(self.accept) {
+            switch(&mut response, accept);
+        }
+        let more = self.more.into_iter().flat_map(|more| *more);
+        response.headers_mut().extend(more);
+        response
+    }
 }
 
 /// The lines of a head of this type, as they are written in front of all others.
@@ -101,6 +132,7 @@ impl Reply {
     pub(super) fn of_session(mut self, session: Session) -> Self {
         match &mut self {
             Self::Stock(stocked) => stocked.session = Some(session),
+            Self::Switching(_) => {}
             Self::Whole(response) => response.body_mut().carry(session),
         }
         self
@@ -109,6 +141,7 @@ impl Reply {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Stock(_) => StatusCode::OK,
+            Self::Switching(_) => StatusCode::SWITCHING_PROTOCOLS,
             Self::Whole(response) => response.status(),
         }
     }
@@ -117,6 +150,7 @@ impl Reply {
     pub(crate) fn headers(&self) -> Option<&HeaderMap> {
         match self {
             Self::Stock(stocked) => stocked.more.as_deref(),
+            Self::Switching(switching) => switching.more.as_deref(),
             Self::Whole(response) => Some(response.headers()),
         }
     }
@@ -125,6 +159,7 @@ impl Reply {
     pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
         match self {
             Self::Stock(stocked) => stocked.more.get_or_insert_default(),
+            Self::Switching(switching) => switching.more.get_or_insert_default(),
             Self::Whole(response) => response.headers_mut(),
         }
     }
@@ -133,6 +168,7 @@ impl Reply {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Stock(stocked) => stocked.content.len(),
+            Self::Switching(_) => 0,
             Self::Whole(response) => response.body().content().map_or(0, Bytes::len),
         }
     }
@@ -141,6 +177,7 @@ impl Reply {
     pub(crate) fn into_response(self) -> Response<Body> {
         let stocked = match self {
             Self::Stock(stocked) => stocked,
+            Self::Switching(switching) => return switching.into_response(),
             Self::Whole(response) => return *response,
         };
         let mut body = Body::full(stocked.content);

@@ -17,6 +17,7 @@ use super::super::session::{Input, Session};
 use super::super::transport::arriving::{Arriving, Handover};
 use super::admission::Refused;
 use super::answers::empty;
+use super::fields::{Fields, text};
 use crate::config::Deflate;
 
 /// A WebSocket for a session that began with long-polling. Whether it may take the session over is
@@ -71,11 +72,7 @@ pub(crate) fn switching_protocols(
     headers: &HeaderMap,
     compression: Option<&Deflate>,
 ) -> Result<Switching, Box<Response<Body>>> {
-    if headers
-        .get(SEC_WEBSOCKET_VERSION)
-        .map(HeaderValue::as_bytes)
-        != Some(b"13")
-    {
+    if !is_understood(headers) {
         return Err(Box::new(upgrade_required()));
     }
     if *method == Method::CONNECT {
@@ -84,24 +81,36 @@ pub(crate) fn switching_protocols(
         let deflate = negotiate(headers, response.headers_mut(), compression);
         return Ok((response, deflate));
     }
-    let key = headers.get(SEC_WEBSOCKET_KEY);
-    let accept = key
-        .and_then(|key| key.to_str().ok())
-        .and_then(accept_key)
-        .and_then(|accept| HeaderValue::try_from(accept).ok());
+    let accept = accept_of(headers).and_then(|accept| HeaderValue::try_from(accept).ok());
     let Some(accept) = accept else {
         let cause = BadRequest::TransportHandshake(Transport::WebSocket);
         let refused = Refused::from(Refusal::BadRequest(cause));
         return Err(Box::new(refused.response(true)));
     };
     let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let deflate = negotiate(headers, response.headers_mut(), compression);
+    switch(&mut response, accept);
+    Ok((response, deflate))
+}
+
+/// Whether a client speaks WebSocket in the version that we do.
+pub(super) fn is_understood<F: Fields + ?Sized>(fields: &F) -> bool {
+    fields.first_named(&SEC_WEBSOCKET_VERSION) == Some(b"13")
+}
+
+/// The answer to a client's key, if it is one.
+pub(super) fn accept_of<F: Fields + ?Sized>(fields: &F) -> Option<String> {
+    let key = fields.first_named(&SEC_WEBSOCKET_KEY);
+    key.and_then(text).and_then(accept_key)
+}
+
+/// Makes an answer one that opens a WebSocket.
+pub(super) fn switch(response: &mut Response<Body>, accept: HeaderValue) {
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    Ok((response, deflate))
 }
 
 /// Accepts compression, where it is on and the client offers it in a way that we can keep to.

@@ -77,6 +77,16 @@ impl Lane<'_> {
                     tests::BRIEF.set(tests::BRIEF.get() + 1);
                     self.answer(&connection, brief.respond(self.core)).await
                 }
+                Plain::Opening(opening) => {
+                    #[cfg(test)]
+                    tests::OPENING.set(tests::OPENING.get() + 1);
+                    let (handing, receiver) = oneshot::channel();
+                    sender = Some(handing);
+                    let pending = self.activity.begin_request(Version::HTTP_11);
+                    let reply = opening.respond(self.core, Handover::Bare(receiver));
+                    drop(pending);
+                    Some(reply)
+                }
                 Plain::Whole(whole) => {
                     let (request, upgrades) = *whole;
                     #[cfg(test)]
@@ -129,7 +139,7 @@ impl Lane<'_> {
                 ready!(socket.poll_read_ready(cx))?;
             };
             let bytes = buffer.get(..count).unwrap_or_default();
-            Poll::Ready(Ok(match parse(bytes, self.core) {
+            Poll::Ready(Ok(match parse(bytes, self.core, self.peer) {
                 _ if bytes.is_empty() => Brought::End,
                 Some(plain) => Brought::Plain(plain),
                 None => Brought::Other(Bytes::copy_from_slice(bytes)),
@@ -216,9 +226,14 @@ mod tests {
     use crate::engine::Server;
 
     thread_local! {
-        /// How many requests were answered here, of either kind.
+        /// How many requests were answered here, of each kind.
         pub(super) static BRIEF: Cell<usize> = const { Cell::new(0) };
         pub(super) static WHOLE: Cell<usize> = const { Cell::new(0) };
+        pub(super) static OPENING: Cell<usize> = const { Cell::new(0) };
+    }
+
+    fn answered_here() -> (usize, usize, usize) {
+        (BRIEF.get(), WHOLE.get(), OPENING.get())
     }
 
     /// Sends a request, and reads its answer.
@@ -260,16 +275,16 @@ mod tests {
                          Connection: Upgrade\r\nUpgrade: websocket\r\n\
                          Sec-WebSocket-Version: 13\r\n\
                          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-        assert_eq!((BRIEF.get(), WHOLE.get()), (0, 1));
+        assert_eq!(answered_here(), (0, 1, 0));
         for (request, answer, expected) in [
-            (&*post, "ok", (1, 1)),
-            (&*get, "4hi", (2, 1)),
-            (&*unknown, "}", (2, 2)),
-            (websocket, "", (2, 3)),
+            (&*post, "ok", (1, 1, 0)),
+            (&*get, "4hi", (2, 1, 0)),
+            (&*unknown, "}", (2, 2, 0)),
+            (websocket, "", (2, 2, 1)),
         ] {
             let answered = ask(&mut stream, request).await;
             assert!(answered.ends_with(answer), "{answered}");
-            assert_eq!((BRIEF.get(), WHOLE.get()), expected, "{request}");
+            assert_eq!(answered_here(), expected, "{request}");
         }
         // Hyper's part, and all that comes behind it on the same connection.
         let mut stream = connect().await;
@@ -277,6 +292,6 @@ mod tests {
         for request in [&other, &post] {
             assert!(ask(&mut stream, request).await.ends_with("ok"));
         }
-        assert_eq!((BRIEF.get(), WHOLE.get()), (2, 3));
+        assert_eq!(answered_here(), (2, 2, 1));
     }
 }

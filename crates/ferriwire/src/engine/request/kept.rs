@@ -14,6 +14,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
+use crate::engine::http::fields::Fields;
+
 /// Between a name and its value. Neither can stand in a name.
 const PLAIN: u8 = b':';
 /// The same, when the value is not to be shown.
@@ -90,13 +92,16 @@ struct Line<'a> {
 
 impl Kept {
     /// `more` stands behind the headers.
-    pub(super) fn new(target: &str, headers: &HeaderMap, more: Option<(HeaderName, &str)>) -> Self {
+    pub(super) fn new<F>(target: &str, headers: &F, more: Option<(HeaderName, &str)>) -> Self
+    where
+        F: Fields + ?Sized,
+    {
         // As much as few requests need; what is kept has a piece of memory of its own size.
         let mut text = Vec::with_capacity(1024);
         write_target(&mut text, target);
-        for (name, value) in headers {
-            write_line(&mut text, name, value.as_bytes(), value.is_sensitive());
-        }
+        headers.for_each(|name, value, is_sensitive| {
+            write_line(&mut text, name, value, is_sensitive);
+        });
         if let Some((name, value)) = &more {
             write_line(&mut text, name, value.as_bytes(), false);
         }

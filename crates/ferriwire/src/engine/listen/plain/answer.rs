@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::net::TcpStream;
 
 use super::date;
-use crate::engine::http::{Reply, Stocked};
+use crate::engine::http::{Reply, Stocked, Switching};
 use crate::engine::session::Session;
 
 /// So much room for a head, which is enough for nearly all.
@@ -36,6 +36,17 @@ impl Answer {
                 let begin = |head: &mut Vec<u8>| head.extend_from_slice(stock.head().as_bytes());
                 let answer = Self::written(begin, StatusCode::OK, more.as_deref(), content);
                 (answer, session)
+            }
+            Reply::Switching(Switching { accept, more }) => {
+                let begin = |head: &mut Vec<u8>| {
+                    let [before, behind] = Switching::HEAD;
+                    for part in [before, &accept, behind] {
+                        head.extend_from_slice(part.as_bytes());
+                    }
+                };
+                let status = StatusCode::SWITCHING_PROTOCOLS;
+                let answer = Self::written(begin, status, more.as_deref(), Bytes::new());
+                (answer, None)
             }
             Reply::Whole(response) => {
                 let (head, body) = response.into_parts();
@@ -192,6 +203,27 @@ mod tests {
                 // But for the second, which may have changed.
                 assert_eq!(without_date(&known), without_date(&whole), "{stock:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_known_head_opens_a_websocket_as_the_whole_answer_does() {
+        for more in [&[][..], &[(VARY, "Origin"), (VARY, "Accept")]] {
+            let reply = || {
+                let mut reply = Reply::Switching(Switching {
+                    accept: "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_owned(),
+                    more: None,
+                });
+                for (name, value) in more {
+                    let headers = reply.headers_mut();
+                    headers.append(name, HeaderValue::from_static(value));
+                }
+                reply
+            };
+            let whole = written(reply().into_response().into());
+            let known = written(reply());
+            assert_eq!(without_date(&known), without_date(&whole), "{more:?}");
+            assert!(known.starts_with(b"HTTP/1.1 101 Switching Protocols\r\n"));
         }
     }
 

@@ -5,6 +5,7 @@
 //! of it. Whoever is in doubt says "not plain".
 
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use http_body_util::Full;
 
 use crate::config::Limits;
 use crate::engine::core::Core;
-use crate::engine::http::{Brief, Route, is_upgrade, route};
+use crate::engine::http::{Brief, Opening, Route, is_upgrade, route};
 
 /// The most headers of a plain request.
 const MAX_HEADERS: usize = 64;
@@ -25,6 +26,8 @@ const MAX_HEAD: usize = 8 * 1024;
 pub(super) enum Plain {
     /// Of a session's long-polling, and judged already.
     Brief(Brief),
+    /// For a WebSocket that opens a session, and judged already, but for limits.
+    Opening(Opening),
     /// With whether it asks for a WebSocket.
     Whole(Box<(Request<Full<Bytes>>, bool)>),
 }
@@ -51,11 +54,14 @@ struct Framing {
 }
 
 /// Reads a request that asks for something of the engine's.
-pub(super) fn parse(bytes: &[u8], core: &Core) -> Option<Plain> {
+pub(super) fn parse(bytes: &[u8], core: &Core, peer: SocketAddr) -> Option<Plain> {
     let mut room = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let read = Read::parse(bytes, &mut room, &core.config().limits)?;
     if let Some(brief) = read.brief(core) {
         return Some(Plain::Brief(brief));
+    }
+    if let Some(opening) = read.opening(core, peer) {
+        return Some(Plain::Opening(opening));
     }
     let request = read.request()?;
     let upgrades = is_upgrade(request.method(), request.headers());
@@ -120,6 +126,12 @@ impl<'a, 'b> Read<'a, 'b> {
             return None;
         }
         Brief::judge(core, &self.method, self.target, self.fields, self.body)
+    }
+
+    fn opening(&self, core: &Core, peer: SocketAddr) -> Option<Opening> {
+        let upgrades = self.method == Method::GET && self.framing.upgrades();
+        let opening = || Opening::judge(core, self.target, self.fields, peer);
+        upgrades.then(opening).flatten()
     }
 
     fn request(&self) -> Option<Request<Full<Bytes>>> {
