@@ -18,9 +18,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use ferriwire::{Client, Config, Limits, Namespace, Server, Transport};
+#[cfg(not(feature = "system-allocator"))]
 use mimalloc::MiMalloc;
 use tokio::time::sleep;
 
+#[cfg(not(feature = "system-allocator"))]
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

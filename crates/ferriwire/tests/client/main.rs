@@ -13,6 +13,7 @@ mod delivery;
 mod dialects;
 mod ending;
 mod events;
+mod handshake;
 mod hostile;
 mod in_memory;
 mod raw;

@@ -16,7 +16,7 @@ const OPEN: &str =
     r#"0{"sid":"abc","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000}"#;
 
 /// Where a server listens that takes little at a time.
-fn listen() -> (TcpListener, ClientBuilder) {
+pub(crate) fn listen() -> (TcpListener, ClientBuilder) {
     let socket = TcpSocket::new_v4().expect("there is a socket");
     socket
         .set_recv_buffer_size(8 * 1024)
@@ -32,8 +32,32 @@ fn listen() -> (TcpListener, ClientBuilder) {
     (listener, client)
 }
 
+/// The next client, which has asked for a WebSocket, and the answer that opens it.
+pub(crate) async fn asked(listener: &TcpListener) -> (TcpStream, String) {
+    let (mut stream, _) = within("a client", listener.accept())
+        .await
+        .expect("it comes");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let read = within("a request", stream.read_buf(&mut head)).await;
+        assert_ne!(read.expect("it can be read"), 0);
+    }
+    let head = String::from_utf8(head).expect("it is text");
+    let key = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("sec-websocket-key")
+            .then_some(value)
+    });
+    let accept = accept_key(key.expect("a key")).expect("it is one");
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    (stream, answer)
+}
+
 /// The server's end of one WebSocket.
-struct Peer {
+pub(crate) struct Peer {
     stream: TcpStream,
     decoder: Decoder,
     read: Vec<u8>,
@@ -44,39 +68,24 @@ struct Peer {
 impl Peer {
     /// Takes the next client and opens its session.
     async fn accept(listener: &TcpListener) -> Self {
-        let (mut stream, _) = within("a client", listener.accept())
-            .await
-            .expect("it comes");
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let read = within("a request", stream.read_buf(&mut head)).await;
-            assert_ne!(read.expect("it can be read"), 0);
-        }
-        let head = String::from_utf8(head).expect("it is text");
-        let key = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(": ")?;
-            name.eq_ignore_ascii_case("sec-websocket-key")
-                .then_some(value)
-        });
-        let accept = accept_key(key.expect("a key")).expect("it is one");
-        let answer = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {accept}\r\n\r\n"
-        );
+        let (mut stream, answer) = asked(listener).await;
         stream
             .write_all(answer.as_bytes())
             .await
             .expect("it listens");
-        let decoder = Decoder::new(Role::Server, Limits::default());
-        let (read, pongs) = (Vec::new(), 0);
-        let mut peer = Self {
-            stream,
-            decoder,
-            read,
-            pongs,
-        };
+        let mut peer = Self::new(stream);
         peer.text(OPEN).await;
         peer
+    }
+
+    /// Of a stream on which the handshake is over.
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            decoder: Decoder::new(Role::Server, Limits::default()),
+            read: Vec::new(),
+            pongs: 0,
+        }
     }
 
     /// The same, and lets it into its first namespace.
@@ -87,7 +96,7 @@ impl Peer {
         peer
     }
 
-    async fn text(&mut self, text: &str) {
+    pub(crate) async fn text(&mut self, text: &str) {
         let mut frame = vec![0x81, 127];
         frame.extend((text.len() as u64).to_be_bytes());
         if text.len() < 126 {
@@ -102,7 +111,7 @@ impl Peer {
     }
 
     /// The next text, `close`, or `end`.
-    async fn next(&mut self) -> String {
+    pub(crate) async fn next(&mut self) -> String {
         within("a text", async {
             loop {
                 let decoded = self.decoder.decode(&mut self.read).expect("frames");

@@ -13,11 +13,12 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
+use super::refusal::MAX_REFUSAL;
 use super::stream::{Connector, Stream};
 use crate::client::error::ConnectFailure;
 
-/// How much is kept of the body of a refusal.
-const MAX_REFUSAL: usize = 64 * 1024;
+/// How many headers a request has besides those of the program.
+const EXPECTED: usize = 7;
 
 type Io = TokioIo<Box<dyn Stream>>;
 
@@ -58,7 +59,13 @@ impl Origin {
         *request.uri_mut() = target
             .parse()
             .map_err(|_| ConnectFailure::Configuration("the path or the query".to_owned()))?;
-        let headers = request.headers_mut();
+        *request.headers_mut() = self.headers(cookies)?;
+        Ok(request)
+    }
+
+    /// The headers that every request has.
+    pub(super) fn headers(&self, cookies: Option<String>) -> Result<HeaderMap, ConnectFailure> {
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + EXPECTED);
         headers.insert(header::HOST, value(&self.address.authority())?);
         for (name, value) in &self.headers {
             headers.append(name, value.clone());
@@ -73,7 +80,7 @@ impl Origin {
             }
             headers.insert(header::COOKIE, value(&cookies)?);
         }
-        Ok(request)
+        Ok(headers)
     }
 }
 
@@ -128,7 +135,7 @@ async fn read(
     (result, connection.filter(|_| is_whole))
 }
 
-pub(crate) enum Sent {
+enum Sent {
     Answered(Response<Incoming>),
     /// Nothing of it has left.
     Unsent(Request<Full<Bytes>>),
@@ -136,14 +143,14 @@ pub(crate) enum Sent {
 }
 
 impl Connection {
-    pub(crate) async fn open(origin: &Origin) -> Result<Self, ConnectFailure> {
+    async fn open(origin: &Origin) -> Result<Self, ConnectFailure> {
         let stream = origin.connector.connect(&origin.address).await?;
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
         let driver = Some(driver);
         Ok(Self { sender, driver })
     }
 
-    pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Sent {
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Sent {
         let Self { sender, driver } = self;
         let is_ready = along(driver, poll_fn(|cx| sender.poll_ready(cx))).await;
         if is_ready.is_err() {
@@ -158,7 +165,7 @@ impl Connection {
         }
     }
 
-    pub(crate) async fn read(
+    async fn read(
         &mut self,
         response: Response<Incoming>,
         max_body: usize,
@@ -191,16 +198,6 @@ impl Connection {
             status: head.status.as_u16(),
             body: String::from_utf8_lossy(&bytes).into_owned(),
         })
-    }
-
-    /// The stream below, behind an answer that changes the protocol, and what was read of it already.
-    pub(crate) async fn into_stream(mut self) -> Result<(Box<dyn Stream>, Bytes), ConnectFailure> {
-        if let Some(driver) = &mut self.driver {
-            poll_fn(|cx| driver.poll_without_shutdown(cx)).await?;
-        }
-        let driver = self.driver.ok_or_else(ConnectFailure::closed_early)?;
-        let parts = driver.into_parts();
-        Ok((parts.io.into_inner(), parts.read_buf))
     }
 }
 

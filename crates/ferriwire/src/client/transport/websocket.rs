@@ -13,11 +13,11 @@ use ferriwire_proto::websocket::frame::OpCode;
 use ferriwire_proto::websocket::{
     ClientHandshake, CloseFrame, Decoder, Deflater, Item, Limits, Masker, Role, Violation,
 };
-use http::{HeaderName, Method, header};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
-use super::http::{Connection, Origin, Sent, value};
+use super::http::Origin;
 use super::stream::Stream;
+use super::upgrade::{self, Upgraded};
 use crate::client::error::ConnectFailure;
 use crate::client::random::Random;
 use crate::config::Deflate;
@@ -79,48 +79,10 @@ pub(crate) async fn open(
 ) -> Result<Box<WebSocket>, ConnectFailure> {
     let deflater = opening.deflate.as_ref().map(Deflate::deflater);
     let handshake = ClientHandshake::new(opening.random, deflater);
-    let mut request =
-        origin.request(Method::GET, &opening.target, opening.cookies, Bytes::new())?;
-    let headers = request.headers_mut();
-    for (name, text) in [
-        (header::UPGRADE, "websocket"),
-        (header::CONNECTION, "Upgrade"),
-        (header::SEC_WEBSOCKET_VERSION, "13"),
-        (header::SEC_WEBSOCKET_KEY, handshake.key()),
-    ] {
-        let name: HeaderName = name;
-        headers.insert(name, value(text)?);
-    }
-    if let Some(offer) = handshake.extensions() {
-        headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, value(offer)?);
-    }
-    let mut connection = Connection::open(&origin).await?;
-    let response = match connection.send(request).await {
-        Sent::Answered(response) => response,
-        Sent::Unsent(_) => return Err(ConnectFailure::closed_early()),
-        Sent::Failed(failure) => return Err(failure),
-    };
-    let status = response.status().as_u16();
-    if status != 101 {
-        // What it says instead is worth knowing.
-        return Err(match connection.read(response, opening.max_message).await {
-            Ok(answer) => ConnectFailure::Http {
-                status,
-                body: String::from_utf8_lossy(&answer.body)
-                    .chars()
-                    .take(1_000)
-                    .collect(),
-            },
-            Err(failure) => failure,
-        });
-    }
-    let pairs = response.headers().iter();
-    let pairs = pairs.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    let deflate = handshake
-        .check(status, pairs)
-        .map_err(|error| ConnectFailure::Violation(error.to_string()))?;
-    drop(response);
-    let (stream, ahead) = connection.into_stream().await?;
+    let headers = origin.headers(opening.cookies)?;
+    let request = upgrade::request(&opening.target, headers, &handshake)?;
+    let mut stream = origin.connector.connect(&origin.address).await?;
+    let Upgraded { deflate, ahead } = upgrade::ask(&mut *stream, request, &handshake).await?;
     let limits = Limits {
         max_message: opening.max_message,
         ..Limits::default()

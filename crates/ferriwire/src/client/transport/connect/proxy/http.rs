@@ -7,9 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::{Credentials, ProxyError};
-
-/// How long the head of an answer may be, in bytes.
-const MAX_HEAD: usize = 16 * 1024;
+use crate::client::transport::head::{MAX_HEAD, VERSION, find_end, is_begin};
 
 /// Asks for a connection to `authority`, and waits until it is there.
 pub(super) async fn connect<S>(
@@ -54,9 +52,7 @@ fn request(authority: &str, credentials: Option<&Credentials>) -> String {
 
 /// The status, when the head is there whole. Its first `known` bytes were looked at before.
 fn parse(head: &[u8], known: usize) -> Result<Option<u16>, ProxyError> {
-    const VERSION: &[u8] = b"HTTP/1.";
-    let begin = VERSION.iter().zip(head);
-    if begin.clone().any(|(expected, byte)| expected != byte) {
+    if !is_begin(head) {
         return Err(ProxyError::Malformed("it is not HTTP/1"));
     }
     let Some(end) = find_end(head, known.saturating_sub(3)) else {
@@ -70,20 +66,6 @@ fn parse(head: &[u8], known: usize) -> Result<Option<u16>, ProxyError> {
         200..300 if end < head.len() => Err(ProxyError::Malformed("bytes behind its head")),
         _ => Ok(Some(status)),
     }
-}
-
-/// Where the empty line ends.
-fn find_end(head: &[u8], from: usize) -> Option<usize> {
-    let mut rest = head.get(from..)?;
-    while let Some(position) = rest.iter().position(|&byte| byte == b'\n') {
-        rest = rest.get(position + 1..)?;
-        for empty in [&b"\r\n"[..], b"\n"] {
-            if rest.starts_with(empty) {
-                return Some(head.len() - rest.len() + empty.len());
-            }
-        }
-    }
-    None
 }
 
 /// Of `1 200 OK`, what follows `HTTP/1.`.
