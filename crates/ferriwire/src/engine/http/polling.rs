@@ -33,7 +33,9 @@ pub(super) async fn poll(core: &Core, session: Session, coding: Option<Coding>) 
             let level = core.config().http_compression.level_for(reply.len());
             if let Some(level) = level.filter(|_| compress) {
                 let response = reply.into_response();
-                reply = compressed(core, response, coding, level).await.into();
+                // Most answers are small, and a GET that waits should not have the room for this.
+                let compressed = Box::pin(compressed(core, response, coding, level));
+                reply = compressed.await.into();
             }
             reply.of_session(session.clone())
         }

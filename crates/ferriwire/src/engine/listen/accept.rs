@@ -46,7 +46,8 @@ pub(super) async fn accept(
                 }
                 let stream = TcpConnection::new(stream, place);
                 let (core, security) = (Arc::clone(&core), Arc::clone(&security));
-                // Some 6 KB with hyper's state, which the runtime would move half a dozen times.
+                // Some 2 KB, and more in a box of its own where hyper is needed, which the runtime would
+                // move half a dozen times.
                 let serving = Box::pin(serve(core, security, stream, peer, phase.clone()));
                 let connected = connected.clone();
                 tokio::spawn(async move {

@@ -14,7 +14,7 @@ mod head;
 use std::future::{Future, poll_fn};
 use std::io::{self, Read as _};
 use std::net::{Shutdown, SocketAddr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
@@ -75,7 +75,8 @@ impl Lane<'_> {
                 Plain::Brief(brief) => {
                     #[cfg(test)]
                     tests::BRIEF.set(tests::BRIEF.get() + 1);
-                    self.answer(&connection, brief.respond(self.core)).await
+                    let responding = pin!(brief.respond(self.core));
+                    self.answer(&connection, responding).await
                 }
                 Plain::Opening(opening) => {
                     #[cfg(test)]
@@ -98,7 +99,7 @@ impl Lane<'_> {
                     });
                     // Larger than all else here, which most connections never need.
                     let responding = respond(self.core, request, Some(self.peer), handover);
-                    let responding = Box::pin(responding).map(Reply::from);
+                    let responding = pin!(Box::pin(responding).map(Reply::from));
                     self.answer(&connection, responding).await
                 }
             };
@@ -147,14 +148,14 @@ impl Lane<'_> {
         })
     }
 
-    /// The answer to a request; `None` when its client has gone before there was one.
+    /// The answer to a request; `None` when its client has gone before there was one. What responds stays where
+    /// it is: moved into this future it would take its room twice, in each connection.
     async fn answer(
         &self,
         connection: &TcpConnection,
-        responding: impl Future<Output = Reply>,
+        mut responding: Pin<&mut impl Future<Output = Reply>>,
     ) -> Option<Reply> {
         let pending = self.activity.begin_request(Version::HTTP_11);
-        let mut responding = pin!(responding);
         let mut may_go = true;
         let reply = poll_fn(|cx| {
             if let Poll::Ready(reply) = responding.as_mut().poll(cx) {
