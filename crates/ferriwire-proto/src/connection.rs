@@ -96,6 +96,19 @@ struct Protocol4 {
     query: Option<Box<str>>,
 }
 
+impl Protocol4 {
+    /// Presents the query of a namespace's name instead of an object.
+    #[inline(never)]
+    fn take_query<'a>(&'a mut self, packet: &mut Packet<'a>) {
+        let query;
+        (packet.namespace, query) = query::split(packet.namespace);
+        if let Body::Connect(payload) = &mut packet.body {
+            self.query = query.map(query::to_object);
+            *payload = self.query.as_deref().map(Payload::Json);
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Open,
@@ -244,12 +257,7 @@ impl Connection {
             Ok(Decoded::Packet(mut packet)) => {
                 self.attachments_deadline = None;
                 if let Some(protocol_4) = &mut self.protocol_4 {
-                    let query;
-                    (packet.namespace, query) = query::split(packet.namespace);
-                    if let Body::Connect(payload) = &mut packet.body {
-                        protocol_4.query = query.map(query::to_object);
-                        *payload = protocol_4.query.as_deref().map(Payload::Json);
-                    }
+                    protocol_4.take_query(&mut packet);
                 }
                 self.namespaces.route(packet, &self.config).map(Some)
             }
@@ -393,6 +401,7 @@ impl Namespaces {
         })
     }
 
+    #[inline(never)]
     fn connect<'a>(
         &mut self,
         namespace: &'a str,

@@ -18,7 +18,7 @@ use ferriwire_proto::engine::queue::{Batch, Control, Entry, Overflow, Queue};
 use ferriwire_proto::websocket::Deflater;
 use tokio::sync::oneshot;
 
-use self::watched::Watched;
+use self::watched::{Locked, Watched};
 use super::tcp::BareSocket;
 use super::turn::{self, TurnId};
 use super::waiters::Waiters;
@@ -93,8 +93,8 @@ enum WriteHalf {
     Held,
     /// Long-polling, with the answer of the waiting GET if there is one.
     Polling(Option<Poller>),
-    /// A bare TCP socket: everybody may write.
-    Socket(Arc<BareSocket>),
+    /// A bare TCP socket: everybody may write. Whoever does has it in hand meanwhile.
+    Socket(Option<Arc<BareSocket>>),
     /// Another kind of stream, drained by the connection task alone.
     Task,
 }
@@ -323,32 +323,17 @@ impl Outbox {
                 if state.writing || (state.blocked && !force) {
                     return Flushed::Done;
                 }
-                match &state.half {
+                let stream = match &mut state.half {
+                    WriteHalf::Socket(stream) => stream.take(),
                     WriteHalf::Held => return Flushed::Done,
                     WriteHalf::Task => return Flushed::WakeTask,
-                    WriteHalf::Polling(None) => return self.check_bound(&mut state),
-                    WriteHalf::Polling(Some(_)) if state.paused => return Flushed::Done,
-                    WriteHalf::Polling(Some(_)) => {
-                        let answer = state.take_answer();
-                        let draining = state.phase == Phase::Draining;
-                        let waiters = state.waiters.take();
-                        drop(state);
-                        drop(waiters);
-                        if let Some((waiter, answer)) = answer {
-                            self.answer_poll(waiter, &answer);
-                        }
-                        return if draining {
-                            Flushed::WakeTask
-                        } else {
-                            Flushed::Done
-                        };
-                    }
-                    WriteHalf::Socket(stream) => {
-                        let stream = Arc::clone(stream);
-                        state.writing = true;
-                        (stream, state.queue.take(BATCH))
-                    }
-                }
+                    WriteHalf::Polling(_) => return self.flush_to_poll(state),
+                };
+                let Some(stream) = stream else {
+                    return Flushed::Done;
+                };
+                state.writing = true;
+                (stream, state.queue.take(BATCH))
             };
             batch.deflate();
             let taken = batch.bytes();
@@ -361,6 +346,9 @@ impl Outbox {
             if state.phase == Phase::Closed {
                 return Flushed::Done;
             }
+            if let WriteHalf::Socket(place) = &mut state.half {
+                *place = Some(stream);
+            }
             if !batch.is_empty() {
                 state.queue.restore(batch);
             }
@@ -369,21 +357,7 @@ impl Outbox {
                     state.close(Some(Trouble::WriteFailed));
                     return Flushed::WakeTask;
                 }
-                Written::Blocked => {
-                    // The next attempt is worth its while when a good deal more waits.
-                    state.next_try = state.queue.bytes().saturating_add(self.eager());
-                    let newly = !std::mem::replace(&mut state.blocked, true);
-                    // What was dropped is reported with the next attempt.
-                    return match self.check_bound(&mut state) {
-                        Flushed::Overflow => Flushed::Overflow,
-                        flushed if !newly => flushed,
-                        Flushed::Relieved(dropped) => {
-                            state.dropped = dropped;
-                            Flushed::WakeTask
-                        }
-                        Flushed::Done | Flushed::More | Flushed::WakeTask => Flushed::WakeTask,
-                    };
-                }
+                Written::Blocked => return self.block(&mut state),
                 Written::All => {
                     state.blocked = false;
                     state.next_try = self.eager();
@@ -400,8 +374,51 @@ impl Outbox {
         Flushed::More
     }
 
+    /// Answers the GET that waits, if one does.
+    #[inline(never)]
+    fn flush_to_poll(&self, mut state: Locked<'_>) -> Flushed {
+        if matches!(state.half, WriteHalf::Polling(None)) {
+            return self.check_bound(&mut state);
+        }
+        if state.paused {
+            return Flushed::Done;
+        }
+        let answer = state.take_answer();
+        let draining = state.phase == Phase::Draining;
+        let waiters = state.waiters.take();
+        drop(state);
+        drop(waiters);
+        if let Some((waiter, answer)) = answer {
+            self.answer_poll(waiter, &answer);
+        }
+        if draining {
+            Flushed::WakeTask
+        } else {
+            Flushed::Done
+        }
+    }
+
+    /// The kernel takes nothing more.
+    #[cold]
+    fn block(&self, state: &mut State) -> Flushed {
+        // The next attempt is worth its while when a good deal more waits.
+        state.next_try = state.queue.bytes().saturating_add(self.eager());
+        let newly = !std::mem::replace(&mut state.blocked, true);
+        // What was dropped is reported with the next attempt.
+        match self.check_bound(state) {
+            Flushed::Overflow => Flushed::Overflow,
+            flushed if !newly => flushed,
+            Flushed::Relieved(dropped) => {
+                state.dropped = dropped;
+                Flushed::WakeTask
+            }
+            Flushed::Done | Flushed::More | Flushed::WakeTask => Flushed::WakeTask,
+        }
+    }
+
     /// Whether a write that took nothing more leaves too much. What waits behind nothing, and what
     /// is being written, may be of any size.
+    #[cold]
     fn check_bound(&self, state: &mut State) -> Flushed {
         if state.phase != Phase::Open {
             return Flushed::Done;
@@ -437,7 +454,7 @@ impl Outbox {
 
     /// The session writes to a bare socket from now on.
     pub(crate) fn use_socket(&self, stream: Arc<BareSocket>) {
-        self.state.lock().half = WriteHalf::Socket(stream);
+        self.state.lock().half = WriteHalf::Socket(Some(stream));
     }
 
     /// The connection task drains the outbox from now on.
@@ -496,9 +513,15 @@ impl Outbox {
 
     /// While the reader takes nothing more: how many bytes it has taken, ever.
     pub(crate) fn stalled_at(&self) -> Option<u64> {
-        if !self.is_blocked() {
-            return None;
+        if self.is_blocked() {
+            self.taken_when_blocked()
+        } else {
+            None
         }
+    }
+
+    #[cold]
+    fn taken_when_blocked(&self) -> Option<u64> {
         let state = self.state.lock();
         (state.blocked && state.phase != Phase::Closed).then_some(state.written)
     }
@@ -516,10 +539,15 @@ impl Outbox {
     /// What the connection task has to act upon.
     pub(crate) fn trouble(&self) -> Option<Trouble> {
         if self.state.signs().is_in_trouble() {
-            self.state.lock().trouble
+            self.which_trouble()
         } else {
             None
         }
+    }
+
+    #[cold]
+    fn which_trouble(&self) -> Option<Trouble> {
+        self.state.lock().trouble
     }
 
     /// Whether everything that was pushed is on its way.
@@ -610,6 +638,7 @@ impl State {
 
     /// Drops what the policies allow when more than `limit` waits. Closes, and says so by `false`,
     /// when that is not enough.
+    #[cold]
     fn relieve(&mut self, limit: usize) -> bool {
         if self.queue.bytes_behind() <= limit {
             return true;
@@ -648,6 +677,7 @@ impl State {
             && !matches!(self.half, WriteHalf::Polling(None) | WriteHalf::Held)
     }
 
+    #[cold]
     fn close(&mut self, trouble: Option<Trouble>) -> Option<Poller> {
         self.phase = Phase::Closed;
         self.torn |= self.writing || self.queue.is_within_entry();

@@ -213,6 +213,7 @@ impl Session {
     }
 
     /// Counts that the client ran into a limit, and warns of it now and then.
+    #[cold]
     pub(crate) fn limited(&self, limit: LimitKind) {
         let now = tokio::time::Instant::now().into_std();
         if self.shared.shard.counters().limited(limit, now) {
@@ -223,12 +224,14 @@ impl Session {
     }
 
     /// Counts that the client is read from more slowly for a while, which is nothing to warn of.
+    #[cold]
     pub(crate) fn slowed(&self, limit: LimitKind) {
         self.shared.shard.counters().reached(limit);
         tracing::debug!(session = ?self.id(), %limit, "a client is read from more slowly");
     }
 
     /// Counts what the client did wrong.
+    #[cold]
     pub(crate) fn at_fault(&self, fault: impl Into<Fault>) {
         match fault.into() {
             Fault::Limit(limit) => self.limited(limit),
@@ -237,6 +240,7 @@ impl Session {
     }
 
     /// Counts that the client broke a rule. Who says what it was says it in a log line of its own.
+    #[cold]
     pub(crate) fn violated(&self, violation: ViolationKind) {
         self.shared.shard.counters().violated(violation);
     }
@@ -371,16 +375,19 @@ impl Session {
             Flushed::Done => {}
             Flushed::More => self.shared.shard.enlist(self.clone()),
             Flushed::WakeTask => self.wake(),
-            Flushed::Relieved(dropped) => {
-                tracing::debug!(session = ?self.id(), dropped, "events dropped: the client reads too slowly");
-                self.shared.shard.count_dropped(dropped);
-            }
+            Flushed::Relieved(dropped) => self.note_dropped(dropped),
             Flushed::Overflow => {
                 self.wake();
                 return Err(EmitError::Full);
             }
         }
         Ok(())
+    }
+
+    #[cold]
+    fn note_dropped(&self, dropped: u32) {
+        tracing::debug!(session = ?self.id(), dropped, "events dropped: the client reads too slowly");
+        self.shared.shard.count_dropped(dropped);
     }
 
     /// A GET waits for packets. The connection task is told only when there is something to judge:
@@ -411,6 +418,7 @@ impl Session {
     }
 
     #[expect(clippy::box_collection, reason = "as they lie in the mailbox")]
+    #[inline]
     pub(crate) fn take_inputs(&self) -> Option<Box<Vec<Input>>> {
         if !self.shared.has_mail.load(Ordering::Acquire) {
             return None;
@@ -488,6 +496,7 @@ impl Session {
     }
 
     /// Has the shard wake the connection task when `deadline` has passed.
+    #[cold]
     pub(crate) fn arm(&self, deadline: Instant) {
         let tick = self.shared.shard.tick_of(deadline);
         let armed = self.shared.armed.load(Ordering::Acquire);

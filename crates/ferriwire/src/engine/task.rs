@@ -11,7 +11,7 @@ mod polling;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use ferriwire_proto::deadline::sooner;
@@ -187,7 +187,9 @@ impl SessionTask {
         self.settle_machine(now, cx);
         // In front of the mailbox, because a client that has sent `5` may poll once more right
         // behind it, and that poll belongs to an upgraded session.
-        self.poll_candidate(now, cx);
+        if self.candidate.is_some() {
+            self.poll_candidate(now, cx);
+        }
         if self.requests.is_some() {
             self.handle_unfinished_post(now, cx);
         }
@@ -199,7 +201,9 @@ impl SessionTask {
         self.handle_trouble();
         self.handler.poll(now, cx);
         while self.refused.poll_next(cx).is_some() {}
-        self.poll_candidate(now, cx);
+        if self.candidate.is_some() {
+            self.poll_candidate(now, cx);
+        }
         if self.requests.is_some() {
             self.handle_early_polls(now, cx);
         }
@@ -236,6 +240,11 @@ impl SessionTask {
             self.stall = None;
             return;
         };
+        self.judge_stall(taken, now);
+    }
+
+    #[cold]
+    fn judge_stall(&mut self, taken: u64, now: Instant) {
         let limit = self.core.config().limits.write_stall_timeout;
         match self.stall.as_deref() {
             Some(&Stall { at, gives_up }) if at == taken => {
@@ -280,6 +289,7 @@ impl SessionTask {
             && self.refused.is_empty()
     }
 
+    #[inline(never)]
     fn handle_input(&mut self, input: Input, now: Instant, cx: &mut Context<'_>) {
         match input {
             Input::Poll(waiter) => self.handle_poll(waiter, now, cx),
@@ -341,17 +351,24 @@ impl SessionTask {
 
     /// Acts upon what only this task may: a reader that is too slow, a write that failed.
     fn handle_trouble(&mut self) {
-        match self.session.outbox().trouble() {
-            None => {}
-            Some(Trouble::SlowConsumer) => {
+        if let Some(trouble) = self.session.outbox().trouble() {
+            self.give_up(trouble);
+        }
+    }
+
+    #[cold]
+    fn give_up(&mut self, trouble: Trouble) {
+        match trouble {
+            Trouble::SlowConsumer => {
                 self.wire_lost = true;
                 self.machine.abort(CloseReason::SlowConsumer);
             }
-            Some(Trouble::WriteFailed) => self.lose_wire(Lost::Closed),
+            Trouble::WriteFailed => self.lose_wire(Lost::Closed),
         }
     }
 
     /// The current WebSocket ended or failed.
+    #[cold]
     fn lose_wire(&mut self, how: Lost) {
         self.wire_lost = true;
         self.machine.handle_transport_lost(how);
@@ -367,40 +384,50 @@ impl SessionTask {
     /// Does what the state machine asks for, until it names its next deadline.
     fn drain_machine(&mut self, now: Instant, cx: &mut Context<'_>) -> Option<Instant> {
         loop {
-            match self.machine.poll_output() {
-                Output::Timeout(deadline) => return deadline,
-                Output::SendPing => {
-                    if self.session.shard().metrics().is_some() {
-                        self.pinged = self.core.counters().micros(now).max(1);
-                    }
-                    self.session.push_control(Control::Ping);
-                }
-                Output::AnswerProbe => {
-                    if let Some(Candidate::WebSocket(io)) = self.candidate.as_deref_mut() {
-                        let answer = Encoded::engine_packet("3probe");
-                        io.send_aside(answer.websocket_pieces().flatten().copied());
-                    }
-                }
-                Output::ReleasePoll => {
-                    // What waits when the transport changes leaves by the new one.
-                    let stays = self.machine.transport() == Transport::Polling;
-                    self.session.outbox().release_poll(stays);
-                }
-                Output::Switch => self.switch(),
-                Output::DropCandidate => {
-                    if let Some(candidate) = self.candidate.take() {
-                        tracing::debug!(session = ?self.session.id(), "upgrade failed");
-                        self.refuse(*candidate, close_frame(&[]), cx);
-                    }
-                }
-                Output::BeginClose => {
-                    self.closing = true;
-                    self.session.outbox().begin_close(self.close_apart);
-                    self.session.flush();
-                    self.finish_close();
-                }
-                Output::Closed(reason) => self.close(reason, now, cx),
+            let output = self.machine.poll_output();
+            if let Output::Timeout(deadline) = output {
+                return deadline;
             }
+            self.obey(output, now, cx);
+        }
+    }
+
+    /// Does one thing that the state machine asks for.
+    #[cold]
+    fn obey(&mut self, output: Output, now: Instant, cx: &mut Context<'_>) {
+        match output {
+            Output::Timeout(_) => {}
+            Output::SendPing => {
+                if self.session.shard().metrics().is_some() {
+                    self.pinged = self.core.counters().micros(now).max(1);
+                }
+                self.session.push_control(Control::Ping);
+            }
+            Output::AnswerProbe => {
+                if let Some(Candidate::WebSocket(io)) = self.candidate.as_deref_mut() {
+                    let answer = Encoded::engine_packet("3probe");
+                    io.send_aside(answer.websocket_pieces().flatten().copied());
+                }
+            }
+            Output::ReleasePoll => {
+                // What waits when the transport changes leaves by the new one.
+                let stays = self.machine.transport() == Transport::Polling;
+                self.session.outbox().release_poll(stays);
+            }
+            Output::Switch => self.switch(),
+            Output::DropCandidate => {
+                if let Some(candidate) = self.candidate.take() {
+                    tracing::debug!(session = ?self.session.id(), "upgrade failed");
+                    self.refuse(*candidate, close_frame(&[]), cx);
+                }
+            }
+            Output::BeginClose => {
+                self.closing = true;
+                self.session.outbox().begin_close(self.close_apart);
+                self.session.flush();
+                self.finish_close();
+            }
+            Output::Closed(reason) => self.close(reason, now, cx),
         }
     }
 
@@ -488,10 +515,9 @@ impl SessionTask {
         self.refused.start((), goodbye, cx);
     }
 
+    /// For the short time in which there is one.
+    #[cold]
     fn poll_candidate(&mut self, now: Instant, cx: &mut Context<'_>) {
-        if self.candidate.is_none() {
-            return;
-        }
         if let Some(Candidate::Arriving(upgrade)) = self.candidate.as_deref_mut() {
             match Pin::new(upgrade).poll(cx) {
                 Poll::Pending => return,
@@ -518,16 +544,8 @@ impl SessionTask {
     }
 
     fn poll_wire(&mut self, now: Instant, cx: &mut Context<'_>) {
-        if let Wire::Arriving(upgrade) = &mut self.wire {
-            match Pin::new(upgrade).poll(cx) {
-                Poll::Pending => return,
-                Poll::Ready(Ok(mut io)) => {
-                    io.attach(self.session.outbox());
-                    self.wire = Wire::WebSocket(io);
-                    self.session.flush();
-                }
-                Poll::Ready(Err(_)) => self.machine.handle_transport_lost(Lost::Error),
-            }
+        if matches!(self.wire, Wire::Arriving(_)) && self.poll_arriving(cx).is_pending() {
+            return;
         }
         self.read(Origin::Current, now, cx);
         if let Wire::WebSocket(io) = &mut self.wire
@@ -544,9 +562,27 @@ impl SessionTask {
         self.handle_trouble();
         self.finish_close();
         self.settle_machine(now, cx);
-        self.poll_linger(now, cx);
+        if matches!(self.wire, Wire::Lingering(..)) {
+            self.poll_linger(now, cx);
+        }
     }
 
+    #[cold]
+    fn poll_arriving(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Wire::Arriving(upgrade) = &mut self.wire {
+            match ready!(Pin::new(upgrade).poll(cx)) {
+                Ok(mut io) => {
+                    io.attach(self.session.outbox());
+                    self.wire = Wire::WebSocket(io);
+                    self.session.flush();
+                }
+                Err(_) => self.machine.handle_transport_lost(Lost::Error),
+            }
+        }
+        Poll::Ready(())
+    }
+
+    #[cold]
     fn poll_linger(&mut self, now: Instant, cx: &mut Context<'_>) {
         let Wire::Lingering(io, until) = &mut self.wire else {
             return;

@@ -64,6 +64,7 @@ impl Connection {
         }
     }
 
+    #[cold]
     fn drain(&mut self, cx: &mut Context<'_>) {
         for verdict in self.sockets.take_verdicts() {
             match verdict {

@@ -101,14 +101,18 @@ fn answer_with<A: Serialize>(membership: &Membership, name: &str, ack: Option<Ac
     match membership.answer(id, answer) {
         // A client that has gone does not wait for its answer.
         Ok(()) | Err(EmitError::Disconnected | EmitError::Full) => {}
-        Err(error) => {
-            tracing::error!(event = %shown(name), %error, "an acknowledgement cannot be written");
-            answer_error(membership, id, &ErrorAnswer::new("internal error"));
-        }
+        Err(error) => answer_unwritable(membership, name, id, &error),
     }
 }
 
+#[cold]
+fn answer_unwritable(membership: &Membership, name: &str, id: AckId, error: &EmitError) {
+    tracing::error!(event = %shown(name), %error, "an acknowledgement cannot be written");
+    answer_error(membership, id, &ErrorAnswer::new("internal error"));
+}
+
 /// A handler, or middleware, has failed.
+#[cold]
 pub(crate) fn answer_failure(
     membership: &Membership,
     name: &str,
@@ -126,6 +130,7 @@ pub(crate) fn answer_failure(
 }
 
 /// The payload is correct, but not what the handler takes.
+#[cold]
 pub(crate) fn answer_mismatch(
     membership: &Membership,
     name: &str,

@@ -508,6 +508,66 @@ impl<D: Send + Sync + 'static> Joined for JoinedSocket<D> {
         arguments: Arguments<'_>,
         start: &mut dyn FnMut(BoxFuture<()>),
     ) -> Result<Option<Screening>, Violation> {
+        let late = self.membership().listeners();
+        let declared = &self.declaration;
+        if late.is_none() && declared.any.is_empty() && declared.watching.screens.is_empty() {
+            return Ok(None);
+        }
+        self.announce_to_all(name, arguments, start)
+    }
+
+    fn declared_events(&self) -> Option<Vec<&'static str>> {
+        let late = self.membership().listeners();
+        let hears_all = late.is_some_and(|late| !late.any().is_empty());
+        if hears_all || !self.declaration.any.is_empty() {
+            return None;
+        }
+        Some(self.declaration.events.keys().copied().collect())
+    }
+
+    fn refused(
+        &self,
+        name: &str,
+        ack: Option<AckId>,
+        error: HandlerError,
+    ) -> Option<BoxFuture<()>> {
+        handler::answer_failure(self.membership(), name, ack, &error);
+        let hook = self.declaration.watching.error.as_ref()?;
+        Some(hook(self.socket.clone(), name.to_owned(), error))
+    }
+
+    fn dispatch(
+        &self,
+        name: &str,
+        arguments: Arguments<'_>,
+        ack: Option<AckId>,
+        start: &mut dyn FnMut(BoxFuture<()>),
+    ) -> Result<bool, Violation> {
+        let mut ack = ack;
+        let mut handled = false;
+        // Of several handlers the first one answers.
+        for handler in self.declaration.events.get(name).into_iter().flatten() {
+            let ack = ack.take();
+            let begun = handler(&self.socket, arguments, ack);
+            self.begin(name, ack, begun, start)?;
+            handled = true;
+        }
+        if let Some(late) = self.membership().listeners() {
+            handled |= self.dispatch_late(late, name, arguments, ack, start)?;
+        }
+        Ok(handled)
+    }
+}
+
+impl<D: Send + Sync + 'static> JoinedSocket<D> {
+    /// The same as `announce` when there is anybody to tell.
+    #[inline(never)]
+    fn announce_to_all(
+        &self,
+        name: &str,
+        arguments: Arguments<'_>,
+        start: &mut dyn FnMut(BoxFuture<()>),
+    ) -> Result<Option<Screening>, Violation> {
         for handler in &self.declaration.any {
             self.begin(name, None, handler(&self.socket, name, arguments), start)?;
         }
@@ -552,28 +612,11 @@ impl<D: Send + Sync + 'static> Joined for JoinedSocket<D> {
         })))
     }
 
-    fn declared_events(&self) -> Option<Vec<&'static str>> {
-        let late = self.membership().listeners();
-        let hears_all = late.is_some_and(|late| !late.any().is_empty());
-        if hears_all || !self.declaration.any.is_empty() {
-            return None;
-        }
-        Some(self.declaration.events.keys().copied().collect())
-    }
-
-    fn refused(
+    /// The same as `dispatch` for the handlers that the socket got late.
+    #[inline(never)]
+    fn dispatch_late(
         &self,
-        name: &str,
-        ack: Option<AckId>,
-        error: HandlerError,
-    ) -> Option<BoxFuture<()>> {
-        handler::answer_failure(self.membership(), name, ack, &error);
-        let hook = self.declaration.watching.error.as_ref()?;
-        Some(hook(self.socket.clone(), name.to_owned(), error))
-    }
-
-    fn dispatch(
-        &self,
+        late: &Listeners,
         name: &str,
         arguments: Arguments<'_>,
         ack: Option<AckId>,
@@ -581,26 +624,15 @@ impl<D: Send + Sync + 'static> Joined for JoinedSocket<D> {
     ) -> Result<bool, Violation> {
         let mut ack = ack;
         let mut handled = false;
-        // Of several handlers the first one answers.
-        for handler in self.declaration.events.get(name).into_iter().flatten() {
+        for handler in late.take(name) {
             let ack = ack.take();
-            let begun = handler(&self.socket, arguments, ack);
+            let begun = handler(self.membership(), arguments, ack);
             self.begin(name, ack, begun, start)?;
             handled = true;
         }
-        if let Some(late) = self.membership().listeners() {
-            for handler in late.take(name) {
-                let ack = ack.take();
-                let begun = handler(self.membership(), arguments, ack);
-                self.begin(name, ack, begun, start)?;
-                handled = true;
-            }
-        }
         Ok(handled)
     }
-}
 
-impl<D: Send + Sync + 'static> JoinedSocket<D> {
     /// Starts a handler, or tells the client that its payload does not fit.
     fn begin(
         &self,

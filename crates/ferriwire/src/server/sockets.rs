@@ -80,6 +80,7 @@ impl Sockets {
         }
     }
 
+    #[inline(never)]
     pub(crate) fn authorize(
         &mut self,
         key: Key,
@@ -165,6 +166,7 @@ impl Sockets {
         self.session.request().revision() == Revision::V3
     }
 
+    #[cold]
     pub(crate) fn refuse(&self, namespace: &str, error: &ConnectError) {
         let codec = &self.config().codec;
         let max_depth = self.config().limits.max_depth;
@@ -179,6 +181,7 @@ impl Sockets {
     }
 
     /// An unknown namespace is refused with an object, whatever the client speaks.
+    #[cold]
     fn refuse_unknown(&self, namespace: &str) {
         self.namespaces.counters().namespace_unknown();
         let session = self.session.id();
@@ -266,6 +269,7 @@ impl Sockets {
         }
     }
 
+    #[cold]
     fn auth_panicked(&mut self, key: Key, namespace: &str, panic: &str) {
         tracing::error!(session = ?self.session.id(), namespace = %shown(namespace), panic = %shown(panic), "auth or middleware panicked");
         self.namespaces.counters().handler_panicked();
@@ -274,6 +278,7 @@ impl Sockets {
     }
 
     /// One of a socket's handlers has panicked, which costs it its membership and nothing else.
+    #[cold]
     fn panicked(
         &mut self,
         key: Key,
@@ -312,9 +317,15 @@ impl Sockets {
     /// Looks after the sockets that somebody took out, in a handler or from outside this task. Says
     /// whether there may have been any.
     pub(crate) fn end_leaving(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.session.take_attention() {
-            return false;
+        let has_any = self.session.take_attention();
+        if has_any {
+            self.end_those_who_leave(cx);
         }
+        has_any
+    }
+
+    #[cold]
+    fn end_those_who_leave(&mut self, cx: &mut Context<'_>) {
         let mut close_connection = false;
         for index in 0..self.slots.len() {
             let Some(Slot::Joined(occupant)) = self.slots.get(index) else {
@@ -344,10 +355,10 @@ impl Sockets {
             self.session
                 .tell(Input::CloseApart(CloseReason::ForcedClose));
         }
-        true
     }
 
     /// The socket has left: its hook runs at once, its running handlers go on to their end.
+    #[inline(never)]
     pub(crate) fn end(&mut self, key: Key, reason: DisconnectReason, cx: &mut Context<'_>) {
         let Slot::Joined(occupant) = std::mem::replace(self.slot(key), Slot::Free) else {
             return;
@@ -378,6 +389,7 @@ impl Sockets {
     }
 
     /// The client broke the protocol, which ends its connection.
+    #[cold]
     pub(crate) fn violate(&mut self, violation: &Violation, cx: &mut Context<'_>) {
         tracing::debug!(session = ?self.session.id(), violation = %shown(violation), "connection closed: the client broke the protocol");
         self.session.at_fault(violation);
@@ -393,6 +405,7 @@ impl Sockets {
         self.close(reason, cx);
     }
 
+    #[cold]
     pub(crate) fn close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
         if !std::mem::replace(&mut self.over, true) {
             self.end_all(reason.into(), cx);
@@ -420,17 +433,24 @@ impl Sockets {
         while let Some(ended) = self.running.poll_next(cx) {
             self.finish(ended, cx);
         }
-        self.dispatch_held(cx);
-        if self.grace_ends.as_deref().is_some_and(|ends| now >= *ends) && !self.running.is_empty() {
-            tracing::debug!(
-                session = ?self.session.id(),
-                handlers = self.running.len(),
-                "handlers ended after their grace"
-            );
-            self.session.limited(LimitKind::HandlerGrace);
-            self.running.clear();
-            self.grace_ends = None;
+        if self.held_bytes != 0 {
+            self.dispatch_held(cx);
         }
+        if self.grace_ends.as_deref().is_some_and(|ends| now >= *ends) && !self.running.is_empty() {
+            self.end_handlers();
+        }
+    }
+
+    #[cold]
+    fn end_handlers(&mut self) {
+        tracing::debug!(
+            session = ?self.session.id(),
+            handlers = self.running.len(),
+            "handlers ended after their grace"
+        );
+        self.session.limited(LimitKind::HandlerGrace);
+        self.running.clear();
+        self.grace_ends = None;
     }
 
     /// The session has ended.

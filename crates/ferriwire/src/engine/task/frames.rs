@@ -116,6 +116,7 @@ impl SessionTask {
     }
 
     /// The same for what goes on for long: it is read to where it stays.
+    #[inline(never)]
     fn read_long(&mut self, origin: Origin, now: Instant, cx: &mut Context<'_>) -> bool {
         let Some(io) = self.io(origin) else {
             return false;
@@ -182,6 +183,7 @@ impl SessionTask {
         true
     }
 
+    #[cold]
     fn handle_violation(
         &mut self,
         origin: Origin,
@@ -203,6 +205,7 @@ impl SessionTask {
         }
     }
 
+    #[cold]
     fn lose(&mut self, origin: Origin, how: Lost) {
         match origin {
             Origin::Current => self.lose_wire(how),
@@ -219,6 +222,7 @@ impl SessionTask {
     }
 
     /// Ends a WebSocket with this frame.
+    #[cold]
     fn part(&mut self, origin: Origin, farewell: Encoded, how: Lost, cx: &mut Context<'_>) {
         match origin {
             Origin::Candidate => self.part_from_candidate(farewell, cx),
@@ -248,25 +252,7 @@ impl SessionTask {
                 let packet = revision.decode_binary(Bytes::from(data.into_owned()));
                 self.handle_websocket_packet(origin, packet, now, cx);
             }
-            Item::Ping(payload) => {
-                let rate = self.core.config().limits.ping_rate;
-                if let (Some(rate), Some(io)) = (rate, self.io(origin))
-                    && !io.take_ping(rate, now)
-                {
-                    self.session.limited(LimitKind::Pings);
-                    return self.violate(origin, POLICY_VIOLATION, cx);
-                }
-                let pong = Encoded::control_frame(OpCode::Pong, payload);
-                match origin {
-                    Origin::Current if self.session.outbox().is_blocked() => self.hold_pong(pong),
-                    Origin::Current => drop(self.session.push(&Arc::new(pong), false)),
-                    Origin::Candidate => {
-                        if let Some(io) = self.io(origin) {
-                            io.send_aside(pong.websocket_pieces().flatten().copied());
-                        }
-                    }
-                }
-            }
+            Item::Ping(payload) => self.handle_ping(origin, payload, now, cx),
             Item::Pong(_) => {}
             Item::Close(close) => {
                 let code = close.map(|close| close.code.to_be_bytes());
@@ -275,6 +261,27 @@ impl SessionTask {
                     self.write_owed(cx);
                 }
                 self.part(origin, echo, Lost::Closed, cx);
+            }
+        }
+    }
+
+    #[cold]
+    fn handle_ping(&mut self, origin: Origin, payload: &[u8], now: Instant, cx: &mut Context<'_>) {
+        let rate = self.core.config().limits.ping_rate;
+        if let (Some(rate), Some(io)) = (rate, self.io(origin))
+            && !io.take_ping(rate, now)
+        {
+            self.session.limited(LimitKind::Pings);
+            return self.violate(origin, POLICY_VIOLATION, cx);
+        }
+        let pong = Encoded::control_frame(OpCode::Pong, payload);
+        match origin {
+            Origin::Current if self.session.outbox().is_blocked() => self.hold_pong(pong),
+            Origin::Current => drop(self.session.push(&Arc::new(pong), false)),
+            Origin::Candidate => {
+                if let Some(io) = self.io(origin) {
+                    io.send_aside(pong.websocket_pieces().flatten().copied());
+                }
             }
         }
     }
@@ -319,6 +326,7 @@ impl SessionTask {
 
     /// Writes what was sent so far, as far as the peer takes it: answers to messages that came in
     /// the same segment as the close frame.
+    #[cold]
     fn write_owed(&mut self, cx: &mut Context<'_>) {
         self.session.flush();
         if let Wire::WebSocket(io) = &mut self.wire {
@@ -337,14 +345,17 @@ impl SessionTask {
         match (origin, packet) {
             (Origin::Current, Ok(packet)) => self.handle_packet(packet, now, cx),
             (Origin::Candidate, Ok(packet)) => self.machine.handle_candidate_packet(&packet, now),
-            (origin, Err(error)) => {
-                tracing::debug!(session = ?self.session.id(), error = %shown(error), "unreadable packet");
-                self.session.at_fault(&error);
-                match origin {
-                    Origin::Current => self.machine.handle_parse_error(),
-                    Origin::Candidate => self.part_from_candidate(close_frame(&[]), cx),
-                }
-            }
+            (origin, Err(error)) => self.handle_parse_error(origin, error, cx),
+        }
+    }
+
+    #[cold]
+    fn handle_parse_error(&mut self, origin: Origin, error: ParseError, cx: &mut Context<'_>) {
+        tracing::debug!(session = ?self.session.id(), error = %shown(error), "unreadable packet");
+        self.session.at_fault(&error);
+        match origin {
+            Origin::Current => self.machine.handle_parse_error(),
+            Origin::Candidate => self.part_from_candidate(close_frame(&[]), cx),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::engine::running::{BoxFuture, panic_message, poll_guarded};
 use crate::event::HandlerError;
 use crate::hints::Mistake;
 use crate::server::membership::Membership;
-use crate::server::namespace::Joined;
+use crate::server::namespace::{Joined, Screening};
 use crate::shown::shown;
 
 /// How many bytes of events, with what it takes to keep them, may wait for `on_connect`, or for other handlers, before the
@@ -34,6 +34,7 @@ pub(super) struct HeldEvent {
 }
 
 impl HeldEvent {
+    #[inline(never)]
     fn new(name: &str, ack: Option<AckId>, arguments: Arguments<'_>) -> Self {
         let bytes = [size_of::<Self>(), name.len(), arguments.size()];
         let bytes = bytes.into_iter().fold(0, usize::saturating_add);
@@ -65,15 +66,23 @@ impl Sockets {
         }
         if full || occupant.waiting || occupant.held().next().is_some() {
             let held = HeldEvent::new(name, ack, arguments);
-            let bytes = held.bytes;
-            occupant.held.get_or_insert_default().push_back(held);
-            if full && self.held_bytes == 0 {
-                self.session.slowed(LimitKind::RunningHandlers);
-            }
-            self.held_bytes = self.held_bytes.saturating_add(bytes);
-            return;
+            return self.hold(key, held, full);
         }
         self.dispatch(key, name, ack, arguments, cx);
+    }
+
+    /// Keeps an event until its handlers may start.
+    #[inline(never)]
+    fn hold(&mut self, key: Key, event: HeldEvent, full: bool) {
+        let Slot::Joined(occupant) = self.slot(key) else {
+            return;
+        };
+        let bytes = event.bytes;
+        occupant.held.get_or_insert_default().push_back(event);
+        if full && self.held_bytes == 0 {
+            self.session.slowed(LimitKind::RunningHandlers);
+        }
+        self.held_bytes = self.held_bytes.saturating_add(bytes);
     }
 
     /// Shows an event to those who see all of them, and has its handlers started at once, or as soon
@@ -94,15 +103,21 @@ impl Sockets {
             }
             socket.dispatch(name, arguments, ack, start)
         });
-        if let Some(screening) = screening
-            && let Slot::Joined(occupant) = self.slot(key)
-        {
-            occupant.waiting = true;
-            let membership = Arc::clone(occupant.socket.membership());
-            let event = Box::new(HeldEvent::new(name, ack, arguments));
-            let job = Job::Screen(key, membership, event);
-            self.start(job, Work::Screen(screening), cx);
+        if let Some(screening) = screening {
+            self.screen(key, screening, HeldEvent::new(name, ack, arguments), cx);
         }
+    }
+
+    /// Lets middleware decide on an event.
+    #[inline(never)]
+    fn screen(&mut self, key: Key, screening: Screening, event: HeldEvent, cx: &mut Context<'_>) {
+        let Slot::Joined(occupant) = self.slot(key) else {
+            return;
+        };
+        occupant.waiting = true;
+        let membership = Arc::clone(occupant.socket.membership());
+        let job = Job::Screen(key, membership, Box::new(event));
+        self.start(job, Work::Screen(screening), cx);
     }
 
     /// Middleware has decided on an event.
@@ -179,12 +194,29 @@ impl Sockets {
         if panicked.is_none() && matches!(result, Ok(Ok(true))) {
             return;
         }
+        self.conclude(key, name, arguments, result, panicked, cx);
+    }
+
+    /// An event was not simply handled: nobody listens to it, it is wrong, or a handler has panicked.
+    #[cold]
+    fn conclude(
+        &mut self,
+        key: Key,
+        name: &str,
+        arguments: Arguments<'_>,
+        result: std::thread::Result<Result<bool, Violation>>,
+        panicked: Option<String>,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(Slot::Joined(occupant)) = self.slots.get(key.index()) else {
+            return;
+        };
         // Looked up before a handler that has panicked takes the socket out.
         let declared = match (&result, &self.config().hints) {
             (Ok(Ok(false)), Some(_)) => occupant.socket.declared_events(),
             _ => None,
         };
-        let membership = Arc::clone(membership);
+        let membership = Arc::clone(occupant.socket.membership());
         if let Some(panic) = panicked {
             self.panicked(key, &membership, &panic, cx);
         }
@@ -197,6 +229,7 @@ impl Sockets {
     }
 
     /// Nobody listens to an event, which must be correct all the same.
+    #[cold]
     fn unheard(
         &mut self,
         membership: &Membership,
@@ -217,10 +250,8 @@ impl Sockets {
     }
 
     /// Starts what waited, as far as handlers may run.
+    #[inline(never)]
     pub(super) fn dispatch_held(&mut self, cx: &mut Context<'_>) {
-        if self.held_bytes == 0 {
-            return;
-        }
         for index in 0..self.slots.len() {
             while self.running.len() < self.config().limits.max_running_handlers {
                 let Some(Slot::Joined(occupant)) = self.slots.get_mut(index) else {
