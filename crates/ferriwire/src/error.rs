@@ -209,7 +209,7 @@ impl fmt::Display for AckError {
         match self {
             Self::Emit(error) => error.fmt(formatter),
             Self::Timeout(timeout) => write!(formatter, "no acknowledgement within {timeout:?}"),
-            Self::Disconnected => formatter.write_str("client has gone before it answered"),
+            Self::Disconnected => formatter.write_str("other side has gone before it answered"),
             Self::TooManyPending(limit) => {
                 write!(formatter, "client owes {limit} acknowledgements, the limit")
             }

@@ -62,6 +62,19 @@ impl ClientBuilder {
     }
 
     /// Is told how it goes on after the connection was lost, or could not be made.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::client::Reconnection;
+    ///
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .on_reconnect(async |_, step| match step {
+    ///         Reconnection::Attempt { number, after } => println!("attempt {number} after {after:?}"),
+    ///         Reconnection::GaveUp => println!("that was the last one"),
+    ///         _ => {}
+    ///     });
+    /// ```
     #[doc(alias = "reconnect_attempt")]
     #[doc(alias = "reconnect_failed")]
     pub fn on_reconnect<F, Fut>(mut self, hook: F) -> Self
@@ -77,6 +90,13 @@ impl ClientBuilder {
     }
 
     /// Is told when the session has changed to another transport.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .on_upgrade(async |_, transport| println!("now on {transport:?}"));
+    /// ```
     #[doc(alias = "upgrade")]
     pub fn on_upgrade<F, Fut>(mut self, hook: F) -> Self
     where
@@ -90,13 +110,31 @@ impl ClientBuilder {
         self
     }
 
-    /// The transports that may be used, the first one first. Default: polling, then WebSocket.
+    /// The transports that may be used, the first one first. Default: polling, then WebSocket. Mirrors
+    /// `transports`, whose `webtransport` is not there yet and passed over.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::Transport;
+    ///
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .transports([Transport::WebSocket]);
+    /// ```
     pub fn transports(mut self, transports: impl IntoIterator<Item = Transport>) -> Self {
-        self.config.engine.transports = transports.into_iter().collect();
+        let is_there = |one: &Transport| *one != Transport::WebTransport;
+        self.config.engine.transports = transports.into_iter().filter(is_there).collect();
         self
     }
 
     /// Whether to change from polling to a WebSocket where the server offers it. Default: it does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .upgrade(false);
+    /// ```
     pub fn upgrade(mut self, upgrade: bool) -> Self {
         self.config.engine.upgrade = upgrade;
         self
@@ -104,6 +142,16 @@ impl ClientBuilder {
 
     /// Whether the next transport is tried when the session could not be opened on one. Default: it
     /// is not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::Transport;
+    ///
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .transports([Transport::WebSocket, Transport::Polling])
+    ///     .try_all_transports(true);
+    /// ```
     #[doc(alias = "tryAllTransports")]
     pub fn try_all_transports(mut self, try_all: bool) -> Self {
         self.config.engine.try_all_transports = try_all;
@@ -111,18 +159,41 @@ impl ClientBuilder {
     }
 
     /// The path of the requests. Default: `/socket.io`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .path("/my/socket.io");
+    /// ```
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.config.path = path.into();
         self
     }
 
-    /// A parameter in the query of every request.
+    /// A parameter in the query of every request. Called again, it adds one more.
+    /// Mirrors `query`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .query("version", "7");
+    /// ```
     pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.config.query.push((name.into(), value.into()));
         self
     }
 
-    /// A header of every request.
+    /// A header of every request, on all transports. Called again, it adds one more. A name or value that cannot
+    /// be sent fails [`connect`](Self::connect). Mirrors `extraHeaders`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .header("Authorization", "Bearer secret");
+    /// ```
     #[doc(alias = "extraHeaders")]
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         match header(name.as_ref(), value.as_ref()) {
@@ -134,6 +205,13 @@ impl ClientBuilder {
 
     /// Whether cookies that the server sets are sent back, as load balancers need it. Default: they
     /// are (reference: `withCredentials`, off).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .cookies(false);
+    /// ```
     #[doc(alias = "withCredentials")]
     pub fn cookies(mut self, cookies: bool) -> Self {
         self.config.cookies = cookies;
@@ -141,6 +219,15 @@ impl ClientBuilder {
     }
 
     /// How packets are encoded; the server has to do the same. Default: JSON.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::Codec;
+    ///
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .codec(Codec::MessagePack);
+    /// ```
     #[doc(alias = "parser")]
     pub fn codec(mut self, codec: Codec) -> Self {
         self.config.codec = codec;
@@ -149,6 +236,15 @@ impl ClientBuilder {
 
     /// The revision of Engine.IO. Default: 4. With 3 the server is one of Socket.IO 2, which takes `auth`
     /// as a query in the name of a namespace, and none for `/`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::client::Revision;
+    ///
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .revision(Revision::V3);
+    /// ```
     #[doc(alias = "EIO")]
     pub fn revision(mut self, revision: Revision) -> Self {
         self.config.engine.revision = revision;
@@ -156,6 +252,13 @@ impl ClientBuilder {
     }
 
     /// Asks for binary data as base64 text, and sends it so. Default: as it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .base64(true);
+    /// ```
     #[doc(alias = "forceBase64")]
     pub fn base64(mut self, base64: bool) -> Self {
         self.config.engine.base64 = base64;
@@ -164,6 +267,15 @@ impl ClientBuilder {
 
     /// Offers to compress messages on a WebSocket. Default: not (reference: from 1 KiB on, if the
     /// server agrees).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::Deflate;
+    ///
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .websocket_compression(Deflate::new().threshold(1_024));
+    /// ```
     #[doc(alias = "perMessageDeflate")]
     pub fn websocket_compression(mut self, deflate: Deflate) -> Self {
         self.config.deflate = Some(deflate);
@@ -171,12 +283,26 @@ impl ClientBuilder {
     }
 
     /// Whether a lost connection is made again. Default: it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .reconnection(false);
+    /// ```
     pub fn reconnection(mut self, enabled: bool) -> Self {
         self.config.reconnect.enabled = enabled;
         self
     }
 
     /// How often it is tried again; 0: without an end, the default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .reconnection_attempts(10);
+    /// ```
     #[doc(alias = "reconnectionAttempts")]
     pub fn reconnection_attempts(mut self, attempts: u32) -> Self {
         self.config.reconnect.backoff.max_attempts = NonZeroU32::new(attempts);
@@ -184,6 +310,15 @@ impl ClientBuilder {
     }
 
     /// The first pause, and the longest one; each pause is twice the one before. Default: 1 s and 5 s.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .reconnection_delay(Duration::from_millis(500), Duration::from_secs(60));
+    /// ```
     #[doc(alias = "reconnectionDelay")]
     #[doc(alias = "reconnectionDelayMax")]
     pub fn reconnection_delay(mut self, first: Duration, max: Duration) -> Self {
@@ -194,6 +329,15 @@ impl ClientBuilder {
 
     /// How chance changes a pause. Default: [`Jitter::Reference`] with 0.5. [`Jitter::Full`] spreads the
     /// clients of a server that comes back evenly.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::client::Jitter;
+    ///
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .jitter(Jitter::Full);
+    /// ```
     #[doc(alias = "randomizationFactor")]
     pub fn jitter(mut self, jitter: Jitter) -> Self {
         self.config.reconnect.backoff.jitter = jitter;
@@ -202,6 +346,15 @@ impl ClientBuilder {
 
     /// How long one attempt to open a session may take; `None`: as long as the system lets it. Default:
     /// 20 s.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .connect_timeout(Duration::from_secs(5));
+    /// ```
     #[doc(alias = "timeout")]
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.config.reconnect.attempt_timeout = timeout.into();
@@ -210,6 +363,13 @@ impl ClientBuilder {
 
     /// The largest message, and the largest packet with its attachments, that is taken from the server,
     /// in bytes; an answer to a poll may be four times as long. Default: 16 MiB (reference: unlimited).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .max_message(1024 * 1024);
+    /// ```
     pub fn max_message(mut self, bytes: usize) -> Self {
         self.config.max_message = bytes;
         self.config.namespaces.limits.max_packet = bytes;
@@ -218,12 +378,26 @@ impl ClientBuilder {
 
     /// How many bytes of events may wait for handlers. Above it the connection is not read, and the
     /// heartbeat's deadline stands still. Default: 4 MiB (reference: unlimited).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .max_incoming(1024 * 1024);
+    /// ```
     pub fn max_incoming(mut self, bytes: usize) -> Self {
         self.config.max_incoming = bytes;
         self
     }
 
     /// How many handlers run at a time; the events of others wait. Default: 256 (reference: unlimited).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .max_running_handlers(1);
+    /// ```
     pub fn max_running_handlers(mut self, handlers: usize) -> Self {
         self.config.max_running = handlers.max(1);
         self
@@ -231,12 +405,28 @@ impl ClientBuilder {
 
     /// How many bytes of events may wait for a connection that is slow. Default: 16 MiB (reference:
     /// unlimited).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .max_buffered(1024 * 1024);
+    /// ```
     pub fn max_buffered(mut self, bytes: usize) -> Self {
         self.config.max_queued = bytes;
         self
     }
 
     /// How a graceful [`close`](Client::close) may take. Default: 10 s (reference: without an end).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .close_timeout(Duration::from_secs(1));
+    /// ```
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.config.engine.close_timeout = timeout;
         self
@@ -244,6 +434,13 @@ impl ClientBuilder {
 
     /// Makes the pauses between attempts, and all else that is drawn, the same each time. For tests: a
     /// server could guess the masks of frames.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .seed(1);
+    /// ```
     pub fn seed(mut self, seed: u64) -> Self {
         self.config.seed = Some(seed);
         self
@@ -358,6 +555,10 @@ impl ClientBuilder {
         } = self;
         if let Some(mistake) = mistake {
             return Err(mistake);
+        }
+        if config.engine.transports.is_empty() {
+            let what = "list of transports without polling and websocket";
+            return Err(ConnectFailure::Configuration(what.to_owned()));
         }
         let address = Address::parse(&address)
             .map_err(|error| ConnectFailure::Configuration(error.to_string()))?;

@@ -273,6 +273,18 @@ impl<A> Ack<A> {
     }
 
     /// Whether the server asked for an answer at all.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::client::Ack;
+    ///
+    /// fn answer(ack: Ack<u32>) {
+    ///     if ack.is_wanted() {
+    ///         drop(ack.send(42));
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         self.came.id.is_some()
@@ -283,6 +295,17 @@ impl<A> Ack<A> {
     /// # Errors
     ///
     /// The connection on which it asked has gone, or the answer cannot be written.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::EmitError;
+    /// use ferriwire::client::Ack;
+    ///
+    /// fn answer(ack: Ack<u32>) -> Result<(), EmitError> {
+    ///     ack.send(42)
+    /// }
+    /// ```
     pub fn send<P: Payload<A>>(self, answer: P) -> Result<(), EmitError> {
         self.client.answer(self.came, &answer)
     }

@@ -5,20 +5,18 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferriwire_proto::codec::to_args;
-use ferriwire_proto::connection::client::{Emission, Emitted};
-use ferriwire_proto::reconnect::Kept;
 use ferriwire_proto::value::Args;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use super::acknowledgement::{Acknowledgement, Asked};
+use super::acknowledgement::Acknowledgement;
 use super::builder::{ClientBuilder, NamespaceBuilder};
 use super::dispatch::{self, Ack, Came, ListenerId};
-use super::shared::{Membership, Note, Shared, Waiter, now};
+use super::emitter::Emitter;
+use super::shared::{Membership, Note, Shared};
 use crate::engine::Transport;
-use crate::error::{AckError, EmitError};
+use crate::error::EmitError;
 use crate::event::{Accepts, Event, Listens};
 
 /// A client in one namespace of a server. Cheap to clone, usable from any task.
@@ -116,20 +114,62 @@ impl Client {
     }
 
     /// The namespace's name.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn run(client: ferriwire::Client) -> Result<(), ferriwire::ConnectFailure> {
+    /// assert_eq!(client.namespace("/admin").open()?.name(), "/admin");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     #[doc(alias = "nsp")]
     pub fn name(&self) -> &str {
         &self.membership.name
     }
 
+    /// Whether both are namespaces of one connection, as those that [`namespace`](Self::namespace) makes are. In
+    /// JavaScript: whether their `socket.io` is the same manager.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// fn check(chat: &ferriwire::Client, admin: &ferriwire::Client) {
+    ///     assert!(chat.shares_connection_with(admin));
+    /// }
+    /// ```
+    #[must_use]
+    pub fn shares_connection_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.membership.shared, &other.membership.shared)
+    }
+
     /// The id that the server gave it in this namespace; `None` while it is not connected. A new one
     /// with every connection that is not recovered.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn run(client: &ferriwire::Client) {
+    /// if let Some(id) = client.id() {
+    ///     println!("connected as {id}");
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub fn id(&self) -> Option<Arc<str>> {
         self.membership.status.lock().id.clone()
     }
 
     /// Whether it is in the namespace now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn run(client: &ferriwire::Client) {
+    /// println!("{}", if client.is_connected() { "online" } else { "offline" });
+    /// # }
+    /// ```
     #[must_use]
     #[doc(alias = "connected")]
     #[doc(alias = "disconnected")]
@@ -138,6 +178,16 @@ impl Client {
     }
 
     /// Whether it is in the namespace, or is going to be without anybody's doing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn run(client: &ferriwire::Client) {
+    /// if !client.is_active() {
+    ///     client.connect(); // It was taken out, refused or left.
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     #[doc(alias = "active")]
     pub fn is_active(&self) -> bool {
@@ -145,6 +195,16 @@ impl Client {
     }
 
     /// Whether the server has kept its session, so that nothing was missed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn run(client: &ferriwire::Client) {
+    /// if !client.is_recovered() {
+    ///     println!("what was missed has to be fetched");
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     #[doc(alias = "recovered")]
     pub fn is_recovered(&self) -> bool {
@@ -152,12 +212,32 @@ impl Client {
     }
 
     /// The transport in use now; `None` while there is no session.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn run(client: &ferriwire::Client) {
+    /// if client.transport() == Some(ferriwire::Transport::Polling) {
+    ///     println!("there is no WebSocket yet");
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub fn transport(&self) -> Option<Transport> {
         self.membership.shared.transport()
     }
 
     /// How many bytes wait to be sent, in all namespaces: for the transport, and for a connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn run(client: &ferriwire::Client) {
+    /// if client.buffered_bytes() > 100_000 {
+    ///     println!("the connection is slow, or away");
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     #[doc(alias = "sendBuffer")]
     pub fn buffered_bytes(&self) -> usize {
@@ -165,6 +245,16 @@ impl Client {
     }
 
     /// How many bytes of events wait for handlers, or in [`Events`](super::Events), in all namespaces.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn run(client: &ferriwire::Client) {
+    /// if client.incoming_bytes() > 100_000 {
+    ///     println!("handlers are slow");
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     #[doc(alias = "receiveBuffer")]
     pub fn incoming_bytes(&self) -> usize {
@@ -227,28 +317,58 @@ impl Client {
         self.modified().emit_with_ack(event, payload)
     }
 
-    /// The next event is dropped when it cannot be sent at once.
+    /// The next event is dropped when it cannot be sent at once: while the client is not connected, or something
+    /// else waits. Whether it was is no error of [`emit`](Emitter::emit), but one of
+    /// [`emit_with_ack`](Emitter::emit_with_ack). Mirrors `socket.volatile`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn run(client: &ferriwire::Client) {
+    /// let sent = client.volatile().emit("position", (52.5, 13.4));
+    /// # }
+    /// ```
     pub fn volatile(&self) -> Emitter<'_> {
         self.modified().volatile()
     }
 
-    /// Whether a transport that compresses may compress the next event. Default `true`.
+    /// Whether a transport that compresses may compress the next event. Default `true`. Mirrors
+    /// `socket.compress()`. See [`websocket_compression`](ClientBuilder::websocket_compression).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn run(client: &ferriwire::Client) {
+    /// let sent = client.compress(false).emit("random", [1, 2, 3]);
+    /// # }
+    /// ```
     pub fn compress(&self, compress: bool) -> Emitter<'_> {
         self.modified().compress(compress)
     }
 
-    /// The next acknowledgement is waited for so long.
+    /// The next acknowledgement is waited for so long, instead of
+    /// [`ack_timeout`](ClientBuilder::ack_timeout). Mirrors `socket.timeout()`. Where events are sent
+    /// [until they are acknowledged](ClientBuilder::retries), it is for volatile ones alone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use ferriwire::Event;
+    ///
+    /// const ADD: Event<(i64, i64), i64> = Event::new("add");
+    ///
+    /// # fn run(client: &ferriwire::Client) {
+    /// let asked = client.timeout(Duration::from_millis(500)).emit_with_ack(ADD, (1, 2));
+    /// # }
+    /// ```
     pub fn timeout(&self, timeout: Duration) -> Emitter<'_> {
         self.modified().timeout(timeout)
     }
 
     fn modified(&self) -> Emitter<'_> {
-        Emitter {
-            client: self,
-            volatile: false,
-            compress: true,
-            timeout: None,
-        }
+        Emitter::new(self)
     }
 
     /// Handles an event from now on. Handlers start in the order in which events arrive, and
@@ -278,6 +398,14 @@ impl Client {
     }
 
     /// Handles an event the next time it comes, whether the payload fits or not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn run(client: &ferriwire::Client) {
+    /// client.once("welcome", async |_, text: String| println!("{text}"));
+    /// # }
+    /// ```
     pub fn once<E, T, F, Fut>(&self, event: E, handler: F) -> ListenerId
     where
         E: Listens<T, Fut::Output> + 'static,
@@ -292,6 +420,21 @@ impl Client {
     }
 
     /// As [`on`](Self::on), for a handler that answers early, later or not at all.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::Event;
+    ///
+    /// const ASK: Event<String, u32> = Event::new("ask");
+    ///
+    /// # fn run(client: &ferriwire::Client) {
+    /// client.on_with_ack(ASK, async |_, question, ack| {
+    ///     println!("{question}");
+    ///     drop(ack.send(42)); // An error: the connection on which it was asked is gone.
+    /// });
+    /// # }
+    /// ```
     pub fn on_with_ack<T, A, F, Fut>(&self, event: Event<T, A>, handler: F) -> ListenerId
     where
         T: DeserializeOwned + Send + 'static,
@@ -307,6 +450,14 @@ impl Client {
     }
 
     /// Handles all events from now on, before their own handlers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn run(client: &ferriwire::Client) {
+    /// client.on_any(async |_, event, args| println!("{event}: {args:?}"));
+    /// # }
+    /// ```
     #[doc(alias = "onAny")]
     pub fn on_any<F, Fut>(&self, handler: F) -> ListenerId
     where
@@ -320,6 +471,14 @@ impl Client {
     }
 
     /// The same, in front of the other ones.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn run(client: &ferriwire::Client) {
+    /// client.prepend_any(async |_, event, _| println!("the first to see {event}"));
+    /// # }
+    /// ```
     #[doc(alias = "prependAny")]
     pub fn prepend_any<F, Fut>(&self, handler: F) -> ListenerId
     where
@@ -334,6 +493,14 @@ impl Client {
 
     /// Sees all events that are sent from now on, not acknowledgements. It is called by whoever emits,
     /// and must not block.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn run(client: &ferriwire::Client) {
+    /// client.on_any_outgoing(|_, event, args| println!("sent {event}: {args:?}"));
+    /// # }
+    /// ```
     #[doc(alias = "onAnyOutgoing")]
     pub fn on_any_outgoing<F>(&self, listener: F) -> ListenerId
     where
@@ -346,6 +513,14 @@ impl Client {
     }
 
     /// The same, in front of the other ones.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn run(client: &ferriwire::Client) {
+    /// client.prepend_any_outgoing(|_, event, _| println!("the first to see {event}"));
+    /// # }
+    /// ```
     #[doc(alias = "prependAnyOutgoing")]
     pub fn prepend_any_outgoing<F>(&self, listener: F) -> ListenerId
     where
@@ -358,6 +533,15 @@ impl Client {
     }
 
     /// Removes a listener. Says whether there was one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn run(client: &ferriwire::Client) {
+    /// let listener = client.on_any(async |_, event, _| println!("{event}"));
+    /// assert!(client.off(listener));
+    /// # }
+    /// ```
     #[doc(alias = "offAny")]
     #[doc(alias = "offAnyOutgoing")]
     #[doc(alias = "removeListener")]
@@ -369,21 +553,49 @@ impl Client {
 
     /// Joins the namespace again after it was left, and connects at once if the client waits for its
     /// next attempt. Nothing happens when it is connected.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn run(client: &ferriwire::Client) {
+    /// client.disconnect();
+    /// client.connect();
+    /// # }
+    /// ```
     #[doc(alias = "open")]
     pub fn connect(&self) {
         let membership = Arc::clone(&self.membership);
         self.membership.shared.ask(Note::Connect(membership));
     }
 
-    /// Leaves the namespace. The client does not come back by itself. With the last namespace that is
-    /// left the connection ends.
+    /// Leaves the namespace. The client does not come back by itself, but by [`connect`](Self::connect). With the
+    /// last namespace that is left the connection ends. Mirrors `socket.disconnect()`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn run(client: &ferriwire::Client) {
+    /// client.disconnect();
+    /// # }
+    /// ```
     pub fn disconnect(&self) {
         let membership = Arc::clone(&self.membership);
         self.membership.shared.ask(Note::Disconnect(membership));
     }
 
-    /// Leaves all namespaces and ends the connection, behind what is queued, and waits for that. All
-    /// handles of the client are closed by it.
+    /// Leaves all namespaces and ends the connection, behind what is queued, and waits for that and for handlers
+    /// that run; for [`close_timeout`](ClientBuilder::close_timeout) at the longest. So a handler that awaits it
+    /// waits for itself: it calls [`disconnect`](Self::disconnect) instead. All handles of the client are closed
+    /// by it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// async fn say_goodbye(client: ferriwire::Client) {
+    ///     drop(client.emit("goodbye", ()));
+    ///     client.close().await; // The event has left before.
+    /// }
+    /// ```
     pub async fn close(self) {
         let (done, closed) = oneshot::channel();
         self.membership.shared.ask(Note::Close(Some(done)));
@@ -393,6 +605,14 @@ impl Client {
 
     /// Drops the connection without a word, as a network does that breaks: the client then comes back
     /// as after any loss. For tests.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn run(client: &ferriwire::Client) {
+    /// client.cut();
+    /// # }
+    /// ```
     pub fn cut(&self) {
         self.membership.shared.ask(Note::Cut);
     }
@@ -409,139 +629,5 @@ impl fmt::Debug for Client {
             .field("namespace", &self.name())
             .field("id", &self.id())
             .finish_non_exhaustive()
-    }
-}
-
-/// An emission with modifiers. Nothing is remembered in the client.
-#[derive(Clone, Copy, Debug)]
-#[must_use = "modifiers do nothing until `emit`"]
-pub struct Emitter<'a> {
-    client: &'a Client,
-    volatile: bool,
-    compress: bool,
-    timeout: Option<Duration>,
-}
-
-impl Emitter<'_> {
-    /// The event is dropped when it cannot be sent at once.
-    pub fn volatile(mut self) -> Self {
-        self.volatile = true;
-        self
-    }
-
-    /// Whether a transport that compresses may compress the event. Default `true`.
-    pub fn compress(mut self, compress: bool) -> Self {
-        self.compress = compress;
-        self
-    }
-
-    /// The acknowledgement is waited for so long.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    /// As [`Client::emit`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::emit`].
-    pub fn emit<E, P>(self, event: E, payload: P) -> Result<(), EmitError>
-    where
-        E: Accepts<P>,
-        P: Serialize,
-    {
-        // Where events are sent until they are acknowledged, each has to ask for that.
-        let is_retried = self.client.membership.lane.retries.is_some() && !self.volatile;
-        let waiter: Option<Waiter> = is_retried.then_some(None);
-        self.send(event.name(), &payload, waiter).map(drop)
-    }
-
-    /// As [`Client::emit_with_ack`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::emit_with_ack`].
-    pub fn emit_with_ack<E, P>(self, event: E, payload: P) -> Acknowledgement<E::Answer>
-    where
-        E: Accepts<P>,
-        P: Serialize,
-    {
-        let (answered, answer) = oneshot::channel();
-        let timeout = self.timeout.or(self.client.membership.ack_timeout);
-        let waiter: Waiter = Some(Box::new(move |answer| {
-            let answer = answer.and_then(|arguments| super::acknowledgement::decode(&arguments));
-            // Whoever asked may not wait any more.
-            drop(answered.send(answer));
-        }));
-        match self.send(event.name(), &payload, Some(waiter)) {
-            Ok(asked) => Acknowledgement::waiting(answer, asked, timeout),
-            Err(error) => Acknowledgement::failed(AckError::Emit(error)),
-        }
-    }
-
-    fn send<P: Serialize>(
-        self,
-        name: &str,
-        payload: &P,
-        waiter: Option<Waiter>,
-    ) -> Result<Option<Asked>, EmitError> {
-        let membership = &self.client.membership;
-        let shared = &membership.shared;
-        let key = match membership.key.get() {
-            Some(key) if !shared.is_closed() => *key,
-            _ => return Err(EmitError::Closed),
-        };
-        let now = now();
-        let timeout = self.timeout.or(membership.ack_timeout);
-        let deadline = timeout.and_then(|timeout| now.checked_add(timeout));
-        let id = waiter.and_then(|waiter| {
-            let mut outgoing = shared.outgoing.lock();
-            outgoing.expect_answer(key, waiter, deadline)
-        });
-        // From here on it is forgotten with this, when the event cannot be sent.
-        let asked = id.map(|id| Asked::new(Arc::clone(membership), key, id));
-        let message = membership.encode(id, name, payload)?;
-        let message = Arc::new(message.with_compress(self.compress));
-        let how = if self.volatile {
-            let is_writable = shared.is_writable();
-            Emission::Volatile { is_writable }
-        } else {
-            Emission::Ordinary
-        };
-        let emitted = shared
-            .outgoing
-            .lock()
-            .emit(key, Kept { message, id }, how, now);
-        match emitted.map_err(EmitError::from)? {
-            Emitted::Queued => shared.waker.wake(),
-            Emitted::Kept(displaced) => {
-                for waiter in displaced.into_iter().flatten() {
-                    waiter(Err(AckError::Emit(EmitError::Displaced)));
-                }
-                // Its deadline may be the next one.
-                shared.waker.wake();
-            }
-            // Nobody is to wait for the answer to what was not asked.
-            Emitted::Dropped if asked.is_some() => return Err(EmitError::Dropped),
-            Emitted::Dropped => return Ok(None),
-        }
-        self.show(name, payload);
-        Ok(asked)
-    }
-
-    fn show<P: Serialize>(self, name: &str, payload: &P) {
-        let listeners = self.client.membership.listeners.lock().outgoing();
-        if listeners.is_empty() {
-            return;
-        }
-        match to_args(payload) {
-            Ok(args) => {
-                for listener in listeners {
-                    listener(self.client, name, &args);
-                }
-            }
-            Err(error) => tracing::error!(%error, "an event cannot be shown"),
-        }
     }
 }

@@ -35,6 +35,14 @@ pub enum DisconnectReason {
 
 impl DisconnectReason {
     /// The reference's string.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::client::DisconnectReason;
+    ///
+    /// assert_eq!(DisconnectReason::PingTimeout.as_str(), "ping timeout");
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -49,6 +57,15 @@ impl DisconnectReason {
     }
 
     /// Whether the client tries to come back by itself, if it may at all.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::client::DisconnectReason;
+    ///
+    /// assert!(DisconnectReason::TransportClose.reconnects());
+    /// assert!(!DisconnectReason::Server.reconnects());
+    /// ```
     #[must_use]
     pub const fn reconnects(self) -> bool {
         match self {

@@ -34,6 +34,14 @@ pub struct ClientTls {
 
 impl ClientTls {
     /// Trusts whom the system trusts, and has no certificate.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::ClientTls;
+    ///
+    /// let tls = ClientTls::new();
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -42,6 +50,18 @@ impl ClientTls {
     /// With a configuration of the program's own, to which nothing else here adds anything. Its list of
     /// protocols (ALPN) becomes `http/1.1`, and 0-RTT is switched off, because a handshake could be
     /// replayed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use ferriwire::ClientTls;
+    ///
+    /// fn pinned(config: rustls::ClientConfig) -> ClientTls {
+    ///     ClientTls::config(Arc::new(config))
+    /// }
+    /// ```
     #[must_use]
     pub fn config(config: Arc<rustls::ClientConfig>) -> Self {
         Self {
@@ -52,6 +72,14 @@ impl ClientTls {
 
     /// Trusts the authorities in this PEM file, and the system's no longer. A file more is an authority
     /// more. Mirrors `ca`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::ClientTls;
+    ///
+    /// let tls = ClientTls::new().ca_file("our-authority.pem");
+    /// ```
     #[must_use]
     #[doc(alias = "ca")]
     pub fn ca_file(mut self, authorities: impl Into<PathBuf>) -> Self {
@@ -60,6 +88,14 @@ impl ClientTls {
     }
 
     /// As [`ca_file`](Self::ca_file), with the authorities as PEM.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::ClientTls;
+    ///
+    /// let tls = ClientTls::new().ca_pem("-----BEGIN CERTIFICATE-----\n..");
+    /// ```
     #[must_use]
     pub fn ca_pem(mut self, authorities: impl AsRef<[u8]>) -> Self {
         self.authorities
@@ -69,6 +105,14 @@ impl ClientTls {
 
     /// Shows servers that ask for it the certificate chain in one PEM file, the client's own first, whose
     /// private key is in the other. Mirrors `cert` and `key`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::ClientTls;
+    ///
+    /// let tls = ClientTls::new().certificate_files("device.pem", "device-key.pem");
+    /// ```
     #[must_use]
     #[doc(alias("cert", "key"))]
     pub fn certificate_files(mut self, chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
@@ -77,6 +121,16 @@ impl ClientTls {
     }
 
     /// As [`certificate_files`](Self::certificate_files), with the chain and the key as PEM.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::ClientTls;
+    ///
+    /// fn with_certificate(chain: &str, key: &str) -> ClientTls {
+    ///     ClientTls::new().certificate_pem(chain, key)
+    /// }
+    /// ```
     #[must_use]
     pub fn certificate_pem(mut self, chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
         let (chain, key) = (chain.as_ref().into(), key.as_ref().into());
@@ -86,6 +140,14 @@ impl ClientTls {
 
     /// Takes everybody for the server who answers at its address, whatever certificate they show: who
     /// stands between reads and changes everything. For tests. Mirrors `rejectUnauthorized: false`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire::ClientTls;
+    ///
+    /// let tls = ClientTls::new().danger_accept_any_certificate();
+    /// ```
     #[must_use]
     #[doc(alias = "rejectUnauthorized")]
     pub fn danger_accept_any_certificate(mut self) -> Self {

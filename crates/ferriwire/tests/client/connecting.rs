@@ -135,6 +135,8 @@ async fn what_cannot_be_used_is_said_before_anything_is_sent() {
         Client::builder("ftp://localhost"),
         Client::builder("http://localhost").header("a b", "c"),
         Client::builder("http://localhost").header("a", "b\r\nc: d"),
+        Client::builder("http://localhost").transports([]),
+        Client::builder("http://localhost").transports([Transport::WebTransport]),
     ] {
         let result = builder.connect().await;
         assert!(

@@ -137,3 +137,41 @@ async fn what_is_kept_offline_is_bounded() {
         assert!(seen.is_empty());
     }
 }
+
+#[tokio::test]
+async fn what_is_not_retried_has_its_own_time_and_no_retries_are_none() {
+    const DEAF: Event<(), ()> = Event::new("deaf");
+    const ECHO: Event<u32, u32> = Event::new("echo");
+    let namespace = Namespace::new("/")
+        .on_with_ack(DEAF, async |_, (), _ack| ())
+        .on(ECHO, async |_, number| number);
+    let server = serve_one(namespace).await;
+    let (try_time, own) = (Duration::from_millis(20), Duration::from_millis(10));
+    let client = |retries| {
+        let client = Way::WebSocket.to(&server, "/");
+        client.retries(retries, try_time).ack_timeout(own)
+    };
+    // A volatile event is sent once: nobody else ends the wait for its answer.
+    let retrying = client(3).connect().await.unwrap();
+    let answer = within("an answer", retrying.emit_with_ack(ECHO, 1)).await;
+    assert_eq!(answer.unwrap(), 1);
+    let late = within("the end of it", retrying.volatile().emit_with_ack(DEAF, ())).await;
+    assert!(
+        matches!(late, Err(AckError::Timeout(time)) if time == own),
+        "{late:?}"
+    );
+    // Of the others it is a try that is too late.
+    let late = within("the last try", retrying.emit_with_ack(DEAF, ())).await;
+    assert!(
+        matches!(late, Err(AckError::Timeout(time)) if time == try_time),
+        "{late:?}"
+    );
+    // Without retries nothing waits for what is in front.
+    let once = client(0).connect().await.unwrap();
+    let deaf = once
+        .timeout(Duration::from_secs(60))
+        .emit_with_ack(DEAF, ());
+    let answer = within("an answer", once.emit_with_ack(ECHO, 1)).await;
+    assert_eq!(answer.unwrap(), 1);
+    drop(deaf);
+}

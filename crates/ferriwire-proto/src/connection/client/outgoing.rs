@@ -130,11 +130,10 @@ impl<T> Outgoing<T> {
     }
 
     /// Somebody wants the acknowledgement of an event that is going to be emitted, and encoded with
-    /// this number; until the deadline, unless its namespace sends until it is acknowledged. `None`:
-    /// there is no such namespace.
+    /// this number; until the deadline. An event that is sent until it is acknowledged has none: it is
+    /// given up after its last try. `None`: there is no such namespace.
     pub fn expect_answer(&mut self, key: Key, who: T, deadline: Option<Instant>) -> Option<AckId> {
         let lane = self.lane(key)?;
-        let deadline = deadline.filter(|_| lane.retries.is_none());
         Some(lane.answers.add(who, deadline))
     }
 

@@ -32,12 +32,32 @@ macro_rules! declares {
     ($builder:ident, $asynchronous:ty) => {
         impl $builder {
             /// What identifies the client: an object, sent whenever it joins the namespace.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use std::collections::HashMap;
+            ///
+            /// use ferriwire::client::blocking::Client;
+            ///
+            /// let client = Client::builder("http://localhost:3000")
+            ///     .auth(&HashMap::from([("token", "secret")]));
+            /// ```
             pub fn auth<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
                 self.builder = self.builder.auth(value);
                 self
             }
 
             /// Handles an event: what the closure returns is the acknowledgement.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use ferriwire::client::blocking::Client;
+            ///
+            /// let client = Client::builder("http://localhost:3000")
+            ///     .on("add", |_, (a, b): (i64, i64)| println!("{}", a + b));
+            /// ```
             pub fn on<E, T, R, F>(mut self, event: E, handler: F) -> Self
             where
                 E: Listens<T, R> + 'static,
@@ -54,6 +74,15 @@ macro_rules! declares {
             }
 
             /// Runs whenever the namespace is joined.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use ferriwire::client::blocking::Client;
+            ///
+            /// let client = Client::builder("http://localhost:3000")
+            ///     .on_connect(|client| println!("connected as {:?}", client.id()));
+            /// ```
             pub fn on_connect<F>(mut self, hook: F) -> Self
             where
                 F: Fn(Client) + Send + Sync + 'static,
@@ -66,6 +95,15 @@ macro_rules! declares {
             }
 
             /// Runs whenever the namespace is joined no more.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use ferriwire::client::blocking::Client;
+            ///
+            /// let client = Client::builder("http://localhost:3000")
+            ///     .on_disconnect(|_, reason| println!("{reason}"));
+            /// ```
             pub fn on_disconnect<F>(mut self, hook: F) -> Self
             where
                 F: Fn(Client, DisconnectReason) + Send + Sync + 'static,
@@ -103,6 +141,17 @@ macro_rules! declares {
             /// # Errors
             ///
             /// The first attempt has failed, or the server refuses the client: with its message and data.
+            ///
+            /// # Examples
+            ///
+            /// ```no_run
+            /// use ferriwire::client::blocking::Client;
+            ///
+            /// # fn run() -> Result<(), ferriwire::ConnectFailure> {
+            /// let client = Client::builder("http://localhost:3000").connect()?;
+            /// # Ok(())
+            /// # }
+            /// ```
             pub fn connect(self) -> Result<Client, ConnectFailure> {
                 let threads = self.threads?;
                 let client = threads.wait_for(self.builder.connect())?;
@@ -114,6 +163,17 @@ macro_rules! declares {
             /// # Errors
             ///
             /// The server refuses the client, or all attempts have failed.
+            ///
+            /// # Examples
+            ///
+            /// ```no_run
+            /// use ferriwire::client::blocking::Client;
+            ///
+            /// # fn run() -> Result<(), ferriwire::ConnectFailure> {
+            /// let client = Client::builder("http://localhost:3000").connect_retrying()?;
+            /// # Ok(())
+            /// # }
+            /// ```
             pub fn connect_retrying(self) -> Result<Client, ConnectFailure> {
                 let threads = self.threads?;
                 let client = threads.wait_for(self.builder.connect_retrying())?;

@@ -154,6 +154,13 @@ macro_rules! declares {
             }
 
             /// Handles an event the first time it comes. See [`Client::once`].
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// let client = ferriwire::Client::builder("http://localhost:3000")
+            ///     .once("welcome", async |_, text: String| println!("{text}"));
+            /// ```
             pub fn once<E, T, F, Fut>(mut self, event: E, handler: F) -> Self
             where
                 E: Listens<T, Fut::Output> + 'static,
@@ -169,6 +176,20 @@ macro_rules! declares {
             }
 
             /// Handles an event, and answers early, later or not at all.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use ferriwire::Event;
+            ///
+            /// const ASK: Event<String, u32> = Event::new("ask");
+            ///
+            /// let client = ferriwire::Client::builder("http://localhost:3000")
+            ///     .on_with_ack(ASK, async |_, question, ack| {
+            ///         println!("{question}");
+            ///         drop(ack.send(42)); // An error: the connection on which it was asked is gone.
+            ///     });
+            /// ```
             pub fn on_with_ack<T, A, F, Fut>(mut self, event: Event<T, A>, handler: F) -> Self
             where
                 T: DeserializeOwned + Send + 'static,
@@ -182,6 +203,13 @@ macro_rules! declares {
             }
 
             /// Handles all events, before their own handlers.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// let client = ferriwire::Client::builder("http://localhost:3000")
+            ///     .on_any(async |_, event, args| println!("{event}: {args:?}"));
+            /// ```
             #[doc(alias = "onAny")]
             pub fn on_any<F, Fut>(mut self, handler: F) -> Self
             where
@@ -194,6 +222,13 @@ macro_rules! declares {
             }
 
             /// Sees all events that are sent. See [`Client::on_any_outgoing`].
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// let client = ferriwire::Client::builder("http://localhost:3000")
+            ///     .on_any_outgoing(|_, event, args| println!("sent {event}: {args:?}"));
+            /// ```
             #[doc(alias = "onAnyOutgoing")]
             pub fn on_any_outgoing<F>(mut self, listener: F) -> Self
             where
@@ -205,6 +240,13 @@ macro_rules! declares {
             }
 
             /// Runs whenever the namespace is joined, behind what was kept while it was not.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// let client = ferriwire::Client::builder("http://localhost:3000")
+            ///     .on_connect(async |client| println!("connected as {:?}", client.id()));
+            /// ```
             #[doc(alias = "connect")]
             pub fn on_connect<F, Fut>(mut self, hook: F) -> Self
             where
@@ -218,6 +260,15 @@ macro_rules! declares {
 
             /// Runs whenever the namespace could not be joined: the server refused, or could not be
             /// reached. [`Client::is_active`] says whether it is tried again.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// let client = ferriwire::Client::builder("http://localhost:3000")
+            ///     .on_connect_error(async |client, failure| {
+            ///         println!("{failure}; will it be tried again: {}", client.is_active());
+            ///     });
+            /// ```
             #[doc(alias = "connect_error")]
             pub fn on_connect_error<F, Fut>(mut self, hook: F) -> Self
             where
@@ -232,6 +283,13 @@ macro_rules! declares {
             }
 
             /// Runs whenever the namespace is joined no more.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// let client = ferriwire::Client::builder("http://localhost:3000")
+            ///     .on_disconnect(async |_, reason| println!("{reason}"));
+            /// ```
             #[doc(alias = "disconnect")]
             pub fn on_disconnect<F, Fut>(mut self, hook: F) -> Self
             where
@@ -247,6 +305,15 @@ macro_rules! declares {
 
             /// How many bytes of events are kept while the namespace is not joined, and what happens
             /// to more. Default: 1 MiB, refused (reference: without a bound).
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use ferriwire::client::OfflinePolicy;
+            ///
+            /// let client = ferriwire::Client::builder("http://localhost:3000")
+            ///     .offline(64 * 1024, OfflinePolicy::DropOldest);
+            /// ```
             #[doc(alias = "sendBuffer")]
             pub fn offline(mut self, max_bytes: usize, policy: OfflinePolicy) -> Self {
                 self.declaration.lane.max_offline = max_bytes;
@@ -254,17 +321,38 @@ macro_rules! declares {
                 self
             }
 
-            /// Sends events until they are acknowledged, one after the other: so often again, each
-            /// time after so long. The server's handlers have to acknowledge them, and may see one twice.
-            /// Default: they are sent once.
+            /// Sends events until they are acknowledged, one after the other: so often again, each time after so long
+            /// without an acknowledgement, or when the connection was lost meanwhile. The server's handlers have to
+            /// acknowledge them, and may see one twice. Volatile events are sent once. Default, and with 0: all are.
+            /// Mirrors `retries`, with `ackTimeout`.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use std::time::Duration;
+            ///
+            /// let client = ferriwire::Client::builder("http://localhost:3000")
+            ///     .retries(3, Duration::from_secs(5));
+            /// ```
             #[doc(alias = "ackTimeout")]
             pub fn retries(mut self, retries: u32, ack_timeout: Duration) -> Self {
-                self.declaration.lane.retries = Some(RetryConfig::new(retries, ack_timeout));
+                let is_wanted = retries > 0;
+                let retries = RetryConfig::new(retries, ack_timeout);
+                self.declaration.lane.retries = is_wanted.then_some(retries);
                 self
             }
 
             /// How long an acknowledgement is waited for, unless [`Client::timeout`] says it; `None`: as
             /// long as the connection lives. Default: 10 s (reference: `None`).
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use std::time::Duration;
+            ///
+            /// let client = ferriwire::Client::builder("http://localhost:3000")
+            ///     .ack_timeout(Duration::from_secs(2));
+            /// ```
             #[doc(alias = "ackTimeout")]
             pub fn ack_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
                 self.declaration.ack_timeout = timeout.into();

@@ -40,6 +40,15 @@ impl NamespaceBuilder {
     ///
     /// The server refuses the client, the connection is lost before it answers, or there is such a namespace on
     /// this client already. It is not tried again.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn run(client: ferriwire::Client) -> Result<(), ferriwire::ConnectFailure> {
+    /// let admin = client.namespace("/admin").connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn connect(self) -> Result<Client, ConnectFailure> {
         self.wait(true).await
     }
@@ -50,6 +59,15 @@ impl NamespaceBuilder {
     ///
     /// The server refuses the client, all attempts to connect have failed, or there is such a namespace on this
     /// client already.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn run(client: ferriwire::Client) -> Result<(), ferriwire::ConnectFailure> {
+    /// let admin = client.namespace("/admin").connect_retrying().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn connect_retrying(self) -> Result<Client, ConnectFailure> {
         self.wait(false).await
     }

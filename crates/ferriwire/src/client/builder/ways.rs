@@ -68,6 +68,13 @@ impl ClientBuilder {
     }
 
     /// Goes through no proxy, whatever the environment says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let client = ferriwire::Client::builder("http://localhost:3000")
+    ///     .no_proxy();
+    /// ```
     pub fn no_proxy(mut self) -> Self {
         self.config.proxy = ProxyChoice::Direct;
         self

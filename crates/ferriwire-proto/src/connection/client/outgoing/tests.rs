@@ -13,6 +13,7 @@ const AT_ONCE: Emission = Emission::Volatile { is_writable: true };
 
 struct Script {
     outgoing: Outgoing<&'static str>,
+    is_retrying: bool,
     now: Instant,
 }
 
@@ -31,10 +32,12 @@ impl Script {
     #[expect(clippy::disallowed_methods, reason = "the base of virtual time")]
     fn with(config: LaneConfig) -> Self {
         let mut outgoing = Outgoing::new(Queue::new(), 100);
+        let is_retrying = config.retries.is_some();
         outgoing.add(MAIN, config);
         outgoing.add(OTHER, LaneConfig::default());
         Self {
             outgoing,
+            is_retrying,
             now: Instant::now(),
         }
     }
@@ -68,9 +71,9 @@ impl Script {
         self.emit_how(key, text, None, Emission::Ordinary).unwrap();
     }
 
-    /// With an acknowledgement, which has its time.
+    /// With an acknowledgement, which has its time unless the event is sent until it comes.
     fn ask(&mut self, key: Key, text: &'static str) -> AckId {
-        let deadline = Some(self.now + TIMEOUT);
+        let deadline = (!self.is_retrying).then_some(self.now + TIMEOUT);
         let id = self.outgoing.expect_answer(key, text, deadline).unwrap();
         self.emit_how(key, text, Some(id), Emission::Ordinary)
             .unwrap();
