@@ -12,15 +12,15 @@
 //   deaf ()                    is never acknowledged
 //   flaky (key, losses)        is acknowledged with its number, but not the first `losses` times
 //   log (prefix)               which keys have come with `flaky`
-//   stream (count, pause)      sends `item` with its number, and `pause` milliseconds in between
-//   id, sessions               the socket's id; how many Engine.IO sessions are open
+//   items (id, first, count)   sends `item` so often with its number to the socket with that id, here or away
+//   reachable (id)             whether it can be written to, on polling: whether its GET waits
+//   id                         the socket's id
 //   leave ()                   takes the socket out
 // In `/second` and `/third`: where. In `/guarded`, whose token has to begin with `good`:
 //   tokens (prefix)            which tokens were presented
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createServer as createSecureServer } from "node:https";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Server } from "socket.io";
 import Server2 from "socket.io-2";
 
@@ -52,16 +52,12 @@ io.on("connection", (socket) => {
     if (number > losses) answer(number);
   });
   socket.on("log", (prefix, answer) => answer(log.filter((key) => key.startsWith(prefix))));
-  socket.on("stream", async (count, pause, answer) => {
+  socket.on("items", (id, first, count, answer) => {
+    for (let number = first; number < first + count; number++) io.to(id).emit("item", number);
     answer();
-    for (let number = 0; number < count; number++) {
-      await sleep(pause);
-      // By its id: while the client is away, and when it has come back, that is another object.
-      io.to(socket.id).emit("item", number);
-    }
   });
+  socket.on("reachable", (id, answer) => answer(io.sockets.sockets.get(id)?.conn.transport.writable === true));
   socket.on("id", (answer) => answer(socket.id));
-  socket.on("sessions", (answer) => answer(io.engine.clientsCount));
   socket.on("leave", () => socket.disconnect());
 });
 

@@ -1,4 +1,4 @@
-"""python-socketio as the client's scenarios need it: the same events as `node.mjs`, which names them.
+"""python-socketio as the client's scenarios need it: the same events as `node.mjs`, which names them, but those of recovery.
 
 Environment: PORT, and for TLS the files TLS_CERT and TLS_KEY. It prints `READY <url>`.
 """
@@ -50,24 +50,9 @@ async def log_of(_sid, prefix):
     return [key for key in log if key.startswith(prefix)]
 
 
-@sio.event
-async def stream(sid, count, pause):
-    async def send():
-        for number in range(count):
-            await asyncio.sleep(pause / 1000)
-            await sio.emit("item", number, to=sid)
-
-    sio.start_background_task(send)
-
-
 @sio.on("id")
 async def identifier(sid):
     return sid
-
-
-@sio.event
-async def sessions(_sid):
-    return len(sio.eio.sockets)
 
 
 @sio.event

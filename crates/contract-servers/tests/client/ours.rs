@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use contract_servers::limits;
 use ferriwire::{
-    Args, Config, ConnectError, Event, Handshake, Listener, Namespace, Recovery, Server, Tls, Value,
+    Args, Config, ConnectError, Event, Handshake, Listener, Namespace, Recovery, Server, SocketId,
+    Tls, Value,
 };
 use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::make::Certificate;
 
@@ -69,7 +70,7 @@ fn main_namespace() -> Namespace {
     let written = Arc::clone(&log);
     const ECHO: Event<Args, Args> = Event::new("echo");
     const ASK: Event<Args, Args> = Event::new("ask");
-    const STREAM: Event<(u64, u64)> = Event::new("stream");
+    const ITEMS: Event<(SocketId, u64, u64)> = Event::new("items");
     Namespace::new("/")
         .on(ECHO, async |socket, args| {
             socket.emit("echo", &args)?;
@@ -102,15 +103,10 @@ fn main_namespace() -> Namespace {
         .on("log", async move |_, prefix: String| {
             (beginning_with(&log, &prefix),)
         })
-        .on(STREAM, async |socket, (count, pause)| {
-            let (id, namespace) = (socket.id().clone(), socket.handle());
-            tokio::spawn(async move {
-                for number in 0..count {
-                    sleep(Duration::from_millis(pause)).await;
-                    // By its id: whoever comes back is another socket.
-                    namespace.to(&id).emit("item", number).unwrap();
-                }
-            });
+        .on(ITEMS, async |socket, (id, first, count)| {
+            for number in first..first + count {
+                socket.handle().to(&id).emit("item", number)?;
+            }
             Ok(())
         })
         .on("id", async |socket, _: Args| socket.id().to_string())

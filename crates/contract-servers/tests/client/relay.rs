@@ -1,10 +1,12 @@
-//! What stands between a client and a server: it counts TCP connections, and cuts them.
+//! What stands between a client and a server: it counts TCP connections, loses what the server says, and
+//! cuts them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::io::copy_bidirectional;
+use tokio::io::{self, AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -18,6 +20,8 @@ struct Shared {
     server: Mutex<SocketAddr>,
     accepted: AtomicUsize,
     refusing: AtomicBool,
+    /// The first so many connections lose what the server says.
+    losing: AtomicUsize,
     /// How often all connections were cut.
     cuts: watch::Sender<u32>,
 }
@@ -30,6 +34,7 @@ impl Relay {
             server: Mutex::new(server),
             accepted: AtomicUsize::new(0),
             refusing: AtomicBool::new(false),
+            losing: AtomicUsize::new(0),
             cuts: watch::Sender::new(0),
         });
         let accepting = Arc::clone(&shared);
@@ -38,8 +43,8 @@ impl Relay {
                 if accepting.refusing.load(Ordering::SeqCst) {
                     continue;
                 }
-                accepting.accepted.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(accepting.clone().pass_on(client));
+                let number = accepting.accepted.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(accepting.clone().pass_on(client, number));
             }
         });
         Self { address, shared }
@@ -64,6 +69,11 @@ impl Relay {
         self.shared.refusing.store(refusing, Ordering::SeqCst);
     }
 
+    /// From now on the client hears nothing of what the server says on the connections that there are.
+    pub(crate) fn lose_answers(&self) {
+        self.shared.losing.store(self.accepted(), Ordering::SeqCst);
+    }
+
     /// New connections go to another server.
     pub(crate) fn move_to(&self, server: SocketAddr) {
         *self.shared.server.lock().unwrap() = server;
@@ -71,19 +81,44 @@ impl Relay {
 }
 
 impl Shared {
-    async fn pass_on(self: Arc<Self>, mut client: TcpStream) {
+    async fn pass_on(self: Arc<Self>, mut client: TcpStream, number: usize) {
         let mut cuts = self.cuts.subscribe();
         let server = *self.server.lock().unwrap();
         let passed_on = async {
             let mut server = TcpStream::connect(server).await?;
             server.set_nodelay(true)?;
             client.set_nodelay(true)?;
-            copy_bidirectional(&mut client, &mut server).await
+            let (from_client, mut to_client) = client.split();
+            let (from_server, mut to_server) = server.split();
+            tokio::try_join!(
+                pass(from_client, &mut to_server, || false),
+                pass(from_server, &mut to_client, || {
+                    number < self.losing.load(Ordering::SeqCst)
+                }),
+            )
         };
         tokio::select! {
             // Either side may end it in any way.
             _ = passed_on => {}
             _ = cuts.changed() => {}
+        }
+    }
+}
+
+/// Passes on what comes, but what is lost, and the end.
+async fn pass(
+    mut from: ReadHalf<'_>,
+    to: &mut WriteHalf<'_>,
+    is_lost: impl Fn() -> bool,
+) -> io::Result<()> {
+    let mut piece = vec![0; 16 * 1024];
+    loop {
+        let len = from.read(&mut piece).await?;
+        if len == 0 {
+            return to.shutdown().await;
+        }
+        if !is_lost() {
+            to.write_all(&piece[..len]).await?;
         }
     }
 }

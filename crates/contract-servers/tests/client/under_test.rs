@@ -27,6 +27,7 @@ pub(crate) fn is_other() -> bool {
 pub(crate) struct Client {
     pub(crate) relay: Relay,
     recovers: bool,
+    upgrades: bool,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
     /// What it has told and nobody has asked for.
@@ -73,6 +74,7 @@ impl Client {
         let mut client = Self {
             relay,
             recovers: cell.make.recovers(),
+            upgrades: cell.transport.upgrades(),
             input: process.stdin.take().unwrap(),
             output: BufReader::new(process.stdout.take().unwrap()).lines(),
             told: VecDeque::new(),
@@ -121,6 +123,23 @@ impl Client {
         let mut answer = self.answer(tag).await;
         assert_eq!(answer.get("error"), None, "{event}");
         answer["args"].take()
+    }
+
+    /// Emits in `/` until the arguments of the acknowledgement are as wanted.
+    pub(crate) async fn ask_until(
+        &mut self,
+        event: &str,
+        args: Value,
+        wanted: impl Fn(&Value) -> bool,
+    ) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.ask("/", event, args.clone()).await;
+            if wanted(&answer) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{event} answers {answer}");
+        }
     }
 
     /// Emits, and tells what the acknowledgement will be known by.
@@ -187,6 +206,16 @@ impl Client {
         self.relay.refuse(true);
         self.relay.cut();
         self.next("disconnect").await;
+    }
+
+    /// Its network works again, and it is back where it was.
+    pub(crate) async fn come_back(&mut self) -> Value {
+        self.relay.refuse(false);
+        let line = self.next("connect").await;
+        if self.upgrades {
+            self.next("upgrade").await;
+        }
+        line
     }
 
     /// What it says of itself.

@@ -21,6 +21,8 @@ const ACK_TIMEOUT: u64 = 10_000;
 /// One client at most.
 #[derive(Default)]
 pub(crate) struct Driven {
+    /// What it was opened with; namespaces that are joined later are declared with the same.
+    open: Option<Box<Open>>,
     namespaces: BTreeMap<String, Client>,
     answers: Answers,
 }
@@ -52,7 +54,8 @@ macro_rules! declare {
         let ack_timeout = open.ack_timeout_ms;
         if let Some(retries) = open.retries {
             builder = builder.retries(retries, milliseconds(ack_timeout.unwrap_or(ACK_TIMEOUT)));
-        } else if let Some(timeout) = ack_timeout {
+        }
+        if let Some(timeout) = ack_timeout {
             builder = builder.ack_timeout(milliseconds(timeout));
         }
         for name in names(answers) {
@@ -70,14 +73,14 @@ impl Driven {
     /// Does what a command says.
     pub(crate) fn follow(&mut self, command: Command) -> Result<(), String> {
         match command {
-            Command::Open(open) => self.open(&open),
+            Command::Open(open) => self.open(open),
             Command::Emit(emit) => self.emit(emit),
             Command::Answer(answer) => {
                 self.answer(answer);
                 Ok(())
             }
             Command::Disconnect(place) => self.namespace(&place.ns).map(Client::disconnect),
-            Command::Connect(place) => self.namespace(&place.ns).map(Client::connect),
+            Command::Connect(place) => self.connect(&place.ns),
             Command::Cut => self.any().map(Client::cut),
             Command::Status => {
                 self.status();
@@ -88,28 +91,59 @@ impl Driven {
         }
     }
 
-    fn open(&mut self, open: &Open) -> Result<(), String> {
+    fn open(&mut self, open: Box<Open>) -> Result<(), String> {
         if !self.namespaces.is_empty() {
             return Err("there is a client already".to_owned());
         }
         let [first, others @ ..] = open.namespaces.as_slice() else {
             return Err("no namespace is named".to_owned());
         };
-        let builder = configured(&in_namespace(&open.url, first), open)?;
-        let builder = declare!(builder, open, &self.answers)
+        let builder = configured(&in_namespace(&open.url, first), &open)?;
+        let builder = declare!(builder, &open, &self.answers)
             .on_reconnect(async |_, step| report::reconnection(&step))
             .on_upgrade(async |_, transport| report::upgraded(transport));
         let client = builder.open().map_err(|failure| failure.to_string())?;
         for name in others {
-            let namespace = declare!(client.namespace(name), open, &self.answers).open();
-            let namespace = namespace.map_err(|failure| failure.to_string())?;
-            self.namespaces.insert(name.clone(), namespace);
+            self.join(&client, name, &open)?;
         }
         self.namespaces.insert(first.clone(), client);
+        self.open = Some(open);
         Ok(())
     }
 
+    fn join(&mut self, client: &Client, name: &str, open: &Open) -> Result<(), String> {
+        let namespace = declare!(client.namespace(name), open, &self.answers).open();
+        let namespace = namespace.map_err(|failure| failure.to_string())?;
+        self.namespaces.insert(name.to_owned(), namespace);
+        Ok(())
+    }
+
+    /// Joins a namespace that was left, or one more.
+    fn connect(&mut self, name: &str) -> Result<(), String> {
+        if let Some(client) = self.namespaces.get(name) {
+            client.connect();
+            return Ok(());
+        }
+        let client = self.any()?.clone();
+        let open = self.open.take().ok_or("there is no client")?;
+        let joined = self.join(&client, name, &open);
+        self.open = Some(open);
+        joined
+    }
+
+    /// Whoever waits for an acknowledgement is told under its tag that there is none.
     fn emit(&self, emit: Emit) -> Result<(), String> {
+        let (tag, is_answered) = (emit.tag.clone(), emit.ack);
+        match self.start_emitting(emit) {
+            Err(message) if is_answered => {
+                report(&json!({"ev": "ack", "tag": tag, "error": message}));
+                Ok(())
+            }
+            emitted => emitted,
+        }
+    }
+
+    fn start_emitting(&self, emit: Emit) -> Result<(), String> {
         let client = self.namespace(&emit.ns)?;
         let args = arguments(emit.args)?;
         let event = emit.event.as_str();
@@ -160,11 +194,22 @@ impl Driven {
         report(&json!({
             "ev": "status",
             "transport": transport.map(report::name),
-            // A client has one or none.
-            "sessions": u8::from(transport.is_some()),
+            "sessions": self.sessions(),
             "buffered": client.map_or(0, Client::buffered_bytes),
             "namespaces": namespaces.collect::<Value>(),
         }));
+    }
+
+    /// How many connections of the namespaces have a session.
+    fn sessions(&self) -> usize {
+        let mut connections: Vec<&Client> = Vec::new();
+        for client in self.namespaces.values() {
+            let is_known = |known: &&Client| known.shares_connection_with(client);
+            if client.transport().is_some() && !connections.iter().any(is_known) {
+                connections.push(client);
+            }
+        }
+        connections.len()
     }
 
     fn namespace(&self, name: &str) -> Result<&Client, String> {
@@ -249,7 +294,8 @@ fn in_namespace(url: &str, namespace: &str) -> String {
         .and_then(|path| rest.get(..host + path))
         .unwrap_or(rest);
     let mark = if query.is_empty() { "" } else { "?" };
-    format!("{server}{namespace}{mark}{query}")
+    let slash = if namespace.starts_with('/') { "" } else { "/" };
+    format!("{server}{slash}{namespace}{mark}{query}")
 }
 
 fn names(answers: &Answers) -> Vec<&'static str> {

@@ -53,6 +53,7 @@ table! {
     payloads::acknowledgements_go_both_ways,
     payloads::who_does_not_answer_is_not_waited_for,
     payloads::an_event_is_repeated_until_it_is_acknowledged,
+    payloads::an_event_that_is_never_acknowledged_is_given_up,
     returns::each_attempt_presents_a_fresh_token,
     returns::what_waited_leaves_before_what_is_sent_on_connecting,
     returns::a_client_that_recovers_has_missed_nothing cannot: NO_RECOVERY,

@@ -108,42 +108,73 @@ pub(crate) async fn who_does_not_answer_is_not_waited_for(cell: &Cell) {
     assert_eq!(client.ask("/", "echo", json!([1])).await, json!([1]));
 }
 
-/// Some lose acknowledgements, and one all of them: whatever comes twice, the order is kept.
+/// An event comes again if, and only if, its acknowledgement was lost; one is in flight at a time, so that the
+/// order is kept.
 pub(crate) async fn an_event_is_repeated_until_it_is_acknowledged(cell: &Cell) {
-    const TRIES: usize = 5;
-    const LOSSES: [(&str, usize); 5] = [
-        ("first", 2),
-        ("second", 0),
-        ("third", 1),
-        ("lost", 9),
-        ("last", 0),
-    ];
-    let options = json!({"retries": TRIES - 1, "ack_timeout_ms": 400});
+    let mut observer = Client::connected(cell, json!({})).await;
+    // No acknowledgement is late, whatever else the machine does: each is lost with its connection.
+    let options = json!({"retries": 1, "ack_timeout_ms": 600_000});
     let mut client = Client::connected(cell, options).await;
+    // Its GET waits behind this, on a connection that there is.
+    client.ask("/", "echo", json!([])).await;
+    client.relay.lose_answers();
     let mut asked = Vec::new();
-    for (key, losses) in LOSSES {
-        let args = json!([format!("repeated {key}"), losses]);
+    for (key, losses) in [("1 lost once", 0), ("2", 0), ("3 never", 9), ("4", 0)] {
+        let args = json!([format!("cut {key}"), losses]);
         asked.push(client.start_asking("/", "flaky", args).await);
     }
-    for ((key, losses), tag) in LOSSES.into_iter().zip(asked) {
-        let answer = client.answer(tag).await;
-        let is_answered = losses < TRIES;
-        assert_eq!(answer["args"].is_array(), is_answered, "{key}: {answer}");
-        assert_eq!(answer["error"].is_string(), !is_answered, "{key}: {answer}");
+    let mut log = vec!["cut 1 lost once"];
+    logged(&mut observer, "cut", &log).await;
+    client.lose_connection().await;
+    client.come_back().await;
+    log.extend(["cut 1 lost once", "cut 2", "cut 3 never"]);
+    logged(&mut observer, "cut", &log).await;
+    for (index, number) in [(0, 2), (1, 1)] {
+        assert_eq!(client.answer(asked[index]).await["args"], json!([number]));
     }
-    let log = client.ask("/", "log", json!(["repeated"])).await;
-    let log: Vec<_> = log[0]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(Value::to_string)
-        .collect();
-    // On a machine that is busy an acknowledgement may come too late, which is as good as lost.
-    let runs: Vec<_> = log.chunk_by(|one, next| one == next).collect();
-    assert_eq!(runs.len(), LOSSES.len(), "{log:?}");
-    for (run, (key, losses)) in runs.into_iter().zip(LOSSES) {
-        assert!(run[0].contains(key), "{log:?}");
-        let least = TRIES.min(losses + 1);
-        assert!((least..=TRIES).contains(&run.len()), "{log:?}");
+    client.lose_connection().await;
+    client.come_back().await;
+    log.push("cut 3 never");
+    logged(&mut observer, "cut", &log).await;
+    // It has had its tries.
+    client.lose_connection().await;
+    let given_up = client.answer(asked[2]).await;
+    assert!(given_up["error"].is_string(), "{given_up}");
+    client.come_back().await;
+    assert_eq!(client.answer(asked[3]).await["args"], json!([1]));
+    log.push("cut 4");
+    logged(&mut observer, "cut", &log).await;
+}
+
+/// What is never acknowledged is tried so often, and then the next one has its turn.
+pub(crate) async fn an_event_that_is_never_acknowledged_is_given_up(cell: &Cell) {
+    let mut observer = Client::connected(cell, json!({})).await;
+    let options = json!({"retries": 2, "ack_timeout_ms": 100});
+    let mut client = Client::connected(cell, options).await;
+    let mut asked = Vec::new();
+    for key in ["first", "second"] {
+        let args = json!([format!("late {key}"), 9]);
+        asked.push(client.start_asking("/", "flaky", args).await);
     }
+    for tag in asked {
+        let given_up = client.answer(tag).await;
+        assert!(given_up["error"].is_string(), "{given_up}");
+    }
+    let log = [["late first"; 3], ["late second"; 3]];
+    logged(&mut observer, "late", log.as_flattened()).await;
+}
+
+/// Waits until these have come to the server, in that order, and nothing else.
+async fn logged(observer: &mut Client, prefix: &str, expected: &[&str]) {
+    observer
+        .ask_until("log", json!([prefix]), |answer| {
+            let log = answer[0].as_array().unwrap();
+            assert!(
+                log.iter().zip(expected).all(|(one, other)| one == other)
+                    && log.len() <= expected.len(),
+                "{log:?} instead of {expected:?}"
+            );
+            log.len() == expected.len()
+        })
+        .await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cell::{Cell, Transport};
 use crate::make::Make;
@@ -16,8 +16,7 @@ pub(crate) async fn each_attempt_presents_a_fresh_token(cell: &Cell) {
     let mut client = Client::connected(cell, options).await;
     for _ in 0..2 {
         client.lose_connection().await;
-        client.relay.refuse(false);
-        client.next("connect").await;
+        client.come_back().await;
     }
     let tokens = client.ask("/guarded", "tokens", json!(["good"])).await;
     assert_eq!(tokens, json!([["good 1", "good 2", "good 3"]]));
@@ -43,46 +42,50 @@ pub(crate) async fn what_waited_leaves_before_what_is_sent_on_connecting(cell: &
     }
 }
 
+/// After each cut all has come, in order and once: what was sent while it was away, and what was lost on its
+/// way.
 pub(crate) async fn a_client_that_recovers_has_missed_nothing(cell: &Cell) {
-    // The reference notices that a client which polls is away only when that happens while a GET waits, and
-    // until then there is no session to come back to: it is tried again.
-    let is_late = cell.make == Make::Node4 && cell.transport == Transport::Polling;
-    let mut tries = if is_late { 10 } else { 1 };
-    while !recovers(cell).await {
-        tries -= 1;
-        assert!(tries > 0, "it was not recovered");
-    }
-}
-
-/// Whether it is recovered after each cut. Then all that was sent has come, in order and once.
-async fn recovers(cell: &Cell) -> bool {
-    const COUNT: u64 = 30;
+    let mut sender = Client::connected(cell, json!({})).await;
     let mut client = Client::connected(cell, json!({})).await;
     let id = client.status().await["namespaces"]["/"]["id"].take();
-    client.ask("/", "stream", json!([COUNT, 20])).await;
+    // The reference notices that a client which polls is away only when that happens while a GET waits; until
+    // its heartbeat is late there is no session to come back to. An answer to a GET is not lost there.
+    let needs_get = cell.make == Make::Node4 && cell.transport == Transport::Polling;
     let mut next = 0;
-    for until in [3, 10] {
-        while next < until {
-            assert_eq!(client.event("item").await, json!([next]));
-            next += 1;
+    for round in 0..3 {
+        send(&mut sender, &id, next, 3).await;
+        arrive(&mut client, &mut next, 3).await;
+        if needs_get {
+            let waits = |answer: &Value| answer[0] == true;
+            sender.ask_until("reachable", json!([id]), waits).await;
+        } else {
+            client.relay.lose_answers();
+            send(&mut sender, &id, next, 2).await;
         }
         client.lose_connection().await;
+        let lost = if needs_get { 0 } else { 2 };
+        send(&mut sender, &id, next + lost, round).await;
         client.next("reconnect_attempt").await;
-        client.relay.refuse(false);
-        let line = client.next("connect").await;
-        if line["recovered"] != true {
-            return false;
-        }
-        assert_eq!(line["id"], id);
-    }
-    while next < COUNT {
-        assert_eq!(client.event("item").await, json!([next]));
-        next += 1;
+        let line = client.come_back().await;
+        assert_eq!((&line["recovered"], &line["id"]), (&json!(true), &id));
+        arrive(&mut client, &mut next, lost + round).await;
     }
     assert_eq!(client.ask("/", "echo", json!([])).await, json!([]));
     let left = client.left_over("event").into_iter();
     assert_eq!(left.filter(|line| line["event"] == "item").count(), 0);
-    true
+}
+
+/// Has the server send so many items to the client with that id, here or away.
+async fn send(sender: &mut Client, id: &Value, first: u64, count: u64) {
+    let args = json!([id, first, count]);
+    assert_eq!(sender.ask("/", "items", args).await, json!([]));
+}
+
+async fn arrive(client: &mut Client, next: &mut u64, count: u64) {
+    for _ in 0..count {
+        assert_eq!(client.event("item").await, json!([*next]));
+        *next += 1;
+    }
 }
 
 /// The pauses double from 100 ms to at most 400 ms, and chance changes each by up to a half.
@@ -91,6 +94,7 @@ pub(crate) async fn a_killed_server_is_tried_again_at_the_right_times(cell: &Cel
         "reconnection_delay_ms": 100, "reconnection_delay_max_ms": 400, "randomization_factor": 0.5,
     });
     let mut client = Client::connected(cell, options).await;
+    let killed = Instant::now();
     cell.kill_server().await;
     let line = client.next("disconnect").await;
     let reason = line["reason"].as_str().unwrap();
@@ -100,27 +104,18 @@ pub(crate) async fn a_killed_server_is_tried_again_at_the_right_times(cell: &Cel
     );
     client.emit("echo", json!(["while it was away"])).await;
 
-    let mut before = Instant::now();
+    let mut pauses = Duration::ZERO;
     for (attempt, least, most) in [(1, 50, 150), (2, 100, 300), (3, 200, 400), (4, 200, 400)] {
         let line = client.next("reconnect_attempt").await;
         assert_eq!(line["attempt"], attempt);
         let after = line["after_ms"].as_f64().unwrap();
-        // The official client does not tell, so that its time is measured.
-        let late = f64::from(if is_other() { 200 } else { 0 });
-        let bounds = f64::from(least)..=f64::from(most) + late;
-        assert!(
-            bounds.contains(&after),
-            "attempt {attempt} after {after} ms"
-        );
-        if attempt > 1 {
-            // A line may be read a moment later than it was written.
-            let waited = before.elapsed() + Duration::from_millis(25);
-            assert!(
-                waited >= Duration::from_secs_f64(after / 1_000.0),
-                "{waited:?}"
-            );
-        }
-        before = Instant::now();
+        // The official client does not tell, so that its time is measured: on a busy machine it may be late.
+        let is_right = after >= f64::from(least) && (is_other() || after <= f64::from(most));
+        assert!(is_right, "attempt {attempt} after {after} ms");
+        // It has waited for as long as it says.
+        pauses += Duration::from_secs_f64(after / 1_000.0);
+        let waited = killed.elapsed();
+        assert!(is_other() || waited >= pauses, "{waited:?}");
     }
     cell.restart_server().await;
     client.relay.move_to(cell.address());
