@@ -1,9 +1,12 @@
 //! What both sides have to agree on: encodings, revisions, compression, and what requests carry.
 
+use std::error::Error;
+
 use ferriwire::client::{ClientBuilder, Revision};
+use ferriwire::codec::{CustomCodec, CustomDecoder, Message, Parts, UntypedPacket};
 use ferriwire::{
-    Args, Bytes, Client, Codec, Config, ConnectError, Cookie, Deflate, Handshake, Namespace,
-    Server, Value,
+    Args, Bytes, Client, Codec, Config, ConnectError, ConnectFailure, Cookie, Deflate, Handshake,
+    Namespace, Server, Value,
 };
 
 use crate::support::within;
@@ -11,6 +14,33 @@ use crate::{WAYS, notes, serve};
 
 /// A dialect: its name, the server's side, and the client's.
 type Dialect = (&'static str, Config, fn(ClientBuilder) -> ClientBuilder);
+
+/// Each packet is a text of JSON backwards.
+struct Backwards;
+
+impl CustomCodec for Backwards {
+    fn encode(&self, packet: &UntypedPacket) -> Result<Parts, Box<dyn Error + Send + Sync>> {
+        let json = serde_json::to_string(packet)?;
+        Ok(Parts::from(json.chars().rev().collect::<String>()))
+    }
+
+    fn decoder(&self) -> Box<dyn CustomDecoder> {
+        Box::new(Self)
+    }
+}
+
+impl CustomDecoder for Backwards {
+    fn decode(
+        &mut self,
+        message: Message<'_>,
+    ) -> Result<Option<UntypedPacket>, Box<dyn Error + Send + Sync>> {
+        let Message::Text(text) = message else {
+            return Err("packets are text".into());
+        };
+        let json: String = text.chars().rev().collect();
+        Ok(Some(serde_json::from_str(&json)?))
+    }
+}
 
 fn dialects() -> Vec<Dialect> {
     let eio3 = || Config::new().allow_eio3(true);
@@ -72,6 +102,38 @@ async fn every_dialect_carries_everything_both_ways() {
                 client.close().await;
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_codec_of_the_program_is_spoken_both_ways_and_by_nobody_else() {
+    let echo = Namespace::new("/chat").on("echo", async |socket: ferriwire::Socket, args: Args| {
+        let back = socket.emit_with_ack("back", &args).await;
+        back.unwrap_or_default()
+    });
+    let refusing = Namespace::new("/guarded")
+        .auth(async |_: Handshake<Value>| Err::<(), _>(ConnectError::new("not welcome")));
+    let server = Server::new()
+        .config(Config::new().codec(Codec::custom(Backwards)))
+        .namespace(echo)
+        .namespace(refusing);
+    let server = serve(server).await;
+    for way in WAYS {
+        let speaking = |path| way.to(&server, path).codec(Codec::custom(Backwards));
+        let client = speaking("/chat").on("back", async |_, args: Args| args);
+        let client = within("connecting", client.connect()).await.unwrap();
+        let args = Args(vec!["text \u{20ac}".into(), Value::Null, Value::from(42)]);
+        let answer = within("an answer", client.emit_with_ack("echo", &args)).await;
+        assert_eq!(answer.unwrap(), args, "{way:?}");
+        client.close().await;
+        let refused = within("an answer", speaking("/guarded").connect()).await;
+        let failure = refused.unwrap_err();
+        assert!(
+            matches!(&failure, ConnectFailure::Refused(error) if error.message() == "not welcome"),
+            "{way:?}: {failure:?}"
+        );
+        let other = way.to(&server, "/chat").reconnection(false).connect();
+        within("an end of the attempt", other).await.unwrap_err();
     }
 }
 

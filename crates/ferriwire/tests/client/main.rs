@@ -7,6 +7,8 @@
 mod support;
 
 mod acknowledgements;
+#[cfg(feature = "blocking")]
+mod blocking;
 mod connecting;
 mod cut;
 mod delivery;
@@ -18,6 +20,7 @@ mod hostile;
 mod in_memory;
 mod raw;
 mod reconnecting;
+mod requests;
 mod waiting;
 #[cfg(feature = "tls")]
 mod ways;

@@ -1,13 +1,20 @@
 //! Through TLS and through proxies.
 
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use ferriwire::client::{ClientTls, ProxyError};
-use ferriwire::{Client, ConnectFailure, Event, Listener, Namespace, Server, Tls};
+use ferriwire::{
+    Client, ClientCertificates, ConnectFailure, Event, Listener, Namespace, Server, Tls, Transport,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::WAYS;
 use crate::support::tls::Authority;
-use crate::support::{fail, within};
+use crate::support::{fail, until, within};
+use crate::{WAYS, Way};
 
 const ECHO: Event<String, String> = Event::new("echo");
 
@@ -54,6 +61,138 @@ async fn encrypted_servers_are_reached_on_each_transport_directly_and_through_a_
             let answer = within("the answer", client.emit_with_ack(ECHO, "x")).await;
             assert_eq!(answer.unwrap(), "x", "{way:?}");
             within("the end", client.close()).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn servers_that_ask_for_a_certificate_are_shown_one() {
+    const WHO: Event<(), usize> = Event::new("who");
+    let (authority, clients, stranger) = (Authority::new(), Authority::new(), Authority::new());
+    let signed = authority.sign();
+    let namespace = Namespace::new("/").on(WHO, async |socket: ferriwire::Socket, ()| {
+        let shown = socket.request().extension::<ClientCertificates>();
+        shown.map_or(0, |ClientCertificates(chain)| chain.len())
+    });
+    let tls = Tls::pem(&signed.chain, &signed.key).client_ca_pem(clients.pem());
+    let server = Server::new()
+        .namespace(namespace)
+        .bind_all([Listener::tcp("127.0.0.1:0").tls(tls)])
+        .await
+        .unwrap();
+    let address = format!("https://localhost:{}", server.local_addr().port());
+    let trusting = || ClientTls::new().ca_pem(authority.pem());
+    let showing = |by: &Authority| {
+        let own = by.sign();
+        trusting().certificate_pem(own.chain, own.key)
+    };
+    for way in WAYS {
+        let client = |tls| {
+            let client = way.of(Client::builder(&address).no_proxy()).tls(tls);
+            within("an end of the attempt", client.connect())
+        };
+        let known = client(showing(&clients)).await.unwrap();
+        let shown = within("an answer", known.emit_with_ack(WHO, ())).await;
+        assert_eq!(shown.unwrap(), 1, "{way:?}");
+        within("the end", known.close()).await;
+        for tls in [showing(&stranger), trusting()] {
+            let failure = client(tls).await.unwrap_err();
+            assert!(matches!(failure, ConnectFailure::Network(_)), "{failure:?}");
+        }
+    }
+}
+
+/// A proxy that lets in who names itself, and how many it has let in.
+async fn proxy(letting_in: fn(TcpStream) -> Asking) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let let_in = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&let_in);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let count = Arc::clone(&count);
+            tokio::spawn(async move {
+                let (mut stream, port) = letting_in(stream).await;
+                count.fetch_add(1, Ordering::Relaxed);
+                let mut onwards = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                let _ = copy_bidirectional(&mut stream, &mut onwards).await;
+            });
+        }
+    });
+    (address, let_in)
+}
+
+/// Gives the stream behind what the proxy was told, and the port that was asked for.
+type Asking = Pin<Box<dyn Future<Output = (TcpStream, u16)> + Send>>;
+
+fn by_connect(mut stream: TcpStream) -> Asking {
+    Box::pin(async move {
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            assert_ne!(stream.read_buf(&mut asked).await.unwrap(), 0);
+        }
+        let asked = String::from_utf8(asked).unwrap();
+        // me:s%cret
+        let credentials = "proxy-authorization: basic bwu6cyvjcmv0\r\n";
+        assert!(asked.to_lowercase().contains(credentials), "{asked}");
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        let target = asked.strip_prefix("CONNECT localhost:").unwrap();
+        let port = target.split(' ').next().unwrap().parse().unwrap();
+        (stream, port)
+    })
+}
+
+fn by_socks5(mut stream: TcpStream) -> Asking {
+    Box::pin(async move {
+        let mut head = [0; 2];
+        stream.read_exact(&mut head).await.unwrap();
+        let mut methods = vec![0; head[1].into()];
+        stream.read_exact(&mut methods).await.unwrap();
+        assert!(head[0] == 5 && methods.contains(&2), "{methods:?}");
+        stream.write_all(&[5, 2]).await.unwrap();
+        let mut named = [0; 11];
+        stream.read_exact(&mut named).await.unwrap();
+        assert_eq!(&named, b"\x01\x02me\x06s%cret");
+        stream.write_all(&[1, 0]).await.unwrap();
+        let mut asked = [0; 5 + 9 + 2];
+        stream.read_exact(&mut asked).await.unwrap();
+        assert_eq!(&asked[..14], b"\x05\x01\x00\x03\x09localhost");
+        stream
+            .write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0])
+            .await
+            .unwrap();
+        (stream, u16::from_be_bytes([asked[14], asked[15]]))
+    })
+}
+
+#[tokio::test]
+async fn proxies_that_want_credentials_carry_each_transport() {
+    let namespace = Namespace::new("/").on(ECHO, async |_, text: String| text);
+    let server = crate::serve_one(namespace).await;
+    let port = server.local_addr().port();
+    let (by_connect, connected) = proxy(by_connect).await;
+    let (by_socks5, socks) = proxy(by_socks5).await;
+    for (proxy, let_in) in [
+        (format!("http://me:s%25cret@{by_connect}"), connected),
+        (format!("socks5h://me:s%25cret@{by_socks5}"), socks),
+    ] {
+        for way in WAYS {
+            let before = let_in.load(Ordering::Relaxed);
+            let client = Client::builder(format!("http://localhost:{port}")).proxy(&proxy);
+            let client = within("connecting", way.of(client).connect()).await;
+            let client = client.unwrap_or_else(|failure| fail(&format!("{proxy}: {failure}")));
+            let last = match way {
+                Way::Polling => Transport::Polling,
+                Way::WebSocket | Way::Upgrade => Transport::WebSocket,
+            };
+            until("the transport", || client.transport() == Some(last)).await;
+            let answer = within("the answer", client.emit_with_ack(ECHO, "x")).await;
+            assert_eq!(answer.unwrap(), "x", "{proxy} {way:?}");
+            within("the end", client.close()).await;
+            let connections = let_in.load(Ordering::Relaxed) - before;
+            let least = if way == Way::Upgrade { 2 } else { 1 };
+            assert!(connections >= least, "{proxy} {way:?}: {connections}");
         }
     }
 }
