@@ -35,6 +35,22 @@ pub enum Value {
 }
 
 impl Value {
+    /// How many bytes texts, names and binary data in it have, with something for each value.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let own = match self {
+            Self::Null | Self::Bool(_) | Self::Number(_) => 0,
+            Self::String(text) => text.len(),
+            Self::Binary(data) => data.len(),
+            Self::Array(values) => values.iter().map(Self::size).fold(0, usize::saturating_add),
+            Self::Object(members) => members
+                .iter()
+                .map(|(name, value)| name.len().saturating_add(value.size()))
+                .fold(0, usize::saturating_add),
+        };
+        own.saturating_add(size_of::<Self>())
+    }
+
     /// Whether it is `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {

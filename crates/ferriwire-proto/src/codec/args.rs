@@ -138,6 +138,16 @@ impl<'a> Arguments<'a> {
         }
     }
 
+    /// Whether the first one is an object whose first member has that name, as far as a glance tells: names with
+    /// escapes are not found, and nothing is checked.
+    #[must_use]
+    pub fn begins_with_member(&self, name: &str) -> bool {
+        match &self.form {
+            Form::Json(text) => text.begins_with_member(name),
+            Form::MessagePack(list) => list.begins_with_member(name),
+        }
+    }
+
     /// How many bytes they take, the event's name and the attachments included.
     #[must_use]
     pub fn size(&self) -> usize {

@@ -51,8 +51,9 @@ pub use self::violation::Violation;
 pub struct Config {
     /// What one packet of the server may be.
     pub limits: Limits,
-    /// How long the server may take to answer a CONNECT packet. Default: 45 s; the reference waits for
-    /// ever.
+    /// How long the server may take to answer a CONNECT packet. Behind it a session on which no namespace is
+    /// joined is given up; on others it is [told](Output::Late) and waited for on. Default: 45 s; the
+    /// reference waits for ever.
     pub connect_timeout: Duration,
     /// How long the attachments of one packet may take. Default: 10 s; the reference waits for ever.
     pub attachments_timeout: Duration,
@@ -156,6 +157,9 @@ pub enum Output {
     Disconnect(Key),
     /// Close the session: the server took too long.
     Close(ConnectionTimeout),
+    /// The server has not let the client join a namespace in time. Others are joined, whose session it is,
+    /// too: so it is waited for as long again, unless it is [left](Client::leave).
+    Late(Key),
     /// Nothing more until then.
     Timeout(Option<Instant>),
 }
@@ -319,7 +323,19 @@ impl Client {
             self.attachments_deadline = None;
             self.expired = Some(ConnectionTimeout::Attachments);
         } else if is_due(self.connect_deadline()) {
+            self.handle_late(now);
+        }
+    }
+
+    /// The answer to a CONNECT packet has not come: which concerns the session only if nobody else needs it.
+    fn handle_late(&mut self, now: Instant) {
+        let mut sockets = self.sockets.iter().flatten();
+        if !sockets.any(|socket| socket.id().is_some()) {
             self.expired = Some(ConnectionTimeout::Connect);
+            return;
+        }
+        for socket in self.sockets.iter_mut().flatten() {
+            socket.handle_timeout(&self.config, now);
         }
     }
 
@@ -359,6 +375,16 @@ impl Client {
             State::Leaving { rejoin } => *rejoin = true,
             State::Waiting | State::Asking { .. } | State::Joined { .. } => {}
         }
+    }
+
+    /// As [`join`](Self::join), for somebody else than who has joined before: what was asked then is not
+    /// taken for an answer.
+    pub fn join_anew(&mut self, key: Key, now: Instant) {
+        if let Some(State::Joining(joining)) = self.socket_mut(key).map(|socket| &mut socket.state)
+        {
+            joining.is_outdated = true;
+        }
+        self.join(key, now);
     }
 
     /// What a CONNECT packet has to say beside what identifies the client, which takes precedence:
@@ -404,6 +430,10 @@ impl Client {
                 State::Leaving { .. } => {
                     socket.end_leaving();
                     return Output::Disconnect(key);
+                }
+                State::Joining(joining) if joining.is_late => {
+                    joining.is_late = false;
+                    return Output::Late(key);
                 }
                 State::Inactive
                 | State::Waiting

@@ -143,9 +143,8 @@ fn read<A: DeserializeOwned + 'static>(arguments: &Arguments<'_>) -> Result<A, A
 
 /// Exactly `{"error":{"message":..}}`, with `data` and `path` if there are any.
 fn refusal(arguments: &Arguments<'_>) -> Option<AckError> {
-    /// Such an answer is at least as long as that, and its one argument an object.
-    const SHORTEST: usize = r#"{"error":{"message":""}}"#.len();
-    if arguments.size() < SHORTEST {
+    // Hardly any other answer begins so, and needs to be read twice.
+    if !arguments.begins_with_member("error") {
         return None;
     }
     let Args(values) = arguments.decode().ok()?;

@@ -27,8 +27,11 @@ pub(crate) type Claims = Result<Object, ConnectFailure>;
 #[derive(Clone)]
 pub(crate) enum Auth {
     Value(Claims),
-    Made(Arc<dyn Fn(Attempt) -> BoxFuture<Claims> + Send + Sync>),
+    Made(Arc<Make>),
 }
+
+/// Makes it for one attempt.
+pub(crate) type Make = dyn Fn(Attempt) -> BoxFuture<Claims> + Send + Sync;
 
 impl Default for Auth {
     fn default() -> Self {

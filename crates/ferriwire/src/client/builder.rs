@@ -344,8 +344,10 @@ impl ClientBuilder {
         self
     }
 
-    /// How long one attempt to open a session may take; `None`: as long as the system lets it. Default:
-    /// 20 s.
+    /// How long one attempt to open a session may take, and what [`auth_with`](Self::auth_with) makes.
+    /// Default: 20 s. `None`: nothing ends an attempt but the server and the system, so that a server which
+    /// takes the connection and says nothing is waited for without an end, as with the reference's
+    /// `timeout: false`.
     ///
     /// # Examples
     ///

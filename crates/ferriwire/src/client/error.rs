@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use ferriwire_proto::engine::CloseReason;
+use ferriwire_proto::value::Value;
 
 use crate::handshake::ConnectError;
 
@@ -48,6 +49,25 @@ pub enum ConnectFailure {
 impl ConnectFailure {
     pub(crate) fn closed_early() -> Self {
         io::Error::from(io::ErrorKind::UnexpectedEof).into()
+    }
+
+    /// How much the server has made of it, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Refused(error) => {
+                let data = error.details().map_or(0, Value::size);
+                error.message().len().saturating_add(data)
+            }
+            Self::Http { body: text, .. } | Self::Violation(text) => text.len(),
+            Self::GaveUp(last) => last.size(),
+            Self::Auth(_)
+            | Self::Configuration(_)
+            | Self::Network(_)
+            | Self::Incompatible
+            | Self::Timeout
+            | Self::AlreadyJoined
+            | Self::Closed => 0,
+        }
     }
 
     /// What the end of a session says of the attempt to open it.

@@ -568,8 +568,9 @@ impl Client {
         self.membership.shared.ask(Note::Connect(membership));
     }
 
-    /// Leaves the namespace. The client does not come back by itself, but by [`connect`](Self::connect). With the
-    /// last namespace that is left the connection ends. Mirrors `socket.disconnect()`.
+    /// Leaves the namespace. The client does not come back by itself, but by [`connect`](Self::connect): what is
+    /// emitted from here on is kept until then. With the last namespace that is left the connection ends. Mirrors
+    /// `socket.disconnect()`.
     ///
     /// # Examples
     ///
@@ -579,6 +580,7 @@ impl Client {
     /// # }
     /// ```
     pub fn disconnect(&self) {
+        self.membership.leave();
         let membership = Arc::clone(&self.membership);
         self.membership.shared.ask(Note::Disconnect(membership));
     }
@@ -598,6 +600,7 @@ impl Client {
     /// ```
     pub async fn close(self) {
         let (done, closed) = oneshot::channel();
+        self.membership.shared.set_closed();
         self.membership.shared.ask(Note::Close(Some(done)));
         // An error: it was closed already.
         closed.await.unwrap_or_default();

@@ -83,6 +83,10 @@ pub(crate) struct Status {
     pub(crate) active: bool,
     /// How often it has been joined.
     pub(crate) joined: u64,
+    /// How often it was left of which the task does not know yet: nothing of the session is for it any more.
+    pub(crate) leaving: u32,
+    /// The namespace was left and joined again by another declaration, to which it belongs now.
+    pub(crate) is_replaced: bool,
 }
 
 impl Shared {
@@ -179,6 +183,36 @@ impl Shared {
 impl Membership {
     pub(crate) fn is_connected(&self) -> bool {
         self.status.lock().id.is_some()
+    }
+
+    /// The program leaves the namespace, which counts from here on: what is emitted next is kept, not sent on
+    /// the session.
+    pub(crate) fn leave(&self) {
+        let lost = {
+            let mut outgoing = self.shared.outgoing.lock();
+            let mut status = self.status.lock();
+            status.leaving = status.leaving.saturating_add(1);
+            status.id = None;
+            status.recovered = false;
+            status.active = false;
+            let key = self.key.get().filter(|_| !status.is_replaced);
+            key.map(|key| outgoing.handle_left(*key, now()))
+        };
+        for waiter in lost.into_iter().flatten().flatten() {
+            waiter(Err(AckError::Disconnected));
+        }
+    }
+
+    /// The task knows that it was [left](Self::leave).
+    pub(crate) fn note_left(&self) {
+        let mut status = self.status.lock();
+        status.leaving = status.leaving.saturating_sub(1);
+    }
+
+    /// Whether it is still joined as when that came.
+    pub(crate) fn is_in(&self, came: Came) -> bool {
+        let status = self.status.lock();
+        status.id.is_some() && status.joined == came.joined
     }
 
     /// Encodes an event.

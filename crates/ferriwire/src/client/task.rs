@@ -163,7 +163,7 @@ impl Task {
             .as_ref()
             .is_some_and(|link| link.session.is_open())
         {
-            self.end_unwanted(now);
+            self.end_unwanted(now, cx);
         }
         match self.layer.poll_running(cx) {
             Ok(ended) => progress |= ended,
@@ -211,9 +211,10 @@ impl Task {
                     }
                 }
                 Note::Disconnect(membership) => {
+                    membership.note_left();
                     if let Some(key) = self.own_key(&membership) {
                         self.layer.leave(key, now, cx);
-                        self.end_unwanted(now);
+                        self.end_unwanted(now, cx);
                     }
                 }
                 Note::Cut => {
@@ -251,17 +252,17 @@ impl Task {
             waiting: done.into_iter().collect(),
             grace_ends: None,
         });
-        self.end_unwanted(now);
+        self.end_unwanted(now, cx);
     }
 
     /// Without a namespace that is wanted nobody needs the session.
-    fn end_unwanted(&mut self, now: Instant) {
+    fn end_unwanted(&mut self, now: Instant, cx: &mut Context<'_>) {
         if self.layer.namespaces.has_active() {
             return;
         }
         self.reconnect.stop();
         // What is to be sent for the namespaces that were left stands in front of the end.
-        self.drain_namespaces();
+        self.drain_namespaces(now, cx);
         if let Some(link) = &mut self.link {
             link.session.close(now);
             link.is_ending = true;
@@ -306,7 +307,7 @@ impl Task {
         let mut progress = false;
         loop {
             let mut again = self.drain_session(now, cx);
-            again |= self.drain_namespaces();
+            again |= self.drain_namespaces(now, cx);
             again |= self.start_auths(now, cx);
             again |= self.drain_reconnect(now, cx);
             if !again {
@@ -389,7 +390,7 @@ impl Task {
             (false, true) => self.layer.session_lost(&failure, is_last, now),
             (false, false) => self.attempt_failed(&failure, is_last, now, cx),
         }
-        self.end_unwanted(now);
+        self.end_unwanted(now, cx);
     }
 
     /// Drops the session with its transports, and what was made for it.
@@ -429,7 +430,7 @@ impl Task {
         self.layer.attempt_failed(failure, is_last, now, cx);
     }
 
-    fn drain_namespaces(&mut self) -> bool {
+    fn drain_namespaces(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
         loop {
             match self.layer.namespaces.poll_output() {
@@ -450,6 +451,7 @@ impl Task {
                         });
                     }
                 }
+                NamespaceOutput::Late(key) => self.layer.late(key, now, cx),
                 NamespaceOutput::Timeout(deadline) => {
                     self.deadlines.namespaces = deadline;
                     return progress;
@@ -507,7 +509,7 @@ impl Task {
         self.tell_gone(gone, CloseReason::TransportError, cx);
         let is_last = !self.reconnect.is_active();
         self.attempt_failed(&ConnectFailure::Timeout, is_last, now, cx);
-        self.end_unwanted(now);
+        self.end_unwanted(now, cx);
     }
 
     /// Whether the task has nothing left to do.

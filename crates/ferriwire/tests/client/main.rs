@@ -14,13 +14,16 @@ mod cut;
 mod delivery;
 mod dialects;
 mod ending;
+mod ends;
 mod events;
 mod handshake;
 mod hostile;
 mod in_memory;
+mod leaving;
 mod raw;
 mod reconnecting;
 mod requests;
+mod stubborn;
 mod waiting;
 #[cfg(feature = "tls")]
 mod ways;
@@ -93,6 +96,10 @@ impl<T> Notes<T> {
         within(what, self.0.recv())
             .await
             .expect("the handler lives")
+    }
+
+    pub(crate) fn try_next(&mut self) -> Option<T> {
+        self.0.try_recv().ok()
     }
 
     pub(crate) fn is_empty(&mut self) -> bool {

@@ -58,7 +58,7 @@ pub(crate) async fn asked(listener: &TcpListener) -> (TcpStream, String) {
 
 /// The server's end of one WebSocket.
 pub(crate) struct Peer {
-    stream: TcpStream,
+    pub(crate) stream: TcpStream,
     decoder: Decoder,
     read: Vec<u8>,
     /// How many bytes of pongs have come.
@@ -67,14 +67,19 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// Takes the next client and opens its session.
-    async fn accept(listener: &TcpListener) -> Self {
+    pub(crate) async fn accept(listener: &TcpListener) -> Self {
+        Self::accept_with(listener, OPEN).await
+    }
+
+    /// The same, with those words.
+    pub(crate) async fn accept_with(listener: &TcpListener, open: &str) -> Self {
         let (mut stream, answer) = asked(listener).await;
         stream
             .write_all(answer.as_bytes())
             .await
             .expect("it listens");
         let mut peer = Self::new(stream);
-        peer.text(OPEN).await;
+        peer.text(open).await;
         peer
     }
 
@@ -89,7 +94,7 @@ impl Peer {
     }
 
     /// The same, and lets it into its first namespace.
-    async fn welcome(listener: &TcpListener) -> Self {
+    pub(crate) async fn welcome(listener: &TcpListener) -> Self {
         let mut peer = Self::accept(listener).await;
         assert_eq!(peer.next().await, "40");
         peer.text(r#"40{"sid":"x"}"#).await;
@@ -97,16 +102,13 @@ impl Peer {
     }
 
     pub(crate) async fn text(&mut self, text: &str) {
-        let mut frame = vec![0x81, 127];
-        frame.extend((text.len() as u64).to_be_bytes());
-        if text.len() < 126 {
-            frame = vec![0x81, u8::try_from(text.len()).expect("it is short")];
-        } else if let Ok(len) = u16::try_from(text.len()) {
-            frame = vec![0x81, 126];
-            frame.extend(len.to_be_bytes());
-        }
-        frame.extend(text.as_bytes());
-        let sent = within("sending", self.stream.write_all(&frame)).await;
+        self.texts(&[text]).await;
+    }
+
+    /// Sends several texts at once.
+    pub(crate) async fn texts(&mut self, texts: &[&str]) {
+        let frames: Vec<u8> = texts.iter().copied().flat_map(frame).collect();
+        let sent = within("sending", self.stream.write_all(&frames)).await;
         sent.expect("the client takes it");
     }
 
@@ -138,6 +140,19 @@ impl Peer {
         })
         .await
     }
+}
+
+fn frame(text: &str) -> Vec<u8> {
+    let mut frame = vec![0x81, 127];
+    frame.extend((text.len() as u64).to_be_bytes());
+    if text.len() < 126 {
+        frame = vec![0x81, u8::try_from(text.len()).expect("it is short")];
+    } else if let Ok(len) = u16::try_from(text.len()) {
+        frame = vec![0x81, 126];
+        frame.extend(len.to_be_bytes());
+    }
+    frame.extend(text.as_bytes());
+    frame
 }
 
 #[tokio::test]

@@ -5,16 +5,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ferriwire::client::{ClientTls, ProxyError};
+use ferriwire::client::{ClientTls, DisconnectReason, ProxyError};
 use ferriwire::{
     Client, ClientCertificates, ConnectFailure, Event, Listener, Namespace, Server, Tls, Transport,
 };
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
 
-use crate::support::tls::Authority;
+use crate::support::tls::{Authority, der};
 use crate::support::{fail, until, within};
-use crate::{WAYS, Way};
+use crate::{WAYS, Way, notes};
 
 const ECHO: Event<String, String> = Event::new("echo");
 
@@ -227,4 +233,90 @@ async fn what_a_proxy_says_is_found_in_the_error() {
     };
     let error = error.get_ref().and_then(|error| error.downcast_ref());
     assert_eq!(error, Some(&ProxyError::Scheme));
+}
+
+/// A body whose length is not said ends with the stream: one that was cut off must not be taken for whole.
+#[tokio::test]
+async fn a_body_without_a_length_ends_where_its_server_says() {
+    const ANSWER: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n\
+        0{\"sid\":\"abc\",\"upgrades\":[],\"pingInterval\":25000,\"pingTimeout\":20000}";
+    let authority = Authority::new();
+    let signed = authority.sign();
+    let key = PrivateKeyDer::from_pem_slice(signed.key.as_bytes()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![der(&signed.chain)], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    for is_cut in [true, false] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let client = Client::builder(format!("https://localhost:{port}"))
+            .no_proxy()
+            .tls(ClientTls::new().ca_pem(authority.pem()))
+            .transports([Transport::Polling]);
+        let client = tokio::spawn(client.connect());
+        let (stream, _) = within("a client", listener.accept()).await.unwrap();
+        let mut stream = within("TLS", acceptor.accept(stream)).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            within("a request", stream.read_buf(&mut head))
+                .await
+                .unwrap();
+        }
+        stream.write_all(ANSWER.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        if is_cut {
+            drop(stream);
+            let result = within("an error", client).await.unwrap();
+            assert!(
+                matches!(result, Err(ConnectFailure::Network(_))),
+                "{result:?}"
+            );
+        } else {
+            stream.shutdown().await.unwrap();
+            drop(stream);
+            within("the next request", listener.accept()).await.unwrap();
+            client.abort();
+        }
+    }
+}
+
+/// As over TCP, where nothing tells the end of a stream from a cut.
+#[tokio::test]
+async fn an_encrypted_websocket_that_is_cut_was_closed() {
+    let authority = Authority::new();
+    let signed = authority.sign();
+    let server = Server::new()
+        .namespace(Namespace::new("/"))
+        .bind_all([Listener::tcp("127.0.0.1:0").tls(Tls::pem(&signed.chain, &signed.key))])
+        .await
+        .unwrap();
+    let address = server.local_addr();
+    let between = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = between.local_addr().unwrap().port();
+    let cut = Arc::new(Notify::new());
+    let is_cut = Arc::clone(&cut);
+    let way = tokio::spawn(async move {
+        let (mut stream, _) = between.accept().await.unwrap();
+        let mut onwards = TcpStream::connect(address).await.unwrap();
+        tokio::select! {
+            _ = copy_bidirectional(&mut stream, &mut onwards) => {}
+            () = is_cut.notified() => {}
+        }
+    });
+    let (reasons, mut reason) = notes();
+    let client = Client::builder(format!("https://localhost:{port}"))
+        .no_proxy()
+        .tls(ClientTls::new().ca_pem(authority.pem()))
+        .transports([Transport::WebSocket])
+        .on_disconnect(async move |_, why| reasons.send(why).expect("the test lives"));
+    let client = within("connecting", client.connect()).await.unwrap();
+    cut.notify_one();
+    within("the cut", way).await.unwrap();
+    let why = reason.next("the end").await;
+    assert_eq!(why, DisconnectReason::TransportClose);
+    assert!(client.is_active());
 }

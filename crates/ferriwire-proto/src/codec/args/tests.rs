@@ -565,3 +565,22 @@ fn the_payload_of_a_connect_packet_is_an_object_or_nothing() {
     let wrong = decode_connect_payload::<Auth>(Some(Payload::Json(r#"{"token":"x"}"#)));
     assert!(matches!(wrong, Err(ArgumentsError::Mismatch { path, .. }) if path == "token"));
 }
+
+#[test]
+fn a_glance_finds_the_name_that_the_first_argument_begins_with() {
+    for (text, expected) in [
+        (r#"[{"error":{}}]"#, true),
+        (" [ { \"error\" : 1 } ]", true),
+        (r#"[{"error":1,"other":2},3]"#, true),
+        (r#"[{"errors":1}]"#, false),
+        (r#"[{"other":1,"error":2}]"#, false),
+        (r#"["error"]"#, false),
+        (r#"[1,{"error":1}]"#, false),
+        ("[{}]", false),
+        ("[", false),
+        ("[]", false),
+    ] {
+        let found = arguments(text, NONE).begins_with_member("error");
+        assert_eq!(found, expected, "{text}");
+    }
+}

@@ -19,6 +19,20 @@ pub(super) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
+    /// See [`Arguments::begins_with_member`](super::Arguments::begins_with_member).
+    pub(super) fn begins_with_member(&self, name: &str) -> bool {
+        let rest = self.list.get(self.name_end..).unwrap_or_default();
+        let rest = rest.trim_ascii_start();
+        let rest = rest.strip_prefix(['[', ',']).unwrap_or_default();
+        let rest = rest
+            .trim_ascii_start()
+            .strip_prefix('{')
+            .unwrap_or_default();
+        let rest = rest.trim_ascii_start().strip_prefix('"');
+        let rest = rest.and_then(|rest| rest.strip_prefix(name));
+        rest.is_some_and(|rest| rest.starts_with('"'))
+    }
+
     /// For types that borrow nothing, of which some are read without serde.
     pub(super) fn decode_owned<T: DeserializeOwned + 'static>(
         &self,

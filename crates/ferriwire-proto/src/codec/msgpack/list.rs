@@ -40,6 +40,19 @@ impl<'a> List<'a> {
         self.start
     }
 
+    /// See [`Arguments::begins_with_member`](crate::codec::Arguments::begins_with_member). Only maps and names
+    /// that are short have such a form.
+    pub(crate) fn begins_with_member(&self, name: &str) -> bool {
+        let rest = self.message.get(self.start..).unwrap_or_default();
+        let Some((0x81..=0x8f, rest)) = rest.split_first() else {
+            return false;
+        };
+        let Some((head @ 0xa0..=0xbf, rest)) = rest.split_first() else {
+            return false;
+        };
+        usize::from(head & 0x1f) == name.len() && self.len > 0 && rest.starts_with(name.as_bytes())
+    }
+
     pub(crate) fn decode<T: Deserialize<'a>>(&self, limit: usize) -> Result<T, ArgumentsError> {
         let progress = Cell::new(0);
         let elements = Elements {

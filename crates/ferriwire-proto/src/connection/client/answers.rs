@@ -41,6 +41,15 @@ impl<T> Answers<T> {
         Self::default()
     }
 
+    /// Nobody waits. No number is used that these have had.
+    #[must_use]
+    pub fn after(before: &Self) -> Self {
+        Self {
+            next: before.next,
+            ..Self::default()
+        }
+    }
+
     /// How many wait.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -111,7 +111,8 @@ impl<T> Outgoing<T> {
         lanes.filter_map(Lane::deadline).min()
     }
 
-    /// A namespace that was added to the client.
+    /// A namespace that was added to the client, perhaps in place of one that was left: of that one nothing
+    /// is sent any more.
     pub fn add(&mut self, key: Key, config: LaneConfig) {
         let count = key.index().saturating_add(1);
         if let Some(missing) = count.checked_sub(self.lanes.len()) {
@@ -120,9 +121,11 @@ impl<T> Outgoing<T> {
             self.lanes.resize_with(count, || None);
         }
         if let Some(lane) = self.lanes.get_mut(key.index()) {
+            // Who still gives up an answer of the one before must not meet another one.
+            let answers = lane.as_ref().map(|before| Answers::after(&before.answers));
             *lane = Some(Lane {
                 is_joined: false,
-                answers: Answers::new(),
+                answers: answers.unwrap_or_default(),
                 offline: Offline::new(config.max_offline, config.offline_policy),
                 retries: config.retries.map(Retries::new),
             });

@@ -47,6 +47,10 @@ pub(super) struct Joining {
     pub(super) deadline: Option<Instant>,
     /// Not left meanwhile. A server takes DISCONNECT only from who has joined, so it has to wait.
     pub(super) wanted: bool,
+    /// CONNECT was sent for somebody else: behind the answer another one follows.
+    pub(super) is_outdated: bool,
+    /// The answer has not come in time, which is to be told.
+    pub(super) is_late: bool,
     early: Early,
 }
 
@@ -144,6 +148,16 @@ impl Socket {
         }
     }
 
+    /// Time has passed on a session that others need: the answer is waited for on.
+    pub(super) fn handle_timeout(&mut self, config: &Config, now: Instant) {
+        if let State::Joining(joining) = &mut self.state
+            && joining.deadline.is_some_and(|deadline| deadline <= now)
+        {
+            joining.deadline = now.checked_add(config.connect_timeout);
+            joining.is_late = joining.wanted;
+        }
+    }
+
     /// DISCONNECT was sent, or is not needed.
     pub(super) fn end_leaving(&mut self) {
         self.state = if self.is_active() {
@@ -191,7 +205,7 @@ impl Socket {
         };
         match &mut self.state {
             State::Joined { .. } => {}
-            State::Joining(joining) if joining.wanted => {
+            State::Joining(joining) if joining.wanted && !joining.is_outdated => {
                 let event = EarlyEvent::new(id, &name, &arguments);
                 joining.early.keep(event, max_early)?;
                 return Ok(Incoming::Ignored);
@@ -225,8 +239,8 @@ impl Socket {
             return Incoming::Ignored;
         };
         let (wanted, early) = (joining.wanted, std::mem::take(&mut joining.early));
-        if !wanted {
-            self.state = State::Leaving { rejoin: false };
+        if !wanted || joining.is_outdated {
+            self.state = State::Leaving { rejoin: wanted };
             return Incoming::Ignored;
         }
         let is_id = |id: &String| (1..=MAX_ID).contains(&id.len());
@@ -259,7 +273,11 @@ impl Socket {
 
     fn handle_disconnect(&mut self, key: Key) -> Incoming<'static> {
         let was_active = self.is_active();
-        match self.state {
+        match &self.state {
+            State::Joining(joining) if joining.is_outdated => {
+                self.end_leaving();
+                return Incoming::Ignored;
+            }
             State::Joined { .. } | State::Joining(_) => self.state = State::Inactive,
             State::Leaving { .. } => {
                 // The server was faster, and takes no DISCONNECT any more.
@@ -279,6 +297,10 @@ impl Socket {
         let State::Joining(joining) = &self.state else {
             return Incoming::Ignored;
         };
+        if joining.is_outdated {
+            self.end_leaving();
+            return Incoming::Ignored;
+        }
         let wanted = joining.wanted;
         self.state = State::Inactive;
         if wanted {
@@ -301,6 +323,8 @@ fn joining(config: &Config, now: Instant) -> State {
     State::Joining(Joining {
         deadline: now.checked_add(config.connect_timeout),
         wanted: true,
+        is_outdated: false,
+        is_late: false,
         early: Early::default(),
     })
 }

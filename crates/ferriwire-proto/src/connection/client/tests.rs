@@ -103,6 +103,7 @@ impl Script {
                 Output::Connect(key) => words.push(format!("connect {}", key.index())),
                 Output::Disconnect(key) => words.push(format!("disconnect {}", key.index())),
                 Output::Close(timeout) => words.push(timeout.to_string()),
+                Output::Late(key) => words.push(format!("late {}", key.index())),
                 Output::Timeout(_) => return words.join(", "),
             }
         }
@@ -111,7 +112,10 @@ impl Script {
     fn deadline(&mut self) -> Option<Duration> {
         match self.client.poll_output() {
             Output::Timeout(deadline) => deadline.map(|deadline| deadline - self.begun),
-            output @ (Output::Connect(_) | Output::Disconnect(_) | Output::Close(_)) => {
+            output @ (Output::Connect(_)
+            | Output::Disconnect(_)
+            | Output::Close(_)
+            | Output::Late(_)) => {
                 panic!("{output:?} is to be done")
             }
         }

@@ -91,7 +91,8 @@ macro_rules! declares {
 
             /// The same, made anew whenever the client joins the namespace: a token that expires can be
             /// fetched there. An error counts as a failure to connect, and is tried again behind the pause that
-            /// reconnection has.
+            /// reconnection has. What takes longer than
+            /// [`connect_timeout`](crate::client::ClientBuilder::connect_timeout), or 45 s without one, has failed.
             ///
             /// # Examples
             ///

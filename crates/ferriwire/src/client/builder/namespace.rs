@@ -34,7 +34,8 @@ impl NamespaceBuilder {
     }
 
     /// Joins the namespace. It stays joined until it is left, or the client is closed, whether or not
-    /// the handle is kept.
+    /// the handle is kept. Who does not wait for it to the end does not join it: it is left when the future is
+    /// dropped.
     ///
     /// # Errors
     ///
@@ -97,7 +98,7 @@ impl NamespaceBuilder {
 
     async fn wait(self, first_failure: bool) -> Result<Client, ConnectFailure> {
         let (client, joined) = self.start(first_failure)?;
-        joined.await.unwrap_or(Err(ConnectFailure::Closed))?;
+        Waiting::new(&client).until(joined).await?;
         Ok(client)
     }
 
@@ -110,5 +111,32 @@ impl NamespaceBuilder {
         let client = Client::new(membership, Arc::clone(self.client.owner()));
         let joined = client.join(first_failure);
         Ok((client, joined))
+    }
+}
+
+/// Somebody waits for a namespace, and leaves it by giving up.
+struct Waiting<'a> {
+    client: &'a Client,
+    is_over: bool,
+}
+
+impl<'a> Waiting<'a> {
+    const fn new(client: &'a Client) -> Self {
+        let is_over = false;
+        Self { client, is_over }
+    }
+
+    async fn until(mut self, joined: Joined) -> Result<(), ConnectFailure> {
+        let result = joined.await;
+        self.is_over = true;
+        result.unwrap_or(Err(ConnectFailure::Closed))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.client.disconnect();
+        }
     }
 }

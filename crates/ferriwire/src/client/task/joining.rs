@@ -8,10 +8,12 @@ use ferriwire_proto::connection::Key;
 use ferriwire_proto::engine::Revision;
 use ferriwire_proto::engine::queue::Entry;
 use ferriwire_proto::value::{Object, Value};
+use tokio::time::timeout;
 
 use super::Task;
-use crate::client::auth::{Attempt, Auth, Claims};
+use crate::client::auth::{Attempt, Auth, Claims, Make};
 use crate::client::error::ConnectFailure;
+use crate::engine::running::BoxFuture;
 
 /// How deep the arguments of what is sent may be nested.
 const DEPTH: usize = ferriwire_proto::codec::MAX_DEPTH;
@@ -36,7 +38,7 @@ impl Task {
                 }
                 Auth::Made(make) => {
                     let namespace = Arc::clone(&membership.name);
-                    let made = make(Attempt { number, namespace });
+                    let made = self.in_time(Arc::clone(make), Attempt { number, namespace });
                     if let Some((key, claims)) = self.auths.start(key, made, cx) {
                         self.send_connect(key, claims, now, cx);
                     }
@@ -44,6 +46,17 @@ impl Task {
             }
         }
         any
+    }
+
+    /// Makes what identifies the client, which may take as long as an attempt to connect.
+    fn in_time(&self, make: Arc<Make>, attempt: Attempt) -> BoxFuture<Claims> {
+        let config = &self.tools.config;
+        let limit = config.reconnect.attempt_timeout;
+        let limit = limit.unwrap_or(config.namespaces.connect_timeout);
+        Box::pin(async move {
+            let made = timeout(limit, make(attempt)).await;
+            made.unwrap_or(Err(ConnectFailure::Timeout))
+        })
     }
 
     pub(super) fn send_connect(
@@ -113,15 +126,16 @@ impl Task {
             self.layer.namespaces.leave(key);
             self.layer.note_active(true);
             self.layer.fail(key, failure, cx);
-            self.end_unwanted(now);
+            self.end_unwanted(now, cx);
             return;
         };
         self.layer.tell_failure(&membership, failure, cx);
         let number = self.layer.next_attempt(key);
         let namespace = Arc::clone(&membership.name);
+        let made = self.in_time(make, Attempt { number, namespace });
         let made = Box::pin(async move {
             tokio::time::sleep(pause).await;
-            make(Attempt { number, namespace }).await
+            made.await
         });
         if let Some((key, claims)) = self.auths.start(key, made, cx) {
             self.send_connect(key, claims, now, cx);

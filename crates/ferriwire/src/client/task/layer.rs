@@ -29,6 +29,9 @@ pub(super) struct Layer {
     pub(super) namespaces: Namespaces,
     /// By key.
     members: Vec<Option<Member>>,
+    /// The namespace that the client was built with, where the hooks of the whole client are, also when it was
+    /// left.
+    first: Option<Arc<Membership>>,
     pub(super) running: Running<Arc<str>>,
     held: VecDeque<Held>,
     held_bytes: usize,
@@ -42,6 +45,8 @@ struct Member {
     attempts: u32,
     /// How often `auth` could not be made since it was joined last.
     auth_failures: u32,
+    /// The program was told that it is joined, and not that it is so no more.
+    is_in: bool,
 }
 
 /// An event that waits for a handler to end.
@@ -81,6 +86,7 @@ impl Layer {
             owner,
             namespaces,
             members: Vec::new(),
+            first: None,
             running: Running::new(),
             held: VecDeque::new(),
             held_bytes: 0,
@@ -112,7 +118,14 @@ impl Layer {
         if membership.key.set(key).is_err() {
             return;
         }
-        self.shared.outgoing.lock().add(key, membership.lane);
+        self.first.get_or_insert_with(|| Arc::clone(&membership));
+        {
+            let mut outgoing = self.shared.outgoing.lock();
+            if let Some(before) = self.membership(key) {
+                before.status.lock().is_replaced = true;
+            }
+            outgoing.add(key, membership.lane);
+        }
         let count = key.index() + 1;
         if let Some(missing) = count.checked_sub(self.members.len()) {
             self.members.reserve_exact(missing);
@@ -128,9 +141,10 @@ impl Layer {
                 joining: Some((joining, first_failure)),
                 attempts: 0,
                 auth_failures: 0,
+                is_in: false,
             });
         }
-        self.namespaces.join(key, now);
+        self.namespaces.join_anew(key, now);
     }
 
     pub(super) fn members(&self) -> impl Iterator<Item = &Arc<Membership>> {
@@ -218,6 +232,7 @@ impl Layer {
             held,
             held_bytes,
             max_running,
+            first: _,
         } = self;
         let Some(incoming) = namespaces.handle_message(message, now)? else {
             return Ok(Step::Done);
@@ -239,7 +254,13 @@ impl Layer {
                 let Some(Member { membership, .. }) = member else {
                     return Ok(Step::Done);
                 };
-                let joined = membership.status.lock().joined;
+                let (joined, leaving) = {
+                    let status = membership.status.lock();
+                    (status.joined, status.leaving)
+                };
+                if leaving > 0 {
+                    return Ok(Step::Done);
+                }
                 let came = Came { joined, id };
                 if running.len() >= *max_running || !held.is_empty() {
                     let one = Held::new(membership, came, &name, arguments.to_owned());
@@ -277,6 +298,9 @@ impl Layer {
             // In front of what handlers emit (case 80).
             let mut outgoing = self.shared.outgoing.lock();
             let mut status = membership.status.lock();
+            if status.leaving > 0 {
+                return Ok(());
+            }
             status.id = self.namespaces.id(key).map(Arc::from);
             status.recovered = recovered;
             status.joined = status.joined.wrapping_add(1);
@@ -299,6 +323,7 @@ impl Layer {
         self.start_hooks(&membership, |listeners| &listeners.connect, &(), cx);
         if let Some(Some(member)) = self.members.get_mut(key.index()) {
             member.auth_failures = 0;
+            member.is_in = true;
         }
         self.resolve(key, Ok(()));
         broken
@@ -310,6 +335,16 @@ impl Layer {
             self.tell_failure(&membership, failure, cx);
         }
         self.resolve(key, Err(failure.clone()));
+    }
+
+    /// The server does not let the client join in time, who goes on waiting unless it is not to.
+    pub(super) fn late(&mut self, key: Key, now: Instant, cx: &mut Context<'_>) {
+        if let Some(membership) = self.membership(key).map(Arc::clone) {
+            self.tell_failure(&membership, &ConnectFailure::Timeout, cx);
+        }
+        if self.ends_with_failure(key) {
+            self.give_up(key, ConnectFailure::Timeout, now);
+        }
     }
 
     /// An attempt to open a session has failed, for all that wanted to join.
@@ -355,7 +390,7 @@ impl Layer {
         cx: &mut Context<'_>,
     ) {
         if let Some(happened) = &membership.happened {
-            happened.push(Kept::ConnectError(failure.clone()), 0);
+            happened.push(Kept::ConnectError(failure.clone()), failure.size());
         }
         self.start_hooks(membership, |all| &all.connect_error, failure, cx);
     }
@@ -379,7 +414,8 @@ impl Layer {
 
     /// The program leaves a namespace, or the whole client.
     pub(super) fn leave(&mut self, key: Key, now: Instant, cx: &mut Context<'_>) {
-        let was_joined = self.namespaces.id(key).is_some();
+        let member = self.members.get(key.index()).and_then(Option::as_ref);
+        let was_joined = member.is_some_and(|member| member.is_in);
         self.namespaces.leave(key);
         self.end_lane(key, now);
         if was_joined {
@@ -393,7 +429,18 @@ impl Layer {
     /// The namespace is joined no more.
     pub(super) fn left(&mut self, key: Key, reason: DisconnectReason, cx: &mut Context<'_>) {
         self.set_left(key);
-        if let Some(membership) = self.membership(key).map(Arc::clone) {
+        if let Some(Some(member)) = self.members.get_mut(key.index()) {
+            let membership = Arc::clone(&member.membership);
+            if !std::mem::take(&mut member.is_in) {
+                return;
+            }
+            // Whatever came behind that, it is the program that has left.
+            let has_left = membership.status.lock().leaving > 0;
+            let reason = if has_left {
+                DisconnectReason::Client
+            } else {
+                reason
+            };
             if let Some(happened) = &membership.happened {
                 happened.push(Kept::Disconnected(reason), 0);
             }
@@ -423,7 +470,8 @@ impl Layer {
         for membership in self.members() {
             let key = membership.key.get();
             let active = key.is_some_and(|key| self.namespaces.is_active(*key));
-            membership.status.lock().active = active && is_trying;
+            let mut status = membership.status.lock();
+            status.active = active && is_trying && status.leaving == 0;
         }
     }
 
@@ -446,7 +494,7 @@ impl Layer {
             let arguments = one.arguments.as_arguments();
             let (membership, came) = (&one.membership, one.came);
             let running = &mut self.running;
-            dispatch(
+            let started = dispatch(
                 &self.owner,
                 membership,
                 came,
@@ -454,8 +502,13 @@ impl Layer {
                 arguments,
                 running,
                 cx,
-            )
-            .map_err(Broken)?;
+            );
+            let Err(what) = started else { continue };
+            if membership.is_in(came) {
+                return Err(Broken(what));
+            }
+            // The session that brought it is over, and no other one is to blame.
+            tracing::debug!(event = %shown(&one.name), what, "an event of an earlier session is broken");
         }
         Ok(())
     }
@@ -467,15 +520,14 @@ impl Layer {
         bytes.fold(self.held_bytes, usize::saturating_add)
     }
 
-    /// Starts hooks of the client, which stand in the namespace it was built with.
+    /// Starts hooks of the whole client.
     pub(super) fn tell<T: Clone + Send + 'static>(
         &mut self,
         hooks: impl Fn(&Listeners) -> &Vec<Hook<T>>,
         what: &T,
         cx: &mut Context<'_>,
     ) {
-        let first = self.members().next().map(Arc::clone);
-        if let Some(first) = first {
+        if let Some(first) = self.first.as_ref().map(Arc::clone) {
             self.start_hooks(&first, hooks, what, cx);
         }
     }

@@ -2,6 +2,7 @@
 //! here, and what arrives is told to it.
 
 use std::borrow::Cow;
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime};
@@ -291,7 +292,12 @@ impl Link {
                     continue;
                 }
                 Poll::Ready(Ok(Read::End)) => (ConnectFailure::closed_early(), Lost::Closed),
-                Poll::Ready(Err(ReadError::Io(error))) => (error.into(), Lost::Error),
+                Poll::Ready(Err(ReadError::Io(error))) => {
+                    // TLS takes it for an error when its peer is gone without a word: for TCP it is none.
+                    let is_end = error.kind() == io::ErrorKind::UnexpectedEof;
+                    let how = if is_end { Lost::Closed } else { Lost::Error };
+                    (error.into(), how)
+                }
                 Poll::Ready(Err(ReadError::Violation(violation))) => (
                     ConnectFailure::Violation(violation.to_string()),
                     Lost::Error,
@@ -352,8 +358,13 @@ impl Link {
 
     fn lose(&mut self, failure: ConnectFailure, how: Lost) {
         self.socket = None;
-        self.failure.get_or_insert(failure);
         self.session.handle_transport_lost(how);
+        if !self.session.is_closed() {
+            // The next transport is tried, and what becomes of that is what is told.
+            tracing::debug!(%failure, "another transport is tried");
+            return;
+        }
+        self.failure.get_or_insert(failure);
     }
 
     pub(super) fn start_poll(&mut self, tools: &mut Tools) {

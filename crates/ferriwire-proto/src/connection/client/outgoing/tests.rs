@@ -303,3 +303,17 @@ fn volatile_events_are_not_sent_again() {
     script.join(MAIN);
     assert_eq!(script.written(), "");
 }
+
+/// Whoever gave up an answer of a namespace that was left and added anew took that of somebody else.
+#[test]
+fn numbers_go_on_when_a_namespace_is_added_again() {
+    let mut script = Script::joined();
+    let before = script.ask(MAIN, "before");
+    script.outgoing.add(MAIN, LaneConfig::default());
+    script.join(MAIN);
+    let after = script.ask(MAIN, "after");
+    assert_ne!(before, after);
+    assert_eq!(script.outgoing.forget(MAIN, before), None);
+    assert_eq!(script.ack(MAIN, before), None);
+    assert_eq!(script.ack(MAIN, after), Some("after"));
+}

@@ -191,11 +191,54 @@ fn an_answer_has_its_time() {
     assert_eq!(script.deadline(), Some(55 * SECOND));
     script.now = script.begun + 55 * SECOND;
     script.client.handle_timeout(script.now);
+    assert_eq!(script.drain(), "late 1", "the session is that of /, too");
+    assert_eq!(script.receive("2[\"e\"]"), "event 0  e []");
+    // It is told as often as that, until nobody is there any more.
+    assert_eq!(script.deadline(), Some(100 * SECOND));
+    script.now = script.begun + 100 * SECOND;
+    script.client.handle_timeout(script.now);
+    assert_eq!(script.drain(), "late 1");
+    assert_eq!(script.receive("1"), "disconnected 0");
+    script.now = script.begun + 145 * SECOND;
+    script.client.handle_timeout(script.now);
     assert_eq!(script.drain(), "no namespace was joined in time");
     assert_eq!(script.receive("2[\"e\"]"), "nothing", "it is over");
-    assert_eq!(script.client.handle_closed(), [Key(0)]);
+    assert_eq!(script.client.handle_closed(), []);
     script.open();
-    assert_eq!(script.drain(), "connect 0, connect 1");
+    assert_eq!(script.drain(), "connect 1");
+    assert!(script.client.send_connect(Key(1), script.now));
+    assert_eq!(script.receive("0/slow,{\"sid\":\"y\"}"), "connected 1");
+}
+
+/// Whoever joins in place of somebody who has left meanwhile says itself who it is.
+#[test]
+fn what_was_asked_for_somebody_else_is_no_answer() {
+    for (answer, before) in [
+        ("0{\"sid\":\"old\"}", "disconnect 0, "),
+        ("4{\"message\":\"no\"}", ""),
+        ("1", ""),
+    ] {
+        let mut script = Script::joining(&["/", "/other"]);
+        script.client.leave(Key(0));
+        script.client.join_anew(Key(0), script.now);
+        assert!(script.client.is_active(Key(0)));
+        assert_eq!(script.drain(), "", "a server takes one CONNECT at a time");
+        assert_eq!(script.receive("2[\"early\"]"), "ignored");
+        assert_eq!(script.receive(answer), "ignored");
+        assert_eq!(script.drain(), format!("{before}connect 0"));
+        assert!(script.client.send_connect(Key(0), script.now));
+        assert_eq!(script.receive("0{\"sid\":\"new\"}"), "connected 0");
+        assert_eq!(script.early(0), "");
+        assert_eq!(script.id(0), Some("new"));
+    }
+    // Nobody wants it after all.
+    let mut script = Script::joining(&["/", "/other"]);
+    script.client.leave(Key(0));
+    script.client.join_anew(Key(0), script.now);
+    script.client.leave(Key(0));
+    assert_eq!(script.receive("0{\"sid\":\"old\"}"), "ignored");
+    assert_eq!(script.drain(), "disconnect 0");
+    assert!(!script.client.is_active(Key(0)));
 }
 
 #[test]
