@@ -153,11 +153,9 @@ fn a_further_namespace_is_joined_heard_and_left_alone() {
 #[test]
 fn who_is_not_let_in_is_told_why() {
     let served = Served::start();
-    let is_refusal = |failure: &ConnectFailure| match failure {
-        ConnectFailure::Refused(error) => {
-            error.message() == "not welcome" && error.details() == Some(&Value::from(401))
-        }
-        _ => false,
+    let is_refusal = |failure: &ConnectFailure| {
+        matches!(failure, ConnectFailure::Refused(error)
+            if error.message() == "not welcome" && error.details() == Some(&Value::from(401)))
     };
     let failure = served.client("/guarded").connect().unwrap_err();
     assert!(is_refusal(&failure), "{failure:?}");
@@ -230,7 +228,7 @@ fn calls_from_async_code_panic_instead_of_blocking_it() {
     let message = panicked
         .downcast_ref::<String>()
         .map(String::as_str)
-        .or(panicked.downcast_ref::<&str>().copied());
+        .or_else(|| panicked.downcast_ref::<&str>().copied());
     assert!(message.is_some_and(|text| text.contains("within a runtime")));
     assert_eq!(client.emit_with_ack(ADD, (1, 2)).unwrap(), 3);
     // Nor does it matter where the last handle is dropped.

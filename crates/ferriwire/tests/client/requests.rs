@@ -29,15 +29,15 @@ struct Request {
 
 impl Between {
     async fn stand_before(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("it works");
+        let address = listener.local_addr().expect("it works");
         let said = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::clone(&said);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(server).await.unwrap();
+                let server = TcpStream::connect(server).await.expect("it works");
                 let number = {
-                    let mut connections = connections.lock().unwrap();
+                    let mut connections = connections.lock().expect("it works");
                     connections.push([Vec::new(), Vec::new()]);
                     connections.len() - 1
                 };
@@ -46,7 +46,8 @@ impl Between {
                 for (side, from, to) in [(0, from_client, to_server), (1, from_server, to_client)] {
                     let connections = Arc::clone(&connections);
                     let keep = move |bytes: &[u8]| {
-                        connections.lock().unwrap()[number][side].extend_from_slice(bytes);
+                        connections.lock().expect("it works")[number][side]
+                            .extend_from_slice(bytes);
                     };
                     tokio::spawn(pass(from, to, keep));
                 }
@@ -56,18 +57,18 @@ impl Between {
     }
 
     fn requests(&self) -> Vec<Request> {
-        let said = self.said.lock().unwrap();
+        let said = self.said.lock().expect("it works");
         let mut requests = Vec::new();
         for [client, _] in said.iter() {
             let mut rest = client.as_slice();
             while let Some(end) = rest.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 let head = String::from_utf8(rest[..end].to_vec())
-                    .unwrap()
+                    .expect("it works")
                     .to_lowercase();
                 let len = head
                     .lines()
                     .find_map(|line| line.strip_prefix("content-length: "));
-                let body_len = len.map_or(0, |len| len.parse().unwrap());
+                let body_len = len.map_or(0, |len| len.parse().expect("it works"));
                 rest = rest.get(end + 4 + body_len..).unwrap_or_default();
                 let is_last = head.contains("upgrade: websocket");
                 requests.push(Request { head, body_len });
@@ -81,7 +82,7 @@ impl Between {
 
     /// How many bytes the client said, and the server did.
     fn lens(&self) -> [usize; 2] {
-        let said = self.said.lock().unwrap();
+        let said = self.said.lock().expect("it works");
         [0, 1].map(|side| said.iter().map(|one| one[side].len()).sum())
     }
 }

@@ -110,18 +110,20 @@ async fn servers_that_ask_for_a_certificate_are_shown_one() {
 
 /// A proxy that lets in who names itself, and how many it has let in.
 async fn proxy(letting_in: fn(TcpStream) -> Asking) -> (SocketAddr, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("it works");
+    let address = listener.local_addr().expect("it works");
     let let_in = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&let_in);
     tokio::spawn(async move {
         loop {
-            let (stream, _) = listener.accept().await.unwrap();
+            let (stream, _) = listener.accept().await.expect("it works");
             let count = Arc::clone(&count);
             tokio::spawn(async move {
                 let (mut stream, port) = letting_in(stream).await;
                 count.fetch_add(1, Ordering::Relaxed);
-                let mut onwards = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                let mut onwards = TcpStream::connect(("127.0.0.1", port))
+                    .await
+                    .expect("it works");
                 let _ = copy_bidirectional(&mut stream, &mut onwards).await;
             });
         }
@@ -136,15 +138,23 @@ fn by_connect(mut stream: TcpStream) -> Asking {
     Box::pin(async move {
         let mut asked = Vec::new();
         while !asked.ends_with(b"\r\n\r\n") {
-            assert_ne!(stream.read_buf(&mut asked).await.unwrap(), 0);
+            assert_ne!(stream.read_buf(&mut asked).await.expect("it works"), 0);
         }
-        let asked = String::from_utf8(asked).unwrap();
+        let asked = String::from_utf8(asked).expect("it works");
         // me:s%cret
         let credentials = "proxy-authorization: basic bwu6cyvjcmv0\r\n";
         assert!(asked.to_lowercase().contains(credentials), "{asked}");
-        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-        let target = asked.strip_prefix("CONNECT localhost:").unwrap();
-        let port = target.split(' ').next().unwrap().parse().unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\n\r\n")
+            .await
+            .expect("it works");
+        let target = asked.strip_prefix("CONNECT localhost:").expect("it works");
+        let port = target
+            .split(' ')
+            .next()
+            .expect("it works")
+            .parse()
+            .expect("it works");
         (stream, port)
     })
 }
@@ -152,22 +162,22 @@ fn by_connect(mut stream: TcpStream) -> Asking {
 fn by_socks5(mut stream: TcpStream) -> Asking {
     Box::pin(async move {
         let mut head = [0; 2];
-        stream.read_exact(&mut head).await.unwrap();
+        stream.read_exact(&mut head).await.expect("it works");
         let mut methods = vec![0; head[1].into()];
-        stream.read_exact(&mut methods).await.unwrap();
+        stream.read_exact(&mut methods).await.expect("it works");
         assert!(head[0] == 5 && methods.contains(&2), "{methods:?}");
-        stream.write_all(&[5, 2]).await.unwrap();
+        stream.write_all(&[5, 2]).await.expect("it works");
         let mut named = [0; 11];
-        stream.read_exact(&mut named).await.unwrap();
+        stream.read_exact(&mut named).await.expect("it works");
         assert_eq!(&named, b"\x01\x02me\x06s%cret");
-        stream.write_all(&[1, 0]).await.unwrap();
+        stream.write_all(&[1, 0]).await.expect("it works");
         let mut asked = [0; 5 + 9 + 2];
-        stream.read_exact(&mut asked).await.unwrap();
+        stream.read_exact(&mut asked).await.expect("it works");
         assert_eq!(&asked[..14], b"\x05\x01\x00\x03\x09localhost");
         stream
             .write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0])
             .await
-            .unwrap();
+            .expect("it works");
         (stream, u16::from_be_bytes([asked[14], asked[15]]))
     })
 }
