@@ -8,94 +8,32 @@
 //! `5` is sent on the candidate, and what is queued leaves behind it: so nothing is lost or reordered.
 
 mod address;
+mod config;
 mod cookies;
 mod heartbeat;
 mod open;
+mod output;
+mod state;
 #[cfg(test)]
 mod tests;
 mod violation;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::packet::Packet;
 use super::session::Lost;
 use super::{CloseReason, Dialect, Message, Revision, Transport};
 
 use self::heartbeat::{Due, Heartbeat};
+use self::output::Pending;
+use self::state::{Candidate, Close, State};
 
 pub use self::address::{Address, AddressError};
+pub use self::config::Config;
 pub use self::cookies::Cookies;
 pub use self::open::{OpenError, Opened};
+pub use self::output::Output;
 pub use self::violation::Violation;
-
-/// How a client opens a session, and how long it waits for its peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// The revision that it speaks. Default: 4.
-    pub revision: Revision,
-    /// The transports that may be used, the first one first. Default: polling, then WebSocket.
-    pub transports: Vec<Transport>,
-    /// Whether the next transport is tried when the session could not be opened on one. Default: it is
-    /// not, as in the reference.
-    #[doc(alias = "tryAllTransports")]
-    pub try_all_transports: bool,
-    /// Whether to change from polling to a WebSocket where the server offers it. Default: it does.
-    pub upgrade: bool,
-    /// Ask for binary data as base64 text, and send it so. Default: as it is.
-    #[doc(alias = "forceBase64")]
-    pub base64: bool,
-    /// How long an upgrade may take, from opening the candidate to its end. Default: 10 s, as servers
-    /// have it; the reference's client waits for ever.
-    pub upgrade_timeout: Duration,
-    /// How long a graceful close may take. Default: 10 s; the reference's client waits for ever.
-    pub close_timeout: Duration,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            revision: Revision::V4,
-            transports: vec![Transport::Polling, Transport::WebSocket],
-            try_all_transports: false,
-            upgrade: true,
-            base64: false,
-            upgrade_timeout: Duration::from_secs(10),
-            close_timeout: Duration::from_secs(10),
-        }
-    }
-}
-
-/// What a driver has to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Send a GET with the query of [`Client::query`], and report its end by
-    /// [`Client::handle_polled`] behind its packets.
-    Poll,
-    /// Open a WebSocket as the transport.
-    OpenWebSocket,
-    /// The session is open: what [`Client::opened`] answers is known, and messages may be sent.
-    Opened,
-    /// Open a WebSocket as the candidate, and report by [`Client::handle_candidate_open`].
-    OpenCandidate,
-    /// Send `2probe` on the candidate.
-    SendProbe,
-    /// Close the candidate; the session goes on without it.
-    DropCandidate,
-    /// Send `5` on the candidate, which is the transport from now on: what is queued leaves there.
-    Switch,
-    /// Queue a ping.
-    SendPing,
-    /// Queue a pong.
-    SendPong,
-    /// Write what is queued and then `1` on polling or a close frame on a WebSocket, take nothing
-    /// new, and call [`Client::handle_flushed`].
-    BeginClose,
-    /// The session is over, or never was: drop its transport, its candidate and its requests. Said
-    /// exactly once.
-    Closed(CloseReason),
-    /// Nothing more to do before that time, or before the next input if there is none.
-    Timeout(Option<Instant>),
-}
 
 /// The client side of one session.
 ///
@@ -117,69 +55,6 @@ pub struct Client {
     is_posting: bool,
     is_reading: bool,
     pending: Pending,
-}
-
-/// Where a session stands.
-///
-/// ```text
-///   +---------+  `0`   +------+ may upgrade  +---------+  `3probe`  +---------+
-///   | Opening |------->| Open |------------->| Probing |----------->| Pausing |---> Open, on the
-///   +---------+        +------+              +---------+            +---------+     WebSocket, when
-///     |    ^             |  ^                     |                      |          GET and POST
-///     |    |             |  +---------------------+----------------------+          are done
-///     +----+             |           candidate lost, late, or out of order
-///   next transport       | close()
-///                        v
-///                    +---------+  flushed, late, transport lost  +--------+
-///                    | Closing |-------------------------------->| Closed |<--- from every state
-///                    +---------+                                 +--------+
-/// ```
-#[derive(Clone, Copy, Debug)]
-enum State {
-    /// The first packet has not come.
-    Opening,
-    /// On one transport.
-    Open,
-    /// A candidate is on its way, or has been asked.
-    Probing(Candidate),
-    /// The candidate answered. Requests on polling run out, and no new ones are made.
-    Pausing(Candidate),
-    /// What is queued leaves, and nothing else.
-    Closing(Close),
-    /// Over.
-    Closed,
-}
-
-/// A WebSocket that shall take over from polling.
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    deadline: Option<Instant>,
-    /// It has been sent the probe.
-    is_probed: bool,
-    /// The graceful close that was asked for meanwhile.
-    deferred: Option<Close>,
-}
-
-/// A graceful close.
-#[derive(Clone, Copy, Debug)]
-struct Close {
-    deadline: Option<Instant>,
-}
-
-/// What is decided and not polled yet, in the order in which it is polled.
-#[derive(Debug, Default)]
-struct Pending {
-    opened: bool,
-    open_websocket: bool,
-    open_candidate: bool,
-    send_probe: bool,
-    drop_candidate: bool,
-    switch: bool,
-    send_ping: bool,
-    send_pong: bool,
-    poll: bool,
-    begin_close: bool,
-    closed: Option<CloseReason>,
 }
 
 impl Client {
@@ -597,27 +472,5 @@ impl Client {
             ..Pending::default()
         };
         self.state = State::Closed;
-    }
-}
-
-impl Pending {
-    fn take(&mut self) -> Option<Output> {
-        for (flag, output) in [
-            (&mut self.opened, Output::Opened),
-            (&mut self.open_websocket, Output::OpenWebSocket),
-            (&mut self.open_candidate, Output::OpenCandidate),
-            (&mut self.send_probe, Output::SendProbe),
-            (&mut self.drop_candidate, Output::DropCandidate),
-            (&mut self.switch, Output::Switch),
-            (&mut self.send_ping, Output::SendPing),
-            (&mut self.send_pong, Output::SendPong),
-            (&mut self.poll, Output::Poll),
-            (&mut self.begin_close, Output::BeginClose),
-        ] {
-            if std::mem::take(flag) {
-                return Some(output);
-            }
-        }
-        self.closed.take().map(Output::Closed)
     }
 }
