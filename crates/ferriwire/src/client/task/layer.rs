@@ -1,27 +1,27 @@
 //! The namespaces of a client: packets to handlers, and who is told what.
 
+mod failing;
+mod handlers;
+mod leaving;
+
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::task::Context;
 use std::time::Instant;
 
-use ferriwire_proto::codec::{Arguments, ArgumentsError, OwnedArguments, Payload};
 use ferriwire_proto::connection::Key;
 use ferriwire_proto::connection::client::{Client as Namespaces, Incoming, Violation};
 use ferriwire_proto::engine::Message;
-use ferriwire_proto::value::Value;
 
-use super::super::dispatch::{self, Came, Hook, Listeners};
+use self::failing::refusal;
+use self::handlers::{Held, dispatch};
+use super::super::dispatch::Came;
 use super::super::error::ConnectFailure;
-use super::super::handle::{Client, Owner};
+use super::super::handle::Owner;
 use super::super::reason::DisconnectReason;
 use super::super::shared::{Joining, Membership, Shared};
 use super::super::stream::Kept;
-use crate::engine::running::{BoxFuture, Running};
-use crate::error::AckError;
-use crate::handshake::ConnectError;
-use crate::shown::shown;
+use crate::engine::running::Running;
 
 pub(super) struct Layer {
     pub(super) shared: Arc<Shared>,
@@ -47,15 +47,6 @@ struct Member {
     auth_failures: u32,
     /// The program was told that it is joined, and not that it is so no more.
     is_in: bool,
-}
-
-/// An event that waits for a handler to end.
-struct Held {
-    membership: Arc<Membership>,
-    came: Came,
-    name: Box<str>,
-    arguments: OwnedArguments,
-    bytes: usize,
 }
 
 /// What a packet was, behind what it was borrowed from.
@@ -174,21 +165,6 @@ impl Layer {
             member.auth_failures = before.saturating_add(1);
             before
         })
-    }
-
-    /// Whether the first failure to connect is one to join, for whoever waits for that.
-    pub(super) fn ends_with_failure(&self, key: Key) -> bool {
-        let member = self.members.get(key.index()).and_then(Option::as_ref);
-        let joining = member.and_then(|member| member.joining.as_ref());
-        joining.is_some_and(|(_, first_failure)| *first_failure)
-    }
-
-    /// Who waits for a namespace is told that it is not joined, and it is not to be.
-    fn give_up(&mut self, key: Key, failure: ConnectFailure, now: Instant) {
-        self.namespaces.leave(key);
-        self.end_lane(key, now);
-        self.set_left(key);
-        self.resolve(key, Err(failure));
     }
 
     /// Takes a message in.
@@ -329,139 +305,12 @@ impl Layer {
         broken
     }
 
-    /// The namespace could not be joined.
-    pub(super) fn fail(&mut self, key: Key, failure: &ConnectFailure, cx: &mut Context<'_>) {
-        if let Some(membership) = self.membership(key).map(Arc::clone) {
-            self.tell_failure(&membership, failure, cx);
-        }
-        self.resolve(key, Err(failure.clone()));
-    }
-
-    /// The server does not let the client join in time, who goes on waiting unless it is not to.
-    pub(super) fn late(&mut self, key: Key, now: Instant, cx: &mut Context<'_>) {
-        if let Some(membership) = self.membership(key).map(Arc::clone) {
-            self.tell_failure(&membership, &ConnectFailure::Timeout, cx);
-        }
-        if self.ends_with_failure(key) {
-            self.give_up(key, ConnectFailure::Timeout, now);
-        }
-    }
-
-    /// An attempt to open a session has failed, for all that wanted to join.
-    pub(super) fn attempt_failed(
-        &mut self,
-        failure: &ConnectFailure,
-        is_last: bool,
-        now: Instant,
-        cx: &mut Context<'_>,
-    ) {
-        for membership in self.active() {
-            self.tell_failure(&membership, failure, cx);
-            let Some(key) = membership.key.get().copied() else {
-                continue;
-            };
-            if self.ends_with_failure(key) {
-                self.give_up(key, failure.clone(), now);
-            } else if is_last {
-                let last = Box::new(failure.clone());
-                self.resolve(key, Err(ConnectFailure::GaveUp(last)));
-            }
-        }
-    }
-
-    /// A session was lost before all that wanted to join had done so.
-    pub(super) fn session_lost(&mut self, failure: &ConnectFailure, is_last: bool, now: Instant) {
-        for membership in self.active() {
-            let Some(key) = membership.key.get().copied() else {
-                continue;
-            };
-            if self.ends_with_failure(key) {
-                self.give_up(key, failure.clone(), now);
-            } else if is_last {
-                self.resolve(key, Err(failure.clone()));
-            }
-        }
-    }
-
-    pub(super) fn tell_failure(
-        &mut self,
-        membership: &Arc<Membership>,
-        failure: &ConnectFailure,
-        cx: &mut Context<'_>,
-    ) {
-        if let Some(happened) = &membership.happened {
-            happened.push(Kept::ConnectError(failure.clone()), failure.size());
-        }
-        self.start_hooks(membership, |all| &all.connect_error, failure, cx);
-    }
-
     /// Tells whoever waits for a namespace.
     pub(super) fn resolve(&mut self, key: Key, result: Result<(), ConnectFailure>) {
         let member = self.members.get_mut(key.index()).and_then(Option::as_mut);
         if let Some((joining, _)) = member.and_then(|member| member.joining.take()) {
             // Nobody may wait any more.
             drop(joining.send(result));
-        }
-    }
-
-    pub(super) fn active(&self) -> Vec<Arc<Membership>> {
-        let active = self.members().filter(|one| {
-            let key = one.key.get();
-            key.is_some_and(|key| self.namespaces.is_active(*key))
-        });
-        active.map(Arc::clone).collect()
-    }
-
-    /// The program leaves a namespace, or the whole client.
-    pub(super) fn leave(&mut self, key: Key, now: Instant, cx: &mut Context<'_>) {
-        let member = self.members.get(key.index()).and_then(Option::as_ref);
-        let was_joined = member.is_some_and(|member| member.is_in);
-        self.namespaces.leave(key);
-        self.end_lane(key, now);
-        if was_joined {
-            self.left(key, DisconnectReason::Client, cx);
-        } else {
-            self.set_left(key);
-        }
-        self.resolve(key, Err(ConnectFailure::Closed));
-    }
-
-    /// The namespace is joined no more.
-    pub(super) fn left(&mut self, key: Key, reason: DisconnectReason, cx: &mut Context<'_>) {
-        self.set_left(key);
-        if let Some(Some(member)) = self.members.get_mut(key.index()) {
-            let membership = Arc::clone(&member.membership);
-            if !std::mem::take(&mut member.is_in) {
-                return;
-            }
-            // Whatever came behind that, it is the program that has left.
-            let has_left = membership.status.lock().leaving > 0;
-            let reason = if has_left {
-                DisconnectReason::Client
-            } else {
-                reason
-            };
-            if let Some(happened) = &membership.happened {
-                happened.push(Kept::Disconnected(reason), 0);
-            }
-            self.start_hooks(&membership, |all| &all.disconnect, &reason, cx);
-        }
-    }
-
-    fn set_left(&self, key: Key) {
-        if let Some(membership) = self.membership(key) {
-            let mut status = membership.status.lock();
-            status.id = None;
-            status.recovered = false;
-            // Never again by this alone: with the last attempt it is over for all.
-            status.active &= self.namespaces.is_active(key);
-        }
-    }
-
-    fn end_lane(&self, key: Key, now: Instant) {
-        let lost = self.shared.outgoing.lock().handle_left(key, now);
-        for waiter in lost.into_iter().flatten() {
-            waiter(Err(AckError::Disconnected));
         }
     }
 
@@ -473,186 +322,5 @@ impl Layer {
             let mut status = membership.status.lock();
             status.active = active && is_trying && status.leaving == 0;
         }
-    }
-
-    /// Goes on with handlers, and begins those that waited for others.
-    pub(super) fn poll_running(&mut self, cx: &mut Context<'_>) -> Result<bool, Broken> {
-        let mut progress = false;
-        while let Some((namespace, result)) = self.running.poll_next(cx) {
-            progress = true;
-            note_end(&namespace, result);
-        }
-        self.start_held(cx)?;
-        Ok(progress)
-    }
-
-    fn start_held(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
-        while self.running.len() < self.max_running
-            && let Some(one) = self.held.pop_front()
-        {
-            self.held_bytes = self.held_bytes.saturating_sub(one.bytes);
-            let arguments = one.arguments.as_arguments();
-            let (membership, came) = (&one.membership, one.came);
-            let running = &mut self.running;
-            let started = dispatch(
-                &self.owner,
-                membership,
-                came,
-                &one.name,
-                arguments,
-                running,
-                cx,
-            );
-            let Err(what) = started else { continue };
-            if membership.is_in(came) {
-                return Err(Broken(what));
-            }
-            // The session that brought it is over, and no other one is to blame.
-            tracing::debug!(event = %shown(&one.name), what, "an event of an earlier session is broken");
-        }
-        Ok(())
-    }
-
-    /// How many bytes of events wait for handlers.
-    pub(super) fn held_bytes(&self) -> usize {
-        let streams = self.members().filter_map(|one| one.happened.as_ref());
-        let bytes = streams.map(|happened| happened.bytes());
-        bytes.fold(self.held_bytes, usize::saturating_add)
-    }
-
-    /// Starts hooks of the whole client.
-    pub(super) fn tell<T: Clone + Send + 'static>(
-        &mut self,
-        hooks: impl Fn(&Listeners) -> &Vec<Hook<T>>,
-        what: &T,
-        cx: &mut Context<'_>,
-    ) {
-        if let Some(first) = self.first.as_ref().map(Arc::clone) {
-            self.start_hooks(&first, hooks, what, cx);
-        }
-    }
-
-    fn start_hooks<T: Clone + Send + 'static>(
-        &mut self,
-        membership: &Arc<Membership>,
-        hooks: impl Fn(&Listeners) -> &Vec<Hook<T>>,
-        what: &T,
-        cx: &mut Context<'_>,
-    ) {
-        let Some(owner) = self.owner.upgrade() else {
-            return;
-        };
-        let hooks = hooks(&membership.listeners.lock()).clone();
-        let client = Client::new(Arc::clone(membership), owner);
-        for hook in hooks {
-            let called = catch_unwind(AssertUnwindSafe(|| hook(client.clone(), what.clone())));
-            match called {
-                Ok(future) => start(&mut self.running, &membership.name, future, cx),
-                Err(_) => tracing::error!(namespace = %shown(&membership.name), "a hook panicked"),
-            }
-        }
-    }
-}
-
-impl Held {
-    fn new(
-        membership: &Arc<Membership>,
-        came: Came,
-        name: &str,
-        arguments: OwnedArguments,
-    ) -> Self {
-        let bytes = arguments.as_arguments().size();
-        // With something for each event, so that empty ones are bounded, too.
-        let bytes = bytes
-            .saturating_add(name.len())
-            .saturating_add(size_of::<Self>());
-        Self {
-            membership: Arc::clone(membership),
-            came,
-            name: name.into(),
-            arguments,
-            bytes,
-        }
-    }
-}
-
-/// Starts the handlers of an event. What it is asked for, the first one answers. An error: its
-/// arguments cannot be read.
-fn dispatch(
-    owner: &Weak<Owner>,
-    membership: &Arc<Membership>,
-    came: Came,
-    name: &str,
-    arguments: Arguments<'_>,
-    running: &mut Running<Arc<str>>,
-    cx: &mut Context<'_>,
-) -> Result<(), String> {
-    let Some(owner) = owner.upgrade() else {
-        return Ok(());
-    };
-    if let Some(happened) = &membership.happened {
-        let args = arguments.decode().map_err(|error| error.to_string())?;
-        let name = name.to_owned();
-        happened.push(Kept::Event { name, args, came }, arguments.size());
-    }
-    let matching = membership.listeners.lock().matching(name);
-    let client = Client::new(Arc::clone(membership), owner);
-    for any in &matching.any {
-        let called = catch_unwind(AssertUnwindSafe(|| any(&client, name, arguments)));
-        match called {
-            Ok(Ok(future)) => start(running, &membership.name, future, cx),
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(_) => tracing::error!(event = %shown(name), "a catch-all listener panicked"),
-        }
-    }
-    let mut came = came;
-    for handler in &matching.events {
-        let called = catch_unwind(AssertUnwindSafe(|| handler(&client, arguments, came)));
-        match called {
-            Ok(Ok(future)) => start(running, &membership.name, future, cx),
-            Ok(Err(ArgumentsError::Mismatch { path, message })) => {
-                dispatch::answer_mismatch(&client, name, came, path, &message);
-            }
-            Ok(Err(error @ ArgumentsError::Syntax(_))) => return Err(error.to_string()),
-            Err(_) => tracing::error!(event = %shown(name), "a handler panicked"),
-        }
-        came.id = None;
-    }
-    Ok(())
-}
-
-fn start(
-    running: &mut Running<Arc<str>>,
-    namespace: &Arc<str>,
-    future: BoxFuture<()>,
-    cx: &mut Context<'_>,
-) {
-    if let Some((namespace, result)) = running.start(Arc::clone(namespace), future, cx) {
-        note_end(&namespace, result);
-    }
-}
-
-fn note_end(namespace: &str, result: Result<(), String>) {
-    if let Err(panic) = result {
-        tracing::error!(namespace = %shown(namespace), panic = %shown(&panic), "a handler panicked");
-    }
-}
-
-/// Reads a refusal: a message and perhaps data, and from servers of Socket.IO 2 one of them alone.
-fn refusal(payload: Payload<'_>) -> ConnectError {
-    match payload.decode::<Value>() {
-        Ok(Value::String(text)) => ConnectError::new(text),
-        Ok(Value::Object(members)) => {
-            let Some(message) = members.get("message").and_then(Value::as_str) else {
-                return ConnectError::new("refused").data(Value::Object(members));
-            };
-            let error = ConnectError::new(message);
-            match members.get("data") {
-                Some(data) => error.data(data.clone()),
-                None => error,
-            }
-        }
-        Ok(other) => ConnectError::new("refused").data(other),
-        Err(_) => ConnectError::new("refused"),
     }
 }
