@@ -1,7 +1,12 @@
 //! Leaving, being taken out, closing, and dropping. Cases 76 and 77.
 
+use std::future::pending;
+
 use ferriwire::client::DisconnectReason;
-use ferriwire::{EmitError, Namespace};
+use ferriwire::test::Network;
+use ferriwire::{EmitError, Namespace, Server};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::support::{until, within};
 use crate::{WAYS, Way, notes, serve_one};
@@ -114,4 +119,29 @@ async fn a_handler_may_close_its_own_client() {
     closing.next("the end").await;
     assert!(!client.is_connected());
     within("closing again", client.close()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_outlives_its_client_only_for_so_long() {
+    let namespace = Namespace::new("/").on_connect(async |socket| drop(socket.emit("work", ())));
+    let network = Network::new(Server::new().namespace(namespace)).unwrap();
+    // Closed when nobody holds its sender any more, which the handler does.
+    let (held, mut released) = mpsc::channel::<()>(1);
+    let (begins, mut begun) = notes();
+    let client = Way::WebSocket
+        .through(&network.wire())
+        .on("work", async move |_, ()| {
+            begins.send(()).expect("the test lives");
+            pending::<()>().await;
+            drop(held);
+        })
+        .connect()
+        .await
+        .unwrap();
+    begun.next("the handler").await;
+    client.close().await;
+    let closed = Instant::now();
+    drop(client);
+    assert_eq!(released.recv().await, None);
+    assert_eq!(closed.elapsed().as_secs(), 30);
 }

@@ -126,6 +126,41 @@ async fn an_answer_without_an_end_is_bounded() {
 }
 
 #[tokio::test]
+async fn heads_and_refusals_of_polling_are_bounded() {
+    let open = |headers: &str| plain(OPEN).replacen("\r\n", &format!("\r\n{headers}"), 1);
+    let answered = async |answer: String| {
+        let (url, _posted) = server(vec![answer, plain("40{\"sid\":\"x\"}")]).await;
+        let client = Client::builder(url).transports([Transport::Polling]);
+        within("an outcome", client.connect()).await.map(drop)
+    };
+    // Content-Length is the hundredth.
+    let fine = [
+        open(&"A: b\r\n".repeat(99)),
+        open(&format!("A: {}\r\n", "x".repeat(100_000))),
+    ];
+    for answer in fine {
+        let len = answer.len();
+        let result = answered(answer).await;
+        assert!(result.is_ok(), "{len} bytes: {result:?}");
+    }
+    for headers in [
+        "A: b\r\n".repeat(100),
+        format!("A: {}\r\n", "x".repeat(500_000)),
+    ] {
+        let result = answered(open(&headers)).await;
+        assert!(
+            matches!(result, Err(ConnectFailure::Violation(_))),
+            "{result:?}"
+        );
+    }
+    let refusal = plain(&"x".repeat(200_000)).replace("200 OK", "400 No");
+    match answered(refusal).await {
+        Err(ConnectFailure::Http { status: 400, body }) => assert!(body.len() <= 64 * 1024),
+        other => crate::support::fail(&format!("{other:?}")),
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_ends_the_session_and_the_client_comes_back() {
     // Case 84
     for garbage in [

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferriwire::client::{ClientBuilder, ClientEvent};
+use ferriwire::client::{ClientBuilder, ClientEvent, DisconnectReason};
 use ferriwire::{AckError, Client, ConnectFailure, Event, Transport};
 use ferriwire_proto::websocket::{Decoder, Item, Limits, Role, accept_key};
 use serde::{Deserialize, Deserializer};
@@ -192,6 +192,30 @@ async fn reading_goes_on_when_what_was_too_much_is_taken() {
             _ => fail("something else happened"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_long_ends_the_session() {
+    const MAX: usize = 1_000;
+    let (listener, client) = listen();
+    let client = tokio::spawn(client.max_message(MAX).events());
+    let mut peer = Peer::welcome(&listener).await;
+    let (_client, mut events) = client.await.unwrap().unwrap();
+    let of_len = |len: usize| {
+        let rest = r#"42["e",""]"#.len();
+        format!(r#"42["e","{}"]"#, "x".repeat(len - rest))
+    };
+    peer.texts(&[&of_len(MAX), &of_len(MAX + 1)]).await;
+    let mut happened = Vec::new();
+    for _ in 0..3 {
+        happened.push(match within("an event", events.next()).await {
+            Some(ClientEvent::Connected { .. }) => "connected",
+            Some(ClientEvent::Event { .. }) => "event",
+            Some(ClientEvent::Disconnected(DisconnectReason::TransportError)) => "error",
+            _ => fail("something else happened"),
+        });
+    }
+    assert_eq!(happened, ["connected", "event", "error"]);
 }
 
 #[tokio::test]
