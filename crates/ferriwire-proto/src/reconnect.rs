@@ -163,7 +163,8 @@ impl Reconnect {
     pub fn handle_timeout(&mut self, now: Instant, random: u32) {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         match self.state {
-            State::Attempting { deadline } if is_due(deadline) => {
+            // What has not begun has taken no time yet.
+            State::Attempting { deadline } if is_due(deadline) && !self.pending.attempt => {
                 self.pending.abandon = true;
                 self.pause(now, random);
             }

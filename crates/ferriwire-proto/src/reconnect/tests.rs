@@ -183,6 +183,20 @@ fn an_attempt_that_takes_too_long_is_given_up_and_counts() {
     assert_eq!(script.drain(), (vec![], Some(41 * SECOND)));
 }
 
+/// It was given up before it was made, and again and again, and nobody was told.
+#[test]
+fn an_attempt_that_has_no_time_is_made_before_it_is_given_up() {
+    let mut script = Script::with(Config {
+        attempt_timeout: Some(Duration::ZERO),
+        ..Config::default()
+    });
+    script.reconnect.connect(script.now);
+    script.reconnect.handle_timeout(script.now, 0);
+    assert_eq!(script.drain().0, [Output::Attempt { attempt: 0 }]);
+    script.reconnect.handle_timeout(script.now, 0);
+    assert_eq!(script.drain().0.first(), Some(&Output::Abandon));
+}
+
 #[test]
 fn it_gives_up_once_after_as_many_attempts_as_it_has() {
     for max in [1, 2, 7] {

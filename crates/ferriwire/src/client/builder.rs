@@ -25,7 +25,7 @@ use super::dispatch;
 use super::error::ConnectFailure;
 use super::handle::{Client, Owner};
 use super::reconnection::Reconnection;
-use super::shared::{Note, Shared};
+use super::shared::Shared;
 use super::stream::{Events, Happened};
 use super::task::Task;
 use super::transport::http::{Origin, header};
@@ -578,6 +578,7 @@ impl ClientBuilder {
         let mut task = Task::new(Arc::clone(&shared), Arc::downgrade(&owner), config, origin);
         let (joining, joined) = oneshot::channel();
         membership.status.lock().active = true;
+        membership.declare();
         task.add(Arc::clone(&membership), joining, first_failure);
         let client = Client::new(membership, owner);
         tokio::spawn(task);
@@ -594,11 +595,7 @@ impl Client {
         let membership = Arc::clone(self.membership());
         membership.status.lock().active = true;
         let shared = Arc::clone(&membership.shared);
-        shared.ask(Note::Add {
-            membership,
-            joining,
-            first_failure,
-        });
+        shared.declare(membership, joining, first_failure);
         joined
     }
 }

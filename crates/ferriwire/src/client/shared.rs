@@ -62,7 +62,7 @@ pub(crate) enum Note {
 pub(crate) struct Membership {
     pub(crate) shared: Arc<Shared>,
     pub(crate) name: Arc<str>,
-    /// Set by the task when it knows the namespace.
+    /// Set when it is declared, but by the task when there is one of that name, which may have been left.
     pub(crate) key: OnceLock<Key>,
     pub(crate) lane: LaneConfig,
     /// How long an acknowledgement is waited for unless it is said.
@@ -112,6 +112,35 @@ impl Shared {
             None => Some(note),
         };
         // Who waits for what it asks is told by this.
+        drop(unheard);
+        self.waker.wake();
+    }
+
+    /// Declares a namespace that is to be joined. What is emitted is kept from here on, unless there is one of
+    /// that name already: that is known to the task alone.
+    pub(crate) fn declare(
+        &self,
+        membership: Arc<Membership>,
+        joining: Joining,
+        first_failure: bool,
+    ) {
+        let unheard = {
+            // Held over both: the task gives keys in the order of these notes.
+            let mut notes = self.notes.lock();
+            membership.declare();
+            let note = Note::Add {
+                membership,
+                joining,
+                first_failure,
+            };
+            match &mut *notes {
+                Some(notes) => {
+                    notes.push(note);
+                    None
+                }
+                None => Some(note),
+            }
+        };
         drop(unheard);
         self.waker.wake();
     }
@@ -181,6 +210,14 @@ impl Shared {
 }
 
 impl Membership {
+    /// From here on its events can be kept, if there was none of its name.
+    pub(crate) fn declare(&self) {
+        let key = self.shared.outgoing.lock().declare(&self.name, self.lane);
+        if let Some(key) = key {
+            self.key.get_or_init(|| key);
+        }
+    }
+
     pub(crate) fn is_connected(&self) -> bool {
         self.status.lock().id.is_some()
     }

@@ -71,7 +71,7 @@ impl ClientTls {
     }
 
     /// Trusts the authorities in this PEM file, and the system's no longer. A file more is an authority
-    /// more. Mirrors `ca`.
+    /// more. A server's own certificate may stand there, too. Mirrors `ca`.
     ///
     /// # Examples
     ///

@@ -7,7 +7,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use crate::notes;
-use crate::support::within;
+use crate::raw::{Peer, listen};
+use crate::support::{until, within};
 
 const OPEN: &str =
     r#"0{"sid":"abc","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":30}"#;
@@ -228,5 +229,45 @@ async fn bodies_keep_to_what_the_server_takes() {
     let two = format!("{}\u{1e}{}", short("a"), short("b"));
     for expected in [two, short("c"), short(&long), short("d")] {
         assert_eq!(posted.next("a body").await, expected);
+    }
+}
+
+#[tokio::test]
+async fn what_concerns_nobody_changes_nothing() {
+    let (listener, client) = listen();
+    let client = client.open().unwrap();
+    let mut peer = Peer::welcome(&listener).await;
+    until("connected", || client.is_connected()).await;
+    for odd in [
+        "41/unknown,",
+        "42/unknown,[\"e\"]",
+        "43/unknown,0[]",
+        "44/unknown,{\"message\":\"no\"}",
+        "430[1]",
+        "439007199254740991[1]",
+        "420[\"nobody listens\"]",
+        "3probe",
+        "5",
+        "6",
+    ] {
+        peer.texts(&[odd, "2"]).await;
+        assert_eq!(peer.next().await, "3", "{odd}");
+        assert!(client.is_connected(), "{odd}");
+    }
+    assert_eq!(client.id().as_deref(), Some("x"));
+}
+
+/// Nobody is led anywhere, be it in a circle.
+#[tokio::test]
+async fn a_server_that_sends_elsewhere_is_not_followed() {
+    let answer = "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n";
+    for transport in [Transport::Polling, Transport::WebSocket] {
+        let (url, _posted) = server(vec![answer.to_owned(); 3]).await;
+        let client = Client::builder(url).transports([transport]);
+        let result = within("an error", client.connect()).await;
+        assert!(
+            matches!(result, Err(ConnectFailure::Http { status: 302, .. })),
+            "{result:?}"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ferriwire::client::{ClientEvent, DisconnectReason, Reconnection};
 use ferriwire::test::Network;
-use ferriwire::{AckError, EmitError, Namespace, Server};
+use ferriwire::{AckError, Args, ConnectFailure, EmitError, Namespace, Server};
 use tokio::time::timeout;
 
 use crate::raw::{Peer, listen};
@@ -207,4 +207,60 @@ async fn refusals_that_nobody_looks_at_count() {
         });
     }
     assert_eq!(names, ["connected", "disconnected", "error"]);
+}
+
+/// The task alone gave a namespace its place: before it had run, what was emitted was refused as on a client
+/// that is closed.
+#[tokio::test]
+async fn what_is_emitted_right_behind_open_is_kept() {
+    let (listener, client) = listen();
+    let client = client.open().unwrap();
+    let mut peer = Peer::welcome(&listener).await;
+    until("connected", || client.is_connected()).await;
+    // The runtime has one thread: the task does not run in between.
+    let admin = client.namespace("/admin").open().unwrap();
+    admin.emit("early", ()).unwrap();
+    let asked = admin.emit_with_ack("asked", ());
+    let given_up = admin.emit_with_ack("given up", ());
+    drop(given_up);
+    // Whoever comes second does not take the place of the first one.
+    let second = client.namespace("/admin").connect();
+    let second = within("an error", second).await;
+    assert!(
+        matches!(second, Err(ConnectFailure::AlreadyJoined)),
+        "{second:?}"
+    );
+    assert_eq!(peer.next().await, "40/admin,");
+    peer.text(r#"40/admin,{"sid":"y"}"#).await;
+    for expected in [r#"42/admin,["early"]"#, r#"42/admin,0["asked"]"#] {
+        assert_eq!(peer.next().await, expected);
+    }
+    peer.text("43/admin,0[7]").await;
+    let answer = within("an answer", asked).await;
+    assert_eq!(answer.unwrap(), Args(vec![7.into()]));
+}
+
+/// Who waited for an answer was told before the program was that the namespace is left.
+#[tokio::test]
+async fn the_end_is_told_before_answers_are_given_up() {
+    for end in ["41", "1", "garbage"] {
+        let (listener, client) = listen();
+        let (told, mut tell) = notes();
+        let client = client
+            .reconnection(false)
+            .on_disconnect(async move |client, _| {
+                assert!(!client.is_connected());
+                told.send(()).expect("the test lives");
+            })
+            .open()
+            .unwrap();
+        let mut peer = Peer::welcome(&listener).await;
+        until("connected", || client.is_connected()).await;
+        let asked = client.emit_with_ack("asked", ());
+        assert_eq!(peer.next().await, r#"420["asked"]"#);
+        peer.text(end).await;
+        let asked = within("an error", asked).await;
+        assert!(matches!(asked, Err(AckError::Disconnected)), "{asked:?}");
+        assert_eq!(tell.try_next(), Some(()), "{end}");
+    }
 }

@@ -388,7 +388,7 @@ async fn many_small_events_at_once_cannot_fill_the_memory() {
         .open()
         .unwrap();
     let why = reason.next("the end").await;
-    assert_eq!(why, ferriwire::client::DisconnectReason::ParseError);
+    assert_eq!(why, DisconnectReason::ParseError);
     assert!(
         client.incoming_bytes() < 1_000_000,
         "{}",

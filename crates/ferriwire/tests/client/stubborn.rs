@@ -140,6 +140,15 @@ async fn a_broken_event_of_an_earlier_session_does_not_end_the_next_one() {
 }
 
 /// The first error was told, although the last transport was the one that counts.
+/// A timeout of nothing let no attempt begin, of which nobody was told.
+#[tokio::test]
+async fn an_attempt_without_any_time_fails_and_says_so() {
+    let (_listener, client) = listen();
+    let client = client.connect_timeout(Duration::ZERO);
+    let result = within("an error", client.connect()).await;
+    assert!(matches!(result, Err(ConnectFailure::Timeout)), "{result:?}");
+}
+
 #[tokio::test]
 async fn of_several_transports_the_last_error_is_told() {
     for transports in [

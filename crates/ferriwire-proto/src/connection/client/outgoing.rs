@@ -2,6 +2,7 @@
 //!
 //! Pure data, kept by the driver behind one lock, because events are emitted from anywhere.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::Answers;
@@ -19,7 +20,7 @@ pub struct Outgoing<T> {
     queue: Queue,
     max_queued: usize,
     /// By key.
-    lanes: Vec<Option<Lane<T>>>,
+    lanes: Vec<Lane<T>>,
 }
 
 /// How one namespace sends.
@@ -47,6 +48,7 @@ impl Default for LaneConfig {
 /// The events of one namespace.
 #[derive(Debug)]
 struct Lane<T> {
+    name: Arc<str>,
     is_joined: bool,
     answers: Answers<T>,
     offline: Offline,
@@ -96,7 +98,7 @@ impl<T> Outgoing<T> {
     /// How many bytes wait, for the session or for a connection.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let lanes = self.lanes.iter().flatten();
+        let lanes = self.lanes.iter();
         let kept = lanes.map(|lane| {
             let retried = lane.retries.as_ref().map_or(0, Retries::bytes);
             lane.offline.bytes().saturating_add(retried)
@@ -107,28 +109,30 @@ impl<T> Outgoing<T> {
     /// When [`handle_timeout`](Self::handle_timeout) has something to do.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let lanes = self.lanes.iter().flatten();
+        let lanes = self.lanes.iter();
         lanes.filter_map(Lane::deadline).min()
     }
 
-    /// A namespace that was added to the client, perhaps in place of one that was left: of that one nothing
-    /// is sent any more.
-    pub fn add(&mut self, key: Key, config: LaneConfig) {
-        let count = key.index().saturating_add(1);
-        if let Some(missing) = count.checked_sub(self.lanes.len()) {
-            // Most clients have one namespace, and pay for no more.
-            self.lanes.reserve_exact(missing);
-            self.lanes.resize_with(count, || None);
+    /// Makes place for a namespace, whose events may be emitted from here on; `None` if there is one of that
+    /// name. Keys are given in the order in which [`Client::add`](super::Client::add) gives them.
+    pub fn declare(&mut self, name: &Arc<str>, config: LaneConfig) -> Option<Key> {
+        if self.lanes.iter().any(|lane| lane.name == *name) {
+            return None;
         }
-        if let Some(lane) = self.lanes.get_mut(key.index()) {
+        let key = Key(u32::try_from(self.lanes.len()).ok()?);
+        // Most clients have one namespace, and pay for no more.
+        self.lanes.reserve_exact(1);
+        self.lanes
+            .push(Lane::new(Arc::clone(name), Answers::default(), config));
+        Some(key)
+    }
+
+    /// A namespace that was left is declared anew: what was kept for it before is not sent any more.
+    pub fn replace(&mut self, key: Key, config: LaneConfig) {
+        if let Some(lane) = self.lane(key) {
             // Who still gives up an answer of the one before must not meet another one.
-            let answers = lane.as_ref().map(|before| Answers::after(&before.answers));
-            *lane = Some(Lane {
-                is_joined: false,
-                answers: answers.unwrap_or_default(),
-                offline: Offline::new(config.max_offline, config.offline_policy),
-                retries: config.retries.map(Retries::new),
-            });
+            let answers = Answers::after(&lane.answers);
+            *lane = Lane::new(Arc::clone(&lane.name), answers, config);
         }
     }
 
@@ -201,7 +205,7 @@ impl<T> Outgoing<T> {
 
     /// The namespace is joined: what was kept leaves, before anything that its handlers emit.
     pub fn handle_joined(&mut self, key: Key, now: Instant) {
-        let Some(Some(lane)) = self.lanes.get_mut(key.index()) else {
+        let Some(lane) = self.lanes.get_mut(key.index()) else {
             return;
         };
         lane.is_joined = true;
@@ -253,7 +257,7 @@ impl<T> Outgoing<T> {
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<T> {
         let mut late = Vec::new();
         for index in 0..self.lanes.len() {
-            let Some(Some(lane)) = self.lanes.get_mut(index) else {
+            let Some(lane) = self.lanes.get_mut(index) else {
                 continue;
             };
             while let Some((id, who)) = lane.answers.take_late(now) {
@@ -277,7 +281,7 @@ impl<T> Outgoing<T> {
     /// Carries out what the retries of a namespace want; those whom they give up are handed back.
     fn pump(&mut self, index: usize, now: Instant) -> Vec<T> {
         let mut given_up = Vec::new();
-        let Some(Some(lane)) = self.lanes.get_mut(index) else {
+        let Some(lane) = self.lanes.get_mut(index) else {
             return given_up;
         };
         let Some(retries) = &mut lane.retries else {
@@ -293,11 +297,21 @@ impl<T> Outgoing<T> {
     }
 
     fn lane(&mut self, key: Key) -> Option<&mut Lane<T>> {
-        self.lanes.get_mut(key.index())?.as_mut()
+        self.lanes.get_mut(key.index())
     }
 }
 
 impl<T> Lane<T> {
+    fn new(name: Arc<str>, answers: Answers<T>, config: LaneConfig) -> Self {
+        Self {
+            name,
+            is_joined: false,
+            answers,
+            offline: Offline::new(config.max_offline, config.offline_policy),
+            retries: config.retries.map(Retries::new),
+        }
+    }
+
     fn deadline(&self) -> Option<Instant> {
         let retries = self.retries.as_ref().and_then(Retries::deadline);
         [self.answers.deadline(), retries]

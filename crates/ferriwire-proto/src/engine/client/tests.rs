@@ -1,5 +1,7 @@
 //! Scripts of a client and its server, in virtual time.
 
+use std::time::Duration;
+
 use super::*;
 
 mod close;

@@ -15,6 +15,7 @@ use ferriwire_proto::engine::Message;
 
 use self::failing::refusal;
 use self::handlers::{Held, dispatch};
+pub(super) use self::leaving::tell_lost;
 use super::super::dispatch::Came;
 use super::super::error::ConnectFailure;
 use super::super::handle::Owner;
@@ -106,16 +107,14 @@ impl Layer {
                 None => return,
             },
         };
-        if membership.key.set(key).is_err() {
+        if *membership.key.get_or_init(|| key) != key {
             return;
         }
         self.first.get_or_insert_with(|| Arc::clone(&membership));
-        {
+        if let Some(before) = self.membership(key) {
             let mut outgoing = self.shared.outgoing.lock();
-            if let Some(before) = self.membership(key) {
-                before.status.lock().is_replaced = true;
-            }
-            outgoing.add(key, membership.lane);
+            before.status.lock().is_replaced = true;
+            outgoing.replace(key, membership.lane);
         }
         let count = key.index() + 1;
         if let Some(missing) = count.checked_sub(self.members.len()) {
@@ -180,13 +179,15 @@ impl Layer {
             Step::Done => {}
             Step::Connected { key, recovered } => self.connected(key, recovered, now, cx)?,
             Step::Failed(key, failure) => {
-                self.end_lane(key, now);
+                let lost = self.end_lane(key, now);
                 self.set_left(key);
                 self.fail(key, &failure, cx);
+                tell_lost(lost);
             }
             Step::Left(key) => {
-                self.end_lane(key, now);
+                let lost = self.end_lane(key, now);
                 self.left(key, DisconnectReason::Server, cx);
+                tell_lost(lost);
             }
             Step::Broken(what) => return Err(Broken(what)),
         }

@@ -7,11 +7,11 @@ use ferriwire_proto::connection::Key;
 use ferriwire_proto::engine::CloseReason;
 
 use super::Task;
+use super::layer::tell_lost;
 use crate::client::error::ConnectFailure;
 use crate::client::reason::DisconnectReason;
 use crate::client::reconnection::Reconnection;
 use crate::client::shared::Waiter;
-use crate::error::AckError;
 
 /// What a session that is over has left behind.
 struct Gone {
@@ -62,12 +62,10 @@ impl Task {
     /// Tells of the end of a session, once it is known whether the client comes back.
     fn tell_gone(&mut self, gone: Gone, reason: CloseReason, cx: &mut Context<'_>) {
         self.layer.note_active(self.reconnect.is_active());
-        for waiter in gone.waiting.into_iter().flatten() {
-            waiter(Err(AckError::Disconnected));
-        }
         for key in gone.joined {
             self.layer.left(key, DisconnectReason::from(reason), cx);
         }
+        tell_lost(gone.waiting);
     }
 
     fn attempt_failed(

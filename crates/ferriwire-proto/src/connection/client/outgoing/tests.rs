@@ -33,8 +33,11 @@ impl Script {
     fn with(config: LaneConfig) -> Self {
         let mut outgoing = Outgoing::new(Queue::new(), 100);
         let is_retrying = config.retries.is_some();
-        outgoing.add(MAIN, config);
-        outgoing.add(OTHER, LaneConfig::default());
+        assert_eq!(outgoing.declare(&"/".into(), config), Some(MAIN));
+        let other = outgoing.declare(&"/other".into(), LaneConfig::default());
+        assert_eq!(other, Some(OTHER));
+        let again = outgoing.declare(&"/".into(), LaneConfig::default());
+        assert_eq!(again, None, "there is one already");
         Self {
             outgoing,
             is_retrying,
@@ -309,7 +312,7 @@ fn volatile_events_are_not_sent_again() {
 fn numbers_go_on_when_a_namespace_is_added_again() {
     let mut script = Script::joined();
     let before = script.ask(MAIN, "before");
-    script.outgoing.add(MAIN, LaneConfig::default());
+    script.outgoing.replace(MAIN, LaneConfig::default());
     script.join(MAIN);
     let after = script.ask(MAIN, "after");
     assert_ne!(before, after);

@@ -139,14 +139,13 @@ impl Client {
             namespaces.join(key, now);
         }
         let retries = Some(RetryConfig::new(100, Duration::from_secs(3)));
-        outgoing.add(
-            main,
-            LaneConfig {
-                retries,
-                ..LaneConfig::default()
-            },
-        );
-        outgoing.add(chat, LaneConfig::default());
+        let config = LaneConfig {
+            retries,
+            ..LaneConfig::default()
+        };
+        assert_eq!(outgoing.declare(&"/".into(), config), Some(main));
+        let other = outgoing.declare(&"/chat".into(), LaneConfig::default());
+        assert_eq!(other, Some(chat));
         let mut client = Self {
             namespaces,
             outgoing,

@@ -9,6 +9,7 @@ use ferriwire_proto::connection::Key;
 use ferriwire_proto::value::Value;
 
 use super::Layer;
+use super::leaving::tell_lost;
 use crate::client::error::ConnectFailure;
 use crate::client::shared::Membership;
 use crate::client::stream::Kept;
@@ -25,9 +26,10 @@ impl Layer {
     /// Who waits for a namespace is told that it is not joined, and it is not to be.
     fn give_up(&mut self, key: Key, failure: ConnectFailure, now: Instant) {
         self.namespaces.leave(key);
-        self.end_lane(key, now);
+        let lost = self.end_lane(key, now);
         self.set_left(key);
         self.resolve(key, Err(failure));
+        tell_lost(lost);
     }
 
     /// The namespace could not be joined.

@@ -9,6 +9,7 @@ use ferriwire_proto::connection::Key;
 use super::Layer;
 use crate::client::error::ConnectFailure;
 use crate::client::reason::DisconnectReason;
+use crate::client::shared::Waiter;
 use crate::client::stream::Kept;
 use crate::error::AckError;
 
@@ -18,13 +19,14 @@ impl Layer {
         let member = self.members.get(key.index()).and_then(Option::as_ref);
         let was_joined = member.is_some_and(|member| member.is_in);
         self.namespaces.leave(key);
-        self.end_lane(key, now);
+        let lost = self.end_lane(key, now);
         if was_joined {
             self.left(key, DisconnectReason::Client, cx);
         } else {
             self.set_left(key);
         }
         self.resolve(key, Err(ConnectFailure::Closed));
+        tell_lost(lost);
     }
 
     /// The namespace is joined no more.
@@ -64,10 +66,17 @@ impl Layer {
         }
     }
 
-    pub(super) fn end_lane(&self, key: Key, now: Instant) {
-        let lost = self.shared.outgoing.lock().handle_left(key, now);
-        for waiter in lost.into_iter().flatten() {
-            waiter(Err(AckError::Disconnected));
-        }
+    /// Nothing of that namespace leaves any more. Those whose answers are lost by it are to be
+    /// [told](tell_lost), behind the hooks, as the reference does.
+    #[must_use]
+    pub(super) fn end_lane(&self, key: Key, now: Instant) -> Vec<Waiter> {
+        self.shared.outgoing.lock().handle_left(key, now)
+    }
+}
+
+/// Answers are lost, as those are told who wait for them.
+pub(in crate::client::task) fn tell_lost(lost: Vec<Waiter>) {
+    for waiter in lost.into_iter().flatten() {
+        waiter(Err(AckError::Disconnected));
     }
 }

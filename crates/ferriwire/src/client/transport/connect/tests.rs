@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -30,13 +32,27 @@ impl Authority {
             .push(DnType::CommonName, "an authority of a test");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let names = names();
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(names).unwrap();
         Self {
             pem: issuer.pem(),
             chain: params.signed_by(&key, &issuer).unwrap().pem(),
             key: key.serialize_pem(),
+        }
+    }
+
+    /// One that is the server itself, as `openssl req -x509` makes them.
+    fn of_itself(change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let mut params = CertificateParams::new(names()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self {
+            chain: pem.clone(),
+            key: key.serialize_pem(),
+            pem,
         }
     }
 
@@ -62,6 +78,10 @@ impl Authority {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         TlsAcceptor::from(Arc::new(config))
     }
+}
+
+fn names() -> [String; 2] {
+    ["localhost".to_owned(), "127.0.0.1".to_owned()]
 }
 
 /// Says back what it is told. Over TLS it begins with the name and the protocol that the client has chosen.
@@ -208,6 +228,29 @@ async fn a_server_that_nobody_knows_is_not_spoken_with() {
     let careless = Some(ClientTls::new().danger_accept_any_certificate());
     let careless = Network::new(careless, ProxyChoice::Direct);
     assert!(hello(&careless, &url).await.unwrap().ends_with("hello"));
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_named_is_trusted_if_it_is_the_servers_and_good() {
+    let good = Authority::of_itself(|_| {});
+    let old = Authority::of_itself(|params| params.not_after = date_time_ymd(2001, 1, 1));
+    let elsewhere = Authority::of_itself(|params| params.subject_alt_names.clear());
+    let other = Authority::of_itself(|_| {});
+    for (server, named, host, is_good) in [
+        (&good, &good, "localhost", true),
+        (&good, &good, "127.0.0.1", true),
+        (&good, &other, "localhost", false),
+        (&elsewhere, &elsewhere, "localhost", false),
+        (&old, &old, "localhost", false),
+    ] {
+        let port = echo(Some(server.acceptor(false))).await.port();
+        let network = Network::new(trusting(named), ProxyChoice::Direct);
+        let answer = hello(&network, &format!("https://{host}:{port}")).await;
+        assert_eq!(answer.is_ok(), is_good, "{host}: {answer:?}");
+        if let Err(error) = answer {
+            assert!(error.to_string().contains("certificate"), "{error}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -6,10 +6,14 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use tokio_rustls::TlsConnector;
 
 use super::Stream;
@@ -102,8 +106,13 @@ impl Encryption {
             builder
                 .dangerous()
                 .with_custom_certificate_verifier(verifier)
+        } else if self.tls.authorities.is_empty() {
+            builder.with_root_certificates(of_system().await?)
         } else {
-            builder.with_root_certificates(self.roots().await?)
+            let verifier = Arc::new(self.named(provider)?);
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(verifier)
         };
         Ok(match &self.tls.certificate {
             Some((chain, key)) if peer == Peer::Server => {
@@ -113,17 +122,19 @@ impl Encryption {
         })
     }
 
-    async fn roots(&self) -> Result<Arc<RootCertStore>> {
-        if self.tls.authorities.is_empty() {
-            return of_system().await;
+    /// Those whom the program names, and nobody else.
+    fn named(&self, provider: Arc<CryptoProvider>) -> Result<TrustsNamed> {
+        let mut named = Vec::new();
+        for authorities in &self.tls.authorities {
+            named.extend(authorities.certificates()?);
         }
         let mut roots = RootCertStore::empty();
-        for authorities in &self.tls.authorities {
-            for authority in authorities.certificates()? {
-                roots.add(authority)?;
-            }
+        for authority in &named {
+            roots.add(authority.clone())?;
         }
-        Ok(Arc::new(roots))
+        let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        let usual = usual.build()?;
+        Ok(TrustsNamed { usual, named })
     }
 }
 
@@ -169,6 +180,67 @@ fn trusted(
          (install them, as with the package ca-certificates, or name them with ClientTls::ca_file)"
     )
     .into())
+}
+
+/// Trusts the certificates that a program names. One that signs others may also be a server's own, as the
+/// certificates are that `openssl req -x509` makes, and that OpenSSL takes.
+#[derive(Debug)]
+struct TrustsNamed {
+    usual: Arc<WebPkiServerVerifier>,
+    named: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for TrustsNamed {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        status: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let usual = self
+            .usual
+            .verify_server_cert(certificate, between, name, status, now);
+        match usual {
+            // Said of one that is valid now; the name is what is looked at behind that.
+            Err(error) if is_authority(&error) && self.named.contains(certificate) => {
+                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            usual => usual,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.usual
+            .verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.usual
+            .verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.usual.supported_verify_schemes()
+    }
+}
+
+/// The server shows the certificate of an authority as its own. The error has no type that can be named here.
+fn is_authority(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::InvalidCertificate(CertificateError::Other(why))
+        if why.to_string() == "CaUsedAsEndEntity")
 }
 
 /// See [`ClientTls::danger_accept_any_certificate`]. Signatures are verified all the same.
