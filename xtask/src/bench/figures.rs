@@ -151,11 +151,11 @@ impl Figures {
             .map(|((scenario, server), reason)| (&**scenario, &**server, &**reason))
     }
 
-    /// The largest median of this figure, of whatever scenario and server.
-    pub(crate) fn largest(&self, figure: &str) -> Option<f64> {
+    /// The largest median of this figure in those scenarios, of whatever server.
+    pub(crate) fn largest(&self, figure: &str, counts: impl Fn(&str) -> bool) -> Option<f64> {
         self.medians
             .iter()
-            .filter(|((_, _, name), _)| name == figure)
+            .filter(|((scenario, _, name), _)| name == figure && counts(scenario))
             .map(|(_, median)| median.median)
             .max_by(f64::total_cmp)
     }
