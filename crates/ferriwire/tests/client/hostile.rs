@@ -146,7 +146,8 @@ async fn heads_and_refusals_of_polling_are_bounded() {
     }
     for headers in [
         "A: b\r\n".repeat(100),
-        format!("A: {}\r\n", "x".repeat(500_000)),
+        // hyper compares before it reads, and one read may bring as much again.
+        format!("A: {}\r\n", "x".repeat(1_000_000)),
     ] {
         let result = answered(open(&headers)).await;
         assert!(
