@@ -19,12 +19,8 @@ use std::time::Duration;
 
 use ferriwire::{Client, Config, Limits, Namespace, Server, Transport};
 #[cfg(not(feature = "system-allocator"))]
-use mimalloc::MiMalloc;
+use mimalloc as _;
 use tokio::time::sleep;
-
-#[cfg(not(feature = "system-allocator"))]
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The argument by which this program starts itself as the server.
 const SERVE: &str = "serve";

@@ -5,17 +5,14 @@ use std::io::{self, Cursor, Read, Write};
 use std::process::ExitCode;
 
 use bench::{EVENT, Piece, masked_text};
-use mimalloc::MiMalloc;
+// The same allocator for all.
+use mimalloc as _;
 use serde_json::Value;
 use socketioxide_core::Str;
 use socketioxide_core::packet::{Packet, PacketData};
 use socketioxide_core::parser::{Parse as _, ParseConfig, ParserState};
 use socketioxide_parser_common::CommonParser;
 use tungstenite::protocol::{Role, WebSocket};
-
-/// The same for all.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 const RIVALS: [(&str, Piece); 5] = [
     ("frame/tungstenite", frame),

@@ -8,11 +8,8 @@ mod whole;
 use std::process::ExitCode;
 
 use bench::Piece;
-use mimalloc::MiMalloc;
-
-/// As in the servers that are measured.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+// The allocator, as in the servers that are measured.
+use mimalloc as _;
 
 const PIECES: [(&str, Piece); 18] = [
     ("frame", pieces::frame),
