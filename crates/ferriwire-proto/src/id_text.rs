@@ -6,6 +6,9 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 /// How long the identifiers are that servers make themselves.
 const USUAL: usize = 20;
 
@@ -28,6 +31,44 @@ enum Place {
     /// Taken from a text as a whole.
     Here([u8; USUAL]),
     Shared(Arc<str>),
+}
+
+impl IdText {
+    /// These bytes in base64 as URLs have it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire_proto::id_text::IdText;
+    ///
+    /// assert_eq!(&*IdText::from_bytes([0xFB; 15]), "-_v7-_v7-_v7-_v7-_v7");
+    /// ```
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 15]) -> Self {
+        let mut text = [0; USUAL];
+        match URL_SAFE_NO_PAD.encode_slice(bytes, &mut text) {
+            Ok(USUAL) => Self(Place::Here(text)),
+            // There is room for all of it.
+            Ok(_) | Err(_) => Self::from(&*URL_SAFE_NO_PAD.encode(bytes)),
+        }
+    }
+
+    /// The text as bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferriwire_proto::id_text::IdText;
+    ///
+    /// assert_eq!(IdText::from("an id").as_bytes(), b"an id");
+    /// ```
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Place::Here(bytes) => bytes,
+            Place::Shared(text) => text.as_bytes(),
+        }
+    }
 }
 
 impl From<&str> for IdText {

@@ -4,8 +4,6 @@ use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ferriwire_proto::engine::SessionId;
 use ferriwire_proto::id_text::IdText;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -24,7 +22,7 @@ impl SocketId {
     /// The identifier of these random bytes: 20 characters of the URL-safe base64 alphabet.
     #[must_use]
     pub fn from_random(bytes: [u8; 15]) -> Self {
-        Self(IdText::from(&*URL_SAFE_NO_PAD.encode(bytes)))
+        Self(IdText::from_bytes(bytes))
     }
 
     /// The identifier that a client of Socket.IO 4 gives its socket: that of the session in `/`, with

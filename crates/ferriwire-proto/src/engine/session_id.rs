@@ -2,9 +2,6 @@
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use crate::id_text::IdText;
 
 /// How many characters an id has. Adapters and load balancers of other implementations assume it.
@@ -30,7 +27,7 @@ impl SessionId {
     /// The id made of these bytes, which must come from a cryptographic random source.
     #[must_use]
     pub fn from_random(bytes: [u8; 15]) -> Self {
-        Self(IdText::from(&*URL_SAFE_NO_PAD.encode(bytes)))
+        Self(IdText::from_bytes(bytes))
     }
 
     /// Reads an id: exactly 20 characters of `A-Z`, `a-z`, `0-9`, `_` and `-`.
@@ -59,6 +56,12 @@ impl SessionId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The same as bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 

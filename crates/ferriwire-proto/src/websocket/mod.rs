@@ -29,7 +29,7 @@ pub use close::CloseFrame;
 pub use decoder::{Decoded, Decoder, Item, Limits, Role};
 pub use deflate::{Deflater, Inflater};
 pub use extensions::{DEFLATE_OFFER, Deflate, accept_deflate};
-pub use handshake::accept_key;
+pub use handshake::{Accept, accept_key};
 pub use mask::mask;
 pub use masked::Masker;
 pub use violation::Violation;

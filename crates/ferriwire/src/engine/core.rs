@@ -9,7 +9,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ferriwire_proto::encoded::Encoded;
 use ferriwire_proto::engine::body::Body as Payload;
-use ferriwire_proto::engine::handshake::Open;
 use ferriwire_proto::engine::queue::{Entry, Queue};
 use ferriwire_proto::engine::session::Timing;
 use ferriwire_proto::engine::{CloseReason, SessionId, Transport};
@@ -19,6 +18,7 @@ use super::bundle::Bundle;
 use super::counters::{Counters, Stats};
 use super::drain::Pace;
 use super::gate::{Gate, Pass};
+use super::greeting::Greeting;
 use super::metrics::{self, Metrics};
 use super::request::Request;
 use super::running::BoxFuture;
@@ -34,7 +34,7 @@ use crate::error::Error;
 
 /// What runs on top of all sessions of a server.
 pub(crate) trait Application: Send + Sync {
-    fn open(&self, session: &Session) -> Box<dyn SessionHandler>;
+    fn open(&self, session: &Session, now: Instant) -> Box<dyn SessionHandler>;
 
     /// What has to be done from time to time although nothing happens.
     fn sweeper(&self) -> Option<Sweeper> {
@@ -68,7 +68,9 @@ pub(crate) struct Core {
     shards_started: Once,
     next_shard: AtomicUsize,
     bundle: Option<Bundle>,
-    /// What each session begins with, encoded once.
+    /// What each session begins with, by long-polling and by a WebSocket.
+    greetings: [Greeting; 2],
+    /// What follows, encoded once.
     initial_packet: Option<Arc<Encoded>>,
     cookie: Option<SetCookie>,
     compressing: Semaphore,
@@ -97,6 +99,8 @@ impl Core {
         let counters = Arc::new(Counters::new(now));
         let metrics = config.metrics.then(|| Arc::new(Metrics::register()));
         let gate = Gate::new(config.limits.admission(shards.max(1)));
+        let greetings = [Transport::Polling, Transport::WebSocket]
+            .map(|transport| Greeting::new(&config, transport));
         let config = Arc::new(config);
         let traffic = Arc::new(Traffic::new(shards));
         let shards: Vec<_> = (0..shards.max(1))
@@ -122,6 +126,7 @@ impl Core {
             shards_started: Once::new(),
             next_shard: AtomicUsize::new(0),
             bundle,
+            greetings,
             initial_packet,
             cookie,
             compressing: Semaphore::new(COMPRESSING),
@@ -203,8 +208,8 @@ impl Core {
         self.accepting.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn open_handler(&self, session: &Session) -> Box<dyn SessionHandler> {
-        self.application.open(session)
+    pub(crate) fn open_handler(&self, session: &Session, now: Instant) -> Box<dyn SessionHandler> {
+        self.application.open(session, now)
     }
 
     /// Copies the counters to where monitoring finds them.
@@ -269,13 +274,13 @@ impl Core {
             self.config.limits.max_buffered,
             self.config.overflow,
         );
-        let open = Encoded::engine_packet(&self.open_packet(&id, session.transport()));
-        let mut greeting = vec![Arc::new(open)];
-        greeting.extend(self.initial_packet.clone());
+        let [by_polling, by_websocket] = &self.greetings;
         let handshake = if upgrade.is_some() {
-            for packet in &greeting {
-                // The outbox is new, and takes more than the bound while nothing can be written.
-                let _ = session.push(packet, false);
+            // The outbox is new, takes more than the bound while nothing can be written, and is flushed
+            // when the WebSocket is there.
+            session.push_own(by_websocket.packet(&id), false);
+            if let Some(packet) = &self.initial_packet {
+                session.push_quietly(packet, false);
             }
             Payload {
                 bytes: Vec::new(),
@@ -284,8 +289,9 @@ impl Core {
             }
         } else {
             let mut queue = Queue::in_dialect(dialect);
-            for packet in greeting {
-                queue.push(Entry::Message(packet));
+            queue.push(Entry::Message(Arc::new(by_polling.packet(&id))));
+            if let Some(packet) = &self.initial_packet {
+                queue.push(Entry::Message(Arc::clone(packet)));
             }
             queue.take(usize::MAX).body()?
         };
@@ -293,8 +299,7 @@ impl Core {
         // at the count: one of the two sees the other.
         self.tasks.fetch_add(1, Ordering::SeqCst);
         if !self.sessions.insert(&session) {
-            self.tasks.fetch_sub(1, Ordering::AcqRel);
-            self.task_ended.notify_waiters();
+            self.end_task();
             return None;
         }
         if !self.is_accepting() {
@@ -313,22 +318,6 @@ impl Core {
         Some(handshake)
     }
 
-    fn open_packet(&self, id: &SessionId, transport: Transport) -> String {
-        let may_upgrade = self.config.allow_upgrades && transport == Transport::Polling;
-        let upgrades: Vec<_> = [Transport::WebSocket, Transport::WebTransport]
-            .into_iter()
-            .filter(|upgrade| may_upgrade && self.config.transports.contains(upgrade))
-            .collect();
-        let open = Open {
-            session: id,
-            upgrades: &upgrades,
-            ping_interval: self.config.ping_interval,
-            ping_timeout: self.config.ping_timeout,
-            max_payload: self.config.limits.max_payload,
-        };
-        open.encode()
-    }
-
     /// The session is over: requests do not find it any more.
     pub(crate) fn session_closed(&self, session: &Session, reason: CloseReason) {
         self.sessions.remove(session);
@@ -337,11 +326,18 @@ impl Core {
         self.counters.session_closed(reason);
     }
 
-    /// Its connection task has ended.
-    pub(crate) fn session_ended(&self, session: &Session) {
-        self.sessions.remove(session);
-        self.tasks.fetch_sub(1, Ordering::AcqRel);
-        self.task_ended.notify_waiters();
+    /// Its connection task has ended, before the session was [closed](Self::session_closed) or behind that.
+    pub(crate) fn session_ended(&self, session: &Session, was_closed: bool) {
+        if !was_closed {
+            self.sessions.remove(session);
+        }
+        self.end_task();
+    }
+
+    fn end_task(&self) {
+        if self.tasks.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.task_ended.notify_waiters();
+        }
     }
 
     /// Takes no new sessions, lets the present ones write what they have, closes them without a

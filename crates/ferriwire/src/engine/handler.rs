@@ -32,7 +32,7 @@ impl fmt::Debug for Handlers {
 }
 
 impl Application for Arc<Handlers> {
-    fn open(&self, session: &Session) -> Box<dyn SessionHandler> {
+    fn open(&self, session: &Session, _: Instant) -> Box<dyn SessionHandler> {
         Box::new(HandledSession {
             session: session.clone(),
             handlers: Self::clone(self),

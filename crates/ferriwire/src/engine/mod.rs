@@ -25,6 +25,7 @@ pub(crate) mod counters;
 mod fault;
 mod forwarded;
 pub(crate) mod gate;
+mod greeting;
 pub(crate) mod http;
 pub(crate) mod listen;
 pub(crate) mod machine;

@@ -1,7 +1,7 @@
 //! Handlers that run inside a connection task: polled by it, no task of their own.
 
 use std::any::Any;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,6 +11,12 @@ use futures_util::stream::{FuturesUnordered, Stream};
 
 /// A handler's future, on the heap.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What a future says when it is asked once: for those that mostly know it at once, in front of what only
+/// waiting needs.
+pub(crate) async fn at_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await
+}
 
 /// The handlers of one connection that wait for something. Nothing is allocated while there are
 /// none. `K` says which handler it is, `F` what it runs.

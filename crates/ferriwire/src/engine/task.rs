@@ -143,7 +143,7 @@ impl SessionTask {
         let dialect = session.request().dialect;
         let timing = Arc::clone(core.timing());
         let machine = Machine::new(timing, dialect.revision, transport, now);
-        let handler = core.open_handler(&session);
+        let handler = core.open_handler(&session, now);
         let wire = match upgrade {
             Some(upgrade) => Wire::Arriving(upgrade.into()),
             None => {
@@ -460,13 +460,13 @@ impl SessionTask {
     }
 
     fn close(&mut self, reason: CloseReason, now: Instant, cx: &mut Context<'_>) {
-        self.closed = true;
         self.pass = None;
         tracing::debug!(session = ?self.session.id(), %reason, "session closed");
         self.core.session_closed(&self.session, reason);
         // A graceful close has written its frame with the rest.
         let told = self.closing && self.session.outbox().is_drained();
         let whole = self.session.outbox().close();
+        self.closed = true;
         if let Some(candidate) = self.candidate.take() {
             self.refuse(*candidate, close_frame(&[]), cx);
         }
@@ -622,8 +622,10 @@ impl Drop for SessionTask {
     fn drop(&mut self) {
         // Also when the runtime ends, or a panic in a destructor of the program got this far.
         self.session.end();
-        self.session.outbox().close();
-        self.core.session_ended(&self.session);
+        if !self.closed {
+            self.session.outbox().close();
+        }
+        self.core.session_ended(&self.session, self.closed);
     }
 }
 

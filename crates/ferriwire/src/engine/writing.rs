@@ -63,6 +63,10 @@ impl Writing {
         })
     }
 
+    pub(crate) fn begun(&self) -> Instant {
+        self.begun
+    }
+
     /// An answer will be handed over that has packets of this session.
     pub(crate) fn will_carry(self: &Arc<Self>, session: Session) -> Carried {
         let writing = Arc::clone(self);

@@ -8,7 +8,7 @@ use std::future::{Future, IntoFuture};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferriwire_proto::connection;
 use tokio::net::ToSocketAddrs;
@@ -347,9 +347,8 @@ impl Drop for SocketIo {
 }
 
 impl Application for SocketIo {
-    fn open(&self, session: &Session) -> Box<dyn SessionHandler> {
+    fn open(&self, session: &Session, now: Instant) -> Box<dyn SessionHandler> {
         self.join_cluster();
-        let now = tokio::time::Instant::now().into_std();
         let namespaces = Arc::clone(&self.namespaces);
         let protocol = || session.config().connection().into();
         let protocol = self.protocol.get_or_init(protocol);

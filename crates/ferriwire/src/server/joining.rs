@@ -5,6 +5,7 @@
 //! of it, ends the socket that was not accepted.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use ferriwire_proto::codec::{OwnedPayload, Payload};
 use ferriwire_proto::engine::Revision;
@@ -16,7 +17,7 @@ use super::namespace::Joined;
 use super::namespaces::{Found, Namespaces};
 use super::recovery::{self, Tracking};
 use super::seat::{Parent, Seat};
-use crate::engine::running::BoxFuture;
+use crate::engine::running::{BoxFuture, at_once};
 use crate::engine::{LimitKind, Session};
 use crate::handshake::{ConnectError, Presented};
 use crate::random::id_bytes;
@@ -83,7 +84,7 @@ pub(crate) fn begin(
         place,
         returning,
     };
-    let decision = match namespaces.find(name)? {
+    let mut decision = match namespaces.find(name)? {
         Found::Static(serving, hub) => serving.join(payload, joining(Place::Static(hub))),
         Found::Child(parent, params) => {
             let serving = Arc::clone(parent.serving());
@@ -123,6 +124,9 @@ pub(crate) fn begin(
     };
     let timeout = session.config().limits.auth_timeout;
     Some(Box::pin(async move {
+        if let Poll::Ready(decided) = at_once(&mut decision).await {
+            return decided;
+        }
         let decided = tokio::time::timeout(timeout, decision).await;
         decided.unwrap_or_else(|_| {
             Err(ConnectError::new("authentication timed out").because_of(LimitKind::AuthTime))

@@ -12,8 +12,8 @@ pub(crate) trait Fields {
         self.named(name).next()
     }
 
-    /// Shows all of them, and which ones are not to be shown to others.
-    fn for_each(&self, see: impl FnMut(&HeaderName, &[u8], bool));
+    /// Shows all of them, with names in any case, and which ones are not to be shown to others.
+    fn for_each(&self, see: impl FnMut(&str, &[u8], bool));
 }
 
 impl Fields for HeaderMap {
@@ -25,9 +25,9 @@ impl Fields for HeaderMap {
         self.get(name).map(HeaderValue::as_bytes)
     }
 
-    fn for_each(&self, mut see: impl FnMut(&HeaderName, &[u8], bool)) {
+    fn for_each(&self, mut see: impl FnMut(&str, &[u8], bool)) {
         for (name, value) in self {
-            see(name, value.as_bytes(), value.is_sensitive());
+            see(name.as_str(), value.as_bytes(), value.is_sensitive());
         }
     }
 }
@@ -39,12 +39,9 @@ impl Fields for [httparse::Header<'_>] {
         self.iter().filter(is_named).map(|field| field.value)
     }
 
-    fn for_each(&self, mut see: impl FnMut(&HeaderName, &[u8], bool)) {
+    fn for_each(&self, mut see: impl FnMut(&str, &[u8], bool)) {
         for field in self {
-            // What could be read is a name.
-            if let Ok(name) = HeaderName::from_bytes(field.name.as_bytes()) {
-                see(&name, field.value, false);
-            }
+            see(field.name, field.value, false);
         }
     }
 }
@@ -86,6 +83,7 @@ mod tests {
         }
         let mut seen = HeaderMap::new();
         read.for_each(|name, value, _| {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
             seen.append(name, HeaderValue::from_bytes(value).unwrap());
         });
         assert_eq!(seen, map);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ferriwire_proto::engine::Transport;
 use ferriwire_proto::engine::handshake::Request as Kind;
+use ferriwire_proto::websocket::Accept;
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
 
 use super::super::core::Core;
@@ -30,7 +31,7 @@ pub(crate) struct Opening {
     request: Arc<Request>,
     origin: Origin,
     /// To the client's key.
-    accept: String,
+    accept: Accept,
     verdict: Verdict,
     internet_explorer: bool,
 }

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use ferriwire_proto::engine::body::Body as Payload;
 use ferriwire_proto::engine::jsonp::script;
+use ferriwire_proto::websocket::Accept;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::super::body::Body;
@@ -44,7 +45,7 @@ pub(crate) struct Stocked {
 /// The answer that opens a WebSocket.
 pub(crate) struct Switching {
     /// To the client's key.
-    pub(crate) accept: String,
+    pub(crate) accept: Accept,
     /// Further headers, of which most have none.
     pub(crate) more: Option<Box<HeaderMap>>,
 }
@@ -60,7 +61,7 @@ impl Switching {
     fn into_response(self) -> Response<Body> {
         let mut response = Response::new(Body::empty());
         // It is made of characters of base64.
-        if let Ok(accept) = HeaderValue::try_from(self.accept) {
+        if let Ok(accept) = HeaderValue::from_bytes(self.accept.as_bytes()) {
             switch(&mut response, accept);
         }
         let more = self.more.into_iter().flat_map(|more| *more);

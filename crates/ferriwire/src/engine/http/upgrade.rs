@@ -3,7 +3,7 @@
 
 use ferriwire_proto::engine::handshake::{BadRequest, Refusal};
 use ferriwire_proto::engine::{Dialect, Transport};
-use ferriwire_proto::websocket::{accept_deflate, accept_key};
+use ferriwire_proto::websocket::{Accept, accept_deflate, accept_key};
 use http::header::{
     CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -17,7 +17,7 @@ use super::super::session::{Input, Session};
 use super::super::transport::arriving::{Arriving, Handover};
 use super::admission::Refused;
 use super::answers::empty;
-use super::fields::{Fields, text};
+use super::fields::Fields;
 use crate::config::Deflate;
 
 /// A WebSocket for a session that began with long-polling. Whether it may take the session over is
@@ -81,7 +81,8 @@ pub(crate) fn switching_protocols(
         let deflate = negotiate(headers, response.headers_mut(), compression);
         return Ok((response, deflate));
     }
-    let accept = accept_of(headers).and_then(|accept| HeaderValue::try_from(accept).ok());
+    let accept = accept_of(headers);
+    let accept = accept.and_then(|accept| HeaderValue::from_bytes(accept.as_bytes()).ok());
     let Some(accept) = accept else {
         let cause = BadRequest::TransportHandshake(Transport::WebSocket);
         let refused = Refused::from(Refusal::BadRequest(cause));
@@ -99,9 +100,9 @@ pub(super) fn is_understood<F: Fields + ?Sized>(fields: &F) -> bool {
 }
 
 /// The answer to a client's key, if it is one.
-pub(super) fn accept_of<F: Fields + ?Sized>(fields: &F) -> Option<String> {
+pub(super) fn accept_of<F: Fields + ?Sized>(fields: &F) -> Option<Accept> {
     let key = fields.first_named(&SEC_WEBSOCKET_KEY);
-    key.and_then(text).and_then(accept_key)
+    key.and_then(accept_key)
 }
 
 /// Makes an answer one that opens a WebSocket.

@@ -32,7 +32,12 @@ pub(super) async fn accept(
     let security = Arc::new(bound.security);
     let mut spare = Spare::new();
     loop {
+        // Looked at for itself: as long as somebody is there to be accepted, the select below does not.
+        if is_stopped(&mut phase) {
+            return;
+        }
         let accepted = tokio::select! {
+            biased;
             accepted = bound.listener.accept() => accepted,
             () = until_stopped(&mut phase) => return,
         };
@@ -45,10 +50,7 @@ pub(super) async fn accept(
                     tune(&stream, &core.config().tcp_timeouts);
                 }
                 let stream = TcpConnection::new(stream, place);
-                let (core, security) = (Arc::clone(&core), Arc::clone(&security));
-                // Some 2 KB, and more in a box of its own where hyper is needed, which the runtime would
-                // move half a dozen times.
-                let serving = Box::pin(serve(core, security, stream, peer, phase.clone()));
+                let serving = serve(Arc::clone(&core), &security, stream, peer, phase.clone());
                 let connected = connected.clone();
                 tokio::spawn(async move {
                     serving.await;
@@ -91,6 +93,15 @@ pub(super) fn note(core: &Core, limit: LimitKind, source: Option<Source>, why: &
     }
 }
 
+fn is_stopped(phase: &mut watch::Receiver<Phase>) -> bool {
+    match phase.has_changed() {
+        Ok(false) => false,
+        Ok(true) => *phase.borrow_and_update() != Phase::Serving,
+        // The other end is dropped with the listener.
+        Err(_) => true,
+    }
+}
+
 async fn until_stopped(phase: &mut watch::Receiver<Phase>) {
     // The other end is dropped with the listener, which ends it as well.
     drop(phase.wait_for(|phase| *phase != Phase::Serving).await);
@@ -117,6 +128,19 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+
+    #[test]
+    fn a_listener_stops_when_it_is_told_to_or_nobody_can_tell_it_any_more() {
+        let (sender, mut phase) = watch::channel(Phase::Serving);
+        assert!(!is_stopped(&mut phase));
+        sender.send_replace(Phase::Serving);
+        assert!(!is_stopped(&mut phase));
+        sender.send_replace(Phase::Stopping);
+        assert!(is_stopped(&mut phase));
+        let (sender, mut phase) = watch::channel(Phase::Serving);
+        drop(sender);
+        assert!(is_stopped(&mut phase));
+    }
 
     #[cfg(target_os = "linux")]
     #[tokio::test]

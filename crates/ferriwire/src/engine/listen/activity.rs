@@ -46,8 +46,13 @@ pub(super) enum Purpose {
 
 impl Activity {
     pub(super) fn new() -> Arc<Self> {
+        Self::since(Instant::now())
+    }
+
+    /// The same of a connection that began at that time.
+    pub(super) fn since(begun: Instant) -> Arc<Self> {
         Arc::new(Self {
-            begun: Instant::now(),
+            begun,
             requested: AtomicBool::new(false),
             pending: AtomicUsize::new(0),
             idle_since: AtomicU64::new(0),

@@ -31,6 +31,7 @@ use super::tls::Secured;
 use crate::engine::body::Body;
 use crate::engine::core::Core;
 use crate::engine::http::{empty, respond};
+use crate::engine::running::{BoxFuture, at_once};
 use crate::engine::tcp::TcpConnection;
 use crate::engine::writing::{OF_STREAM, Writing};
 
@@ -58,39 +59,31 @@ const USUAL_HEADERS: usize = 100;
 /// How long a connection that was told to end may take.
 const FAREWELL: Duration = Duration::from_secs(30);
 
-/// Serves what was accepted until it is closed, or became a WebSocket.
-pub(super) async fn serve(
+/// Serves what was accepted until it is closed, or became a WebSocket. On the heap, because it is some 2 KB,
+/// and more in a box of its own where hyper is needed, which the runtime would move half a dozen times.
+pub(super) fn serve(
     core: Arc<Core>,
-    security: Arc<Security>,
+    security: &Arc<Security>,
     stream: TcpConnection,
     peer: SocketAddr,
-    mut phase: watch::Receiver<Phase>,
-) {
+    phase: watch::Receiver<Phase>,
+) -> BoxFuture<()> {
     let connection = Connection {
         core,
         peer,
-        activity: Activity::new(),
+        activity: Activity::since(stream.writing().begun()),
         writing: Arc::clone(stream.writing()),
-        phase: phase.clone(),
+        phase,
         is_continued: false,
     };
-    match &*security {
+    match **security {
         Security::Plain {
             prior_knowledge: false,
-        } => connection.plain(stream).await,
+        } => Box::pin(connection.plain(stream)),
         Security::Plain {
             prior_knowledge: true,
-        } => Box::pin(connection.http2(stream, |_| {}, true)).await,
-        Security::Tls(acceptor) => {
-            let handshake = Box::pin(acceptor.handshake(&connection.core, stream, peer));
-            let secured = tokio::select! {
-                secured = handshake => secured,
-                () = until_parting(&mut phase) => None,
-            };
-            if let Some(secured) = secured {
-                Box::pin(connection.secured(secured)).await;
-            }
-        }
+        } => Box::pin(async move { connection.http2(stream, |_| {}, true).await }),
+        Security::Tls(_) => Box::pin(connection.tls(Arc::clone(security), stream)),
     }
 }
 
@@ -111,6 +104,21 @@ struct Connection {
 }
 
 impl Connection {
+    async fn tls(self, security: Arc<Security>, stream: TcpConnection) {
+        let Security::Tls(acceptor) = &*security else {
+            return;
+        };
+        let mut phase = self.phase.clone();
+        let handshake = Box::pin(acceptor.handshake(&self.core, stream, self.peer));
+        let secured = tokio::select! {
+            secured = handshake => secured,
+            () = until_parting(&mut phase) => None,
+        };
+        if let Some(secured) = secured {
+            Box::pin(self.secured(secured)).await;
+        }
+    }
+
     async fn secured(mut self, secured: Secured) {
         // The time for the first request begins when TLS is done.
         self.activity = Activity::new();
@@ -255,6 +263,10 @@ impl Connection {
         C: Future<Output = Result<T, E>>,
         E: Display,
     {
+        // Nearly every WebSocket's request is there already, and its connection is over with the answer.
+        if let Poll::Ready(result) = at_once(&mut connection).await {
+            return self.ended(result);
+        }
         let limits = &self.core.config().limits;
         let keep_alive = limits.keep_alive_timeout.min(LONGEST);
         let (mut told_to_end, mut parting) = (false, false);
@@ -265,7 +277,6 @@ impl Connection {
         ));
         let mut wake = Rarely::new(wake);
         let mut stalled = pin!(self.writing.stalled(limits.answer_stall_timeout));
-        let phase = self.phase.clone();
         let mut awaited = self.phase.clone();
         let all_parting = pin!(until_parting(&mut awaited));
         let mut all_parting = Rarely::new(all_parting);
@@ -283,7 +294,7 @@ impl Connection {
                 if stalled.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Event::Stalled);
                 }
-                let is_changed = phase.has_changed().unwrap_or(true);
+                let is_changed = self.phase.has_changed().unwrap_or(true);
                 if !parting && all_parting.poll(is_changed, cx).is_ready() {
                     return Poll::Ready(Event::Parting);
                 }
@@ -291,11 +302,7 @@ impl Connection {
                 wake.poll(is_due, cx).map(|()| Event::Due)
             });
             let next = match event.await {
-                Event::Ended(Ok(ended)) => return Some(ended),
-                Event::Ended(Err(error)) => {
-                    tracing::debug!(peer = %self.peer, %error, "HTTP connection ended");
-                    return None;
-                }
+                Event::Ended(result) => return self.ended(result),
                 Event::Stalled => {
                     self.writing.give_up(self.core.counters());
                     return None;
@@ -327,6 +334,14 @@ impl Connection {
             wake.future.as_mut().reset(next);
             wake.known_to = None;
         }
+    }
+
+    /// What is left of a connection that has ended.
+    fn ended<T>(&self, result: Result<T, impl Display>) -> Option<T> {
+        let noted = result.inspect_err(|error| {
+            tracing::debug!(peer = %self.peer, %error, "HTTP connection ended");
+        });
+        noted.ok()
     }
 }
 

@@ -83,9 +83,10 @@ impl Lane<'_> {
                     tests::OPENING.set(tests::OPENING.get() + 1);
                     let (handing, receiver) = oneshot::channel();
                     sender = Some(handing);
-                    let pending = self.activity.begin_request(Version::HTTP_11);
                     let reply = opening.respond(self.core, Handover::Bare(receiver));
-                    drop(pending);
+                    if reply.status() != StatusCode::SWITCHING_PROTOCOLS {
+                        drop(self.activity.begin_request(Version::HTTP_11));
+                    }
                     Some(reply)
                 }
                 Plain::Whole(whole) => {

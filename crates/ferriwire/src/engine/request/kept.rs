@@ -7,11 +7,6 @@
 
 use std::sync::OnceLock;
 
-use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, COOKIE,
-    HOST, ORIGIN, PRAGMA, REFERER, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_VERSION, UPGRADE, USER_AGENT,
-};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use crate::engine::http::fields::Fields;
@@ -27,39 +22,39 @@ const FIRST: u8 = 0x80;
 
 /// What headers of handshakes begin with, of those of one name the longest first: half of what a
 /// browser sends is the same for all of them.
-static BEGINNINGS: [(HeaderName, &str); 26] = [
-    (HOST, ""),
-    (CONNECTION, "Upgrade"),
-    (UPGRADE, "websocket"),
-    (SEC_WEBSOCKET_VERSION, "13"),
-    (SEC_WEBSOCKET_KEY, ""),
+static BEGINNINGS: [(&str, &str); 26] = [
+    ("host", ""),
+    ("connection", "Upgrade"),
+    ("upgrade", "websocket"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", ""),
     (
-        SEC_WEBSOCKET_EXTENSIONS,
+        "sec-websocket-extensions",
         "permessage-deflate; client_max_window_bits",
     ),
     (
-        USER_AGENT,
+        "user-agent",
         "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/",
     ),
-    (USER_AGENT, "Mozilla/5.0 ("),
-    (USER_AGENT, ""),
-    (ORIGIN, "https://"),
-    (ORIGIN, ""),
-    (ACCEPT_ENCODING, "gzip, deflate, br"),
-    (ACCEPT_ENCODING, ""),
-    (ACCEPT_LANGUAGE, ""),
-    (CACHE_CONTROL, "no-cache"),
-    (PRAGMA, "no-cache"),
-    (COOKIE, ""),
-    (ACCEPT, "*/*"),
-    (ACCEPT, ""),
-    (REFERER, "https://"),
-    (REFERER, ""),
-    (CONNECTION, "keep-alive"),
-    (CONNECTION, ""),
-    (AUTHORIZATION, "Bearer "),
-    (HeaderName::from_static("x-forwarded-for"), ""),
-    (HeaderName::from_static("x-forwarded-proto"), "https"),
+    ("user-agent", "Mozilla/5.0 ("),
+    ("user-agent", ""),
+    ("origin", "https://"),
+    ("origin", ""),
+    ("accept-encoding", "gzip, deflate, br"),
+    ("accept-encoding", ""),
+    ("accept-language", ""),
+    ("cache-control", "no-cache"),
+    ("pragma", "no-cache"),
+    ("cookie", ""),
+    ("accept", "*/*"),
+    ("accept", ""),
+    ("referer", "https://"),
+    ("referer", ""),
+    ("connection", "keep-alive"),
+    ("connection", ""),
+    ("authorization", "Bearer "),
+    ("x-forwarded-for", ""),
+    ("x-forwarded-proto", "https"),
 ];
 
 /// What most targets are, or begin with: then a `&` follows.
@@ -103,7 +98,7 @@ impl Kept {
             write_line(&mut text, name, value, is_sensitive);
         });
         if let Some((name, value)) = &more {
-            write_line(&mut text, name, value.as_bytes(), false);
+            write_line(&mut text, name.as_str(), value.as_bytes(), false);
         }
         Self {
             text: text.as_slice().into(),
@@ -187,10 +182,12 @@ fn write_target(text: &mut Vec<u8>, target: &str) {
     text.push(END);
 }
 
-fn write_line(text: &mut Vec<u8>, name: &HeaderName, value: &[u8], is_sensitive: bool) {
+/// Whatever the case of the name, it is kept in lower case.
+fn write_line(text: &mut Vec<u8>, name: &str, value: &[u8], is_sensitive: bool) {
     let beginnings = (FIRST..).zip(&BEGINNINGS);
     let mut fitting = beginnings.filter_map(|(byte, (known, beginning))| {
-        let rest = (known == name).then(|| value.strip_prefix(beginning.as_bytes()));
+        let is_known = name.eq_ignore_ascii_case(known);
+        let rest = is_known.then(|| value.strip_prefix(beginning.as_bytes()));
         rest.flatten().map(|rest| (byte, rest))
     });
     match fitting.next().filter(|_| !is_sensitive) {
@@ -199,7 +196,7 @@ fn write_line(text: &mut Vec<u8>, name: &HeaderName, value: &[u8], is_sensitive:
             text.extend_from_slice(rest);
         }
         None => {
-            text.extend_from_slice(name.as_str().as_bytes());
+            text.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
             text.push(if is_sensitive { SENSITIVE } else { PLAIN });
             text.extend_from_slice(value);
         }
@@ -212,7 +209,7 @@ fn read_line(line: &[u8]) -> Option<Line<'_>> {
     if let Some(index) = first.checked_sub(FIRST) {
         let (name, beginning) = BEGINNINGS.get(usize::from(index))?;
         return Some(Line {
-            name: name.as_str().as_bytes(),
+            name: name.as_bytes(),
             value: [beginning.as_bytes(), rest],
             is_sensitive: false,
         });
@@ -230,6 +227,12 @@ fn read_line(line: &[u8]) -> Option<Line<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use http::header::{
+        ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, COOKIE, HOST,
+        ORIGIN, PRAGMA, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+        UPGRADE, USER_AGENT,
+    };
+
     use super::*;
 
     #[test]
@@ -300,7 +303,7 @@ mod tests {
                 shorter,
                 &format!("{beginning}: \u{80}, more; x=1"),
             ] {
-                headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+                headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
             }
         }
         let kept = Kept::new("/", &headers, None);

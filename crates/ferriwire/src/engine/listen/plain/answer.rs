@@ -19,7 +19,9 @@ const TOGETHER: usize = 16 * 1024;
 
 /// What is left to be written of an answer.
 pub(super) struct Answer {
-    head: Bytes,
+    head: Vec<u8>,
+    /// So much of the head is written.
+    written: usize,
     body: Bytes,
 }
 
@@ -40,9 +42,9 @@ impl Answer {
             Reply::Switching(Switching { accept, more }) => {
                 let begin = |head: &mut Vec<u8>| {
                     let [before, behind] = Switching::HEAD;
-                    for part in [before, &accept, behind] {
-                        head.extend_from_slice(part.as_bytes());
-                    }
+                    head.extend_from_slice(before.as_bytes());
+                    head.extend_from_slice(accept.as_bytes());
+                    head.extend_from_slice(behind.as_bytes());
                 };
                 let status = StatusCode::SWITCHING_PROTOCOLS;
                 let answer = Self::written(begin, status, more.as_deref(), Bytes::new());
@@ -77,18 +79,26 @@ impl Answer {
             head.extend_from_slice(&body);
             body = Bytes::new();
         }
-        let head = head.into();
-        Self { head, body }
+        Self {
+            head,
+            written: 0,
+            body,
+        }
     }
 
     pub(super) fn left(&self) -> usize {
-        self.head.len() + self.body.len()
+        self.head().len() + self.body.len()
+    }
+
+    /// What is left of the head.
+    fn head(&self) -> &[u8] {
+        self.head.get(self.written..).unwrap_or_default()
     }
 
     /// Writes what the kernel takes at once, and says whether that was all.
     pub(super) fn try_write(&mut self, socket: &TcpStream) -> io::Result<bool> {
         while self.left() > 0 {
-            let written = match (&*self.head, &*self.body) {
+            let written = match (self.head(), &*self.body) {
                 (piece, []) | ([], piece) => socket.try_write(piece),
                 (head, body) => {
                     socket.try_write_vectored(&[IoSlice::new(head), IoSlice::new(body)])
@@ -100,8 +110,8 @@ impl Answer {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             };
-            let of_head = count.min(self.head.len());
-            self.head.advance(of_head);
+            let of_head = count.min(self.head().len());
+            self.written += of_head;
             self.body.advance(count - of_head);
         }
         Ok(true)
@@ -176,6 +186,7 @@ fn write_own(head: &mut Vec<u8>, headers: &HeaderMap) {
 
 #[cfg(test)]
 mod tests {
+    use ferriwire_proto::websocket::accept_key;
     use http::header::VARY;
 
     use super::*;
@@ -183,7 +194,7 @@ mod tests {
 
     fn written(reply: Reply) -> Vec<u8> {
         let (answer, _) = Answer::new(reply);
-        [answer.head, answer.body].concat()
+        [&*answer.head, &*answer.body].concat()
     }
 
     #[test]
@@ -211,7 +222,7 @@ mod tests {
         for more in [&[][..], &[(VARY, "Origin"), (VARY, "Accept")]] {
             let reply = || {
                 let mut reply = Reply::Switching(Switching {
-                    accept: "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_owned(),
+                    accept: accept_key("dGhlIHNhbXBsZSBub25jZQ==").unwrap(),
                     more: None,
                 });
                 for (name, value) in more {
