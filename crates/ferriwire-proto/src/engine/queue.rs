@@ -9,8 +9,8 @@ mod overflow;
 mod post;
 
 use std::collections::VecDeque;
-use std::collections::vec_deque;
 use std::sync::Arc;
+use std::{iter, option};
 
 use self::latest::Latest;
 use super::body::{Body, Writer};
@@ -125,35 +125,44 @@ impl Queue {
     /// Moves entries out to be written as WebSocket frames: at least one, and then as many as keep
     /// the sum at or below `limit` bytes.
     #[must_use]
+    #[inline]
     pub fn take(&mut self, limit: usize) -> Batch {
-        let written = std::mem::take(&mut self.written);
-        if self.bytes <= limit {
-            let bytes = std::mem::take(&mut self.bytes);
-            self.latest.clear();
-            return Batch {
-                entries: std::mem::take(&mut self.entries),
-                tail: std::mem::take(&mut self.tail),
-                bytes,
-                written,
-                dialect: self.dialect,
-                deflater: self.deflater,
-            };
+        if self.bytes > limit {
+            return self.take_part(limit);
         }
+        self.latest.clear();
+        Batch {
+            entries: self.take_entries(),
+            tail: std::mem::take(&mut self.tail),
+            bytes: std::mem::take(&mut self.bytes),
+            written: std::mem::take(&mut self.written),
+            dialect: self.dialect,
+            deflater: self.deflater,
+        }
+    }
+
+    fn take_entries(&mut self) -> Option<VecDeque<Entry>> {
+        (!self.entries.is_empty()).then(|| std::mem::take(&mut self.entries))
+    }
+
+    #[inline(never)]
+    fn take_part(&mut self, limit: usize) -> Batch {
+        let written = std::mem::take(&mut self.written);
         self.close_tail();
-        let mut batch = Batch {
-            entries: VecDeque::new(),
+        let mut entries = VecDeque::new();
+        let mut bytes: usize = 0;
+        while let Some(entry) = self.take_within(limit, bytes, written) {
+            bytes = bytes.saturating_add(entry.len(self.dialect));
+            entries.push_back(entry);
+        }
+        Batch {
+            entries: Some(entries),
             tail: Frames::EMPTY,
-            bytes: 0,
+            bytes: bytes.saturating_sub(written),
             written,
             dialect: self.dialect,
             deflater: self.deflater,
-        };
-        while let Some(entry) = self.take_within(limit, batch.bytes, written) {
-            batch.bytes = batch.bytes.saturating_add(entry.len(self.dialect));
-            batch.entries.push_back(entry);
         }
-        batch.bytes = batch.bytes.saturating_sub(written);
-        batch
     }
 
     /// Puts back, in front, what could not be written.
@@ -164,15 +173,16 @@ impl Queue {
         self.written = batch.written;
         self.bytes = self.bytes.saturating_add(batch.held_bytes());
         let has_keys = |entry: &Entry| entry.conflation_key().is_some();
-        let recount = !self.latest.is_empty() || batch.entries.iter().any(has_keys);
+        let recount = !self.latest.is_empty() || batch.entries().any(has_keys);
+        let entries = batch.entries.unwrap_or_default();
         if self.is_empty() {
-            self.entries = batch.entries;
+            self.entries = entries;
             self.tail = batch.tail;
         } else {
             if !batch.tail.is_empty() {
                 self.entries.push_front(Entry::Frames(batch.tail));
             }
-            for entry in batch.entries.into_iter().rev() {
+            for entry in entries.into_iter().rev() {
                 self.entries.push_front(entry);
             }
         }
@@ -192,6 +202,7 @@ impl Queue {
     /// How many bytes wait, measured in WebSocket frames, and as if none of them were compressed: who
     /// reads slowly holds no more memory by that.
     #[must_use]
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -211,6 +222,7 @@ impl Queue {
 
     /// Whether nothing waits.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.tail.is_empty()
     }
@@ -242,7 +254,8 @@ impl Queue {
 /// Entries on their way to a WebSocket.
 #[derive(Debug)]
 pub struct Batch {
-    entries: VecDeque<Entry>,
+    /// `None` instead of no entries, because nearly every batch has none: that is dropped for nothing.
+    entries: Option<VecDeque<Entry>>,
     /// Behind the entries.
     tail: Frames,
     bytes: usize,
@@ -254,12 +267,18 @@ pub struct Batch {
 impl Batch {
     /// Whether everything is written.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.tail.is_empty()
+        self.entries.is_none() && self.tail.is_empty()
+    }
+
+    fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.iter().flatten()
     }
 
     /// How many bytes are left to write.
     #[must_use]
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -268,7 +287,7 @@ impl Batch {
     #[must_use]
     pub fn pieces(&self) -> Pieces<'_> {
         Pieces {
-            entries: self.entries.iter(),
+            entries: self.entries.iter().flatten(),
             tail: self.tail.as_bytes(),
             current: PieceIter::Empty,
             skip: self.written,
@@ -280,7 +299,7 @@ impl Batch {
     #[must_use]
     #[inline]
     pub fn only_piece(&self) -> Option<&[u8]> {
-        if !self.entries.is_empty() {
+        if self.entries.is_some() {
             return None;
         }
         self.tail.as_bytes().get(self.written..)
@@ -289,9 +308,9 @@ impl Batch {
     /// The whole batch as the body of a polling answer; `None` when nothing in it has a form there.
     #[must_use]
     pub fn body(&self) -> Option<Body> {
-        let has_binary = self.entries.iter().any(Entry::has_binary);
+        let has_binary = self.entries().any(Entry::has_binary);
         let mut writer = Writer::new(self.dialect, has_binary);
-        for entry in &self.entries {
+        for entry in self.entries() {
             match entry {
                 Entry::Control(control) => writer.control(*control),
                 Entry::Frames(frames) => frames.texts().for_each(|text| writer.packet(text)),
@@ -305,35 +324,44 @@ impl Batch {
     }
 
     /// Notes that `count` more bytes are on the wire.
+    #[inline]
     pub fn advance(&mut self, count: usize) {
+        if count < self.bytes {
+            return self.advance_within(count);
+        }
+        self.entries = None;
+        self.tail = Frames::EMPTY;
+        self.bytes = 0;
+        self.written = 0;
+    }
+
+    /// The same when something is left.
+    #[inline(never)]
+    fn advance_within(&mut self, count: usize) {
         self.bytes = self.bytes.saturating_sub(count);
         self.written = self.written.saturating_add(count);
-        while let Some(first) = self.entries.front_mut() {
-            let len = first.len_on_wire(self.dialect);
-            if self.written < len {
-                if let Entry::Frames(frames) = first {
-                    self.written = frames.forget(self.written);
+        if let Some(entries) = &mut self.entries {
+            while let Some(first) = entries.front_mut() {
+                let len = first.len_on_wire(self.dialect);
+                if self.written < len {
+                    if let Entry::Frames(frames) = first {
+                        self.written = frames.forget(self.written);
+                    }
+                    return;
                 }
-                break;
-            }
-            self.written = self.written.saturating_sub(len);
-            self.entries.pop_front();
-        }
-        if self.entries.is_empty() {
-            if self.written < self.tail.len() {
-                self.written = self.tail.forget(self.written);
-            } else {
-                self.written = 0;
-                self.tail = Frames::EMPTY;
+                self.written = self.written.saturating_sub(len);
+                entries.pop_front();
             }
         }
+        self.entries = None;
+        self.written = self.tail.forget(self.written);
     }
 }
 
 /// Iterator over the pieces of a [`Batch`].
 #[derive(Debug)]
 pub struct Pieces<'a> {
-    entries: vec_deque::Iter<'a, Entry>,
+    entries: iter::Flatten<option::Iter<'a, VecDeque<Entry>>>,
     /// Behind the entries, until it is handed out.
     tail: &'a [u8],
     current: PieceIter<'a>,

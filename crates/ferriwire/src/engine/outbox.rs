@@ -311,67 +311,72 @@ impl Outbox {
     /// `force` tries a socket that was full a moment ago as well.
     pub(crate) fn flush(&self, force: bool) -> Flushed {
         for _ in 0..BATCHES {
-            let (stream, mut batch) = {
-                let mut state = self.state.lock();
-                state.listed_by = None;
-                if state.phase == Phase::Closed || state.has_nothing_to_say() {
-                    return Flushed::Done;
-                }
-                if state.blocked && (state.writing || matches!(state.half, WriteHalf::Task)) {
-                    return self.check_bound(&mut state);
-                }
-                if state.writing || (state.blocked && !force) {
-                    return Flushed::Done;
-                }
-                let stream = match &mut state.half {
-                    WriteHalf::Socket(stream) => stream.take(),
-                    WriteHalf::Held => return Flushed::Done,
-                    WriteHalf::Task => return Flushed::WakeTask,
-                    WriteHalf::Polling(_) => return self.flush_to_poll(state),
-                };
-                let Some(stream) = stream else {
-                    return Flushed::Done;
-                };
-                state.writing = true;
-                (stream, state.queue.take(BATCH))
-            };
-            batch.deflate();
-            let taken = batch.bytes();
-            let written = write::batch_to_socket(&stream, &mut batch, force);
-            let _waiters;
-            let mut state = self.state.lock();
-            state.writing = false;
-            state.count_written(taken.saturating_sub(batch.bytes()));
-            _waiters = state.waiters.take();
-            if state.phase == Phase::Closed {
-                return Flushed::Done;
-            }
-            if let WriteHalf::Socket(place) = &mut state.half {
-                *place = Some(stream);
-            }
-            if !batch.is_empty() {
-                state.queue.restore(batch);
-            }
-            match written {
-                Written::Failed => {
-                    state.close(Some(Trouble::WriteFailed));
-                    return Flushed::WakeTask;
-                }
-                Written::Blocked => return self.block(&mut state),
-                Written::All => {
-                    state.blocked = false;
-                    state.next_try = self.eager();
-                    if state.queue.is_empty() {
-                        // A draining session is finished by its connection task.
-                        return match state.phase {
-                            Phase::Draining => Flushed::WakeTask,
-                            Phase::Open | Phase::Closed => Flushed::Done,
-                        };
-                    }
-                }
+            if let Some(flushed) = self.flush_batch(force) {
+                return flushed;
             }
         }
         Flushed::More
+    }
+
+    /// The same for one batch; `None` when more waits.
+    fn flush_batch(&self, force: bool) -> Option<Flushed> {
+        let mut state = self.state.lock();
+        state.listed_by = None;
+        if state.phase == Phase::Closed || state.has_nothing_to_say() {
+            return Some(Flushed::Done);
+        }
+        if state.blocked && (state.writing || matches!(state.half, WriteHalf::Task)) {
+            return Some(self.check_bound(&mut state));
+        }
+        if state.writing || (state.blocked && !force) {
+            return Some(Flushed::Done);
+        }
+        let stream = match &mut state.half {
+            WriteHalf::Socket(stream) => stream.take(),
+            WriteHalf::Held => return Some(Flushed::Done),
+            WriteHalf::Task => return Some(Flushed::WakeTask),
+            WriteHalf::Polling(_) => return Some(self.flush_to_poll(state)),
+        };
+        let Some(stream) = stream else {
+            return Some(Flushed::Done);
+        };
+        state.writing = true;
+        let mut batch = state.queue.take(BATCH);
+        drop(state);
+        batch.deflate();
+        let taken = batch.bytes();
+        let written = write::batch_to_socket(&stream, &mut batch, force);
+        let _waiters;
+        let mut state = self.state.lock();
+        state.writing = false;
+        state.count_written(taken.saturating_sub(batch.bytes()));
+        _waiters = state.waiters.take();
+        if state.phase == Phase::Closed {
+            return Some(Flushed::Done);
+        }
+        if let WriteHalf::Socket(place) = &mut state.half {
+            *place = Some(stream);
+        }
+        if !batch.is_empty() {
+            state.queue.restore(batch);
+        }
+        match written {
+            Written::Failed => {
+                state.close(Some(Trouble::WriteFailed));
+                Some(Flushed::WakeTask)
+            }
+            Written::Blocked => Some(self.block(&mut state)),
+            Written::All => {
+                state.blocked = false;
+                state.next_try = self.eager();
+                let is_done = state.queue.is_empty();
+                // A draining session is finished by its connection task.
+                is_done.then_some(match state.phase {
+                    Phase::Draining => Flushed::WakeTask,
+                    Phase::Open | Phase::Closed => Flushed::Done,
+                })
+            }
+        }
     }
 
     /// Answers the GET that waits, if one does.

@@ -27,8 +27,10 @@ impl Waiters {
         }
     }
 
-    pub(crate) fn take(&mut self) -> Self {
-        mem::take(self)
+    /// `None` when nobody waits.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Option<Self> {
+        self.0.is_some().then(|| mem::take(self))
     }
 }
 

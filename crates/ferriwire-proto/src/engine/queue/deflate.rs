@@ -18,12 +18,14 @@ impl Batch {
         }
     }
 
+    #[inline(never)]
     fn deflate_entries(&mut self) {
         let Some(deflater) = self.deflater else {
             return;
         };
         let dialect = self.dialect;
-        for entry in self.entries.iter_mut().skip(usize::from(self.written > 0)) {
+        let entries = self.entries.iter_mut().flatten();
+        for entry in entries.skip(usize::from(self.written > 0)) {
             let promised = matches!(entry, Entry::Promised(_));
             let (Entry::Message(message) | Entry::Promised(message)) = entry else {
                 continue;
@@ -35,7 +37,7 @@ impl Batch {
             *entry = Entry::Deflated { message, promised };
         }
         let on_wire = |sum: usize, entry: &Entry| sum.saturating_add(entry.len_on_wire(dialect));
-        let bytes = self.entries.iter().fold(self.tail.len(), on_wire);
+        let bytes = self.entries().fold(self.tail.len(), on_wire);
         self.bytes = bytes.saturating_sub(self.written);
     }
 
@@ -45,7 +47,7 @@ impl Batch {
             return self.bytes;
         }
         let held = |sum: usize, entry: &Entry| sum.saturating_add(entry.len(self.dialect));
-        let bytes = self.entries.iter().fold(self.tail.len(), held);
+        let bytes = self.entries().fold(self.tail.len(), held);
         bytes.saturating_sub(self.written)
     }
 }

@@ -25,8 +25,12 @@ impl Latest {
     }
 
     /// All entries have left.
+    #[inline]
     pub(super) fn clear(&mut self) {
-        self.0 = None;
+        // Nearly always it is so already.
+        if self.0.is_some() {
+            self.0 = None;
+        }
     }
 
     /// This entry has left at the front.

@@ -37,7 +37,7 @@ impl Batch {
         let mut skip = self.written;
         let (mut taken, mut size) = (0_usize, 0_usize);
         let mut chosen = Vec::new();
-        for packet in self.entries.iter().flat_map(Entry::packets) {
+        for packet in self.entries().flat_map(Entry::packets) {
             let frame = packet.frame_len(dialect);
             if let Some(left) = skip.checked_sub(frame) {
                 skip = left;
@@ -261,7 +261,7 @@ mod tests {
                 queue.push(event(text, &attachments));
             }
             let expected = queue.take(usize::MAX);
-            let all: Vec<Entry> = expected.entries.iter().cloned().collect();
+            let all: Vec<Entry> = expected.entries().cloned().collect();
             let expected: Vec<String> = all.iter().flat_map(Entry::packets).map(|packet| match packet {
                 Packet::Text(text) => format!("text {}", str::from_utf8(&text[1..]).unwrap()),
                 Packet::Binary { data, .. } => format!("binary {data:?}"),
