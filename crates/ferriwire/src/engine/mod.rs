@@ -29,7 +29,7 @@ mod greeting;
 pub(crate) mod http;
 pub(crate) mod listen;
 pub(crate) mod machine;
-mod metrics;
+pub(crate) mod metrics;
 pub(crate) mod running;
 pub(crate) mod service;
 pub(crate) mod session;

@@ -75,6 +75,11 @@ impl<K: Unpin, F: Future + Unpin> Running<K, F> {
         }
     }
 
+    /// Whether there is anything to poll.
+    pub(crate) fn may_go_on(&self) -> bool {
+        self.waiting.is_some()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.waiting.as_ref().map_or(0, |waiting| waiting.len())
     }

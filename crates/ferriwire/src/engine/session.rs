@@ -339,13 +339,19 @@ impl Session {
     }
 
     /// Writes at once what has to be, and leaves the rest to the turn.
+    #[inline]
     pub(crate) fn complete_push(&self, push: Push) -> Result<(), EmitError> {
+        if push == Push::NeedsFlush {
+            turn::enlist(self);
+            return Ok(());
+        }
+        self.complete_at_once(push)
+    }
+
+    #[inline(never)]
+    fn complete_at_once(&self, push: Push) -> Result<(), EmitError> {
         match push {
-            Push::Queued | Push::Dropped => Ok(()),
-            Push::NeedsFlush => {
-                turn::enlist(self);
-                Ok(())
-            }
+            Push::Queued | Push::Dropped | Push::NeedsFlush => Ok(()),
             Push::NeedsFlushNow => self.flush_now(),
             Push::Overflow => {
                 self.wake();

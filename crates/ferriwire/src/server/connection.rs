@@ -12,6 +12,7 @@ use super::namespaces::Namespaces;
 use super::pace::Pace;
 use super::reason::DisconnectReason;
 use super::sockets::{Sockets, Verdict};
+use super::starter::Arrival;
 use crate::engine::task::SessionHandler;
 use crate::engine::{LimitKind, Session};
 use crate::handshake::ConnectError;
@@ -106,39 +107,28 @@ impl SessionHandler for Connection {
         if self.sockets.end_leaving(cx) {
             self.settle(cx);
         }
-        let sockets = &mut self.sockets;
-        let incoming = self.protocol.handle_message(message, now);
-        // Attachments belong to the packet that announced them, and an answer that somebody waits for
-        // to the event that asked for it.
-        if !matches!(incoming, Ok(None | Some(Incoming::Ack { .. }))) {
-            self.pace.count();
-        }
-        match incoming {
-            Ok(None | Some(Incoming::Ignored)) => {}
-            Ok(Some(Incoming::Connect {
-                key,
-                namespace,
-                payload,
-            })) => sockets.authorize(key, namespace, payload, cx),
-            Ok(Some(Incoming::Refused { namespace, why })) => {
-                sockets.session().limited(why.into());
-                sockets.refuse(namespace, &ConnectError::new(why.to_string()));
-            }
-            Ok(Some(Incoming::Disconnect { key })) => {
-                sockets.end(key, DisconnectReason::ClientNamespaceDisconnect, cx);
-            }
+        match self.protocol.handle_message(message, now) {
             Ok(Some(Incoming::Event {
                 key,
                 id,
                 name,
                 arguments,
-            })) => sockets.handle_event(key, &name, id, arguments, cx),
-            Ok(Some(Incoming::Ack { key, id, arguments })) => match arguments.validate() {
-                Ok(()) if sockets.handle_ack(key, id, arguments) => {}
-                Ok(()) => self.pace.count(),
-                Err(violation) => sockets.violate(&violation.into(), cx),
-            },
-            Err(violation) => sockets.violate(&violation, cx),
+            })) => {
+                self.pace.count();
+                let event = Arrival {
+                    name: &name,
+                    ack: id,
+                    arguments,
+                };
+                self.sockets.handle_event(key, &event, cx);
+            }
+            // A part of a packet: attachments belong to the one that announced them.
+            Ok(None) => {}
+            Ok(Some(incoming)) => handle_other(incoming, &mut self.sockets, &mut self.pace, cx),
+            Err(violation) => {
+                self.pace.count();
+                self.sockets.violate(&violation, cx);
+            }
         }
         self.settle(cx);
     }
@@ -178,6 +168,40 @@ impl SessionHandler for Connection {
 
     fn is_finished(&self) -> bool {
         self.sockets.is_finished()
+    }
+}
+
+/// What is no event.
+#[inline(never)]
+fn handle_other(
+    incoming: Incoming<'_>,
+    sockets: &mut Sockets,
+    pace: &mut Pace,
+    cx: &mut Context<'_>,
+) {
+    // An answer that somebody waits for belongs to the event that asked for it.
+    if !matches!(incoming, Incoming::Ack { .. }) {
+        pace.count();
+    }
+    match incoming {
+        Incoming::Connect {
+            key,
+            namespace,
+            payload,
+        } => sockets.authorize(key, namespace, payload, cx),
+        Incoming::Refused { namespace, why } => {
+            sockets.session().limited(why.into());
+            sockets.refuse(namespace, &ConnectError::new(why.to_string()));
+        }
+        Incoming::Disconnect { key } => {
+            sockets.end(key, DisconnectReason::ClientNamespaceDisconnect, cx);
+        }
+        Incoming::Ack { key, id, arguments } => match arguments.validate() {
+            Ok(()) if sockets.handle_ack(key, id, arguments) => {}
+            Ok(()) => pace.count(),
+            Err(violation) => sockets.violate(&violation.into(), cx),
+        },
+        Incoming::Event { .. } | Incoming::Ignored => {}
     }
 }
 

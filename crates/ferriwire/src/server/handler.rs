@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::membership::Membership;
 use super::socket::Socket;
-use crate::engine::running::BoxFuture;
+use super::starter::{Arrival, Starter};
 use crate::error::EmitError;
 use crate::event::{ErrorAnswer, HandlerError, Listens, Payload};
 use crate::hints::Mistake;
@@ -20,14 +20,21 @@ use crate::shown::shown;
 
 /// A handler of one event, without the types of its payload and answer.
 pub(crate) type EventHandler<D> = Box<
-    dyn Fn(&Socket<D>, Arguments<'_>, Option<AckId>) -> Result<BoxFuture<()>, ArgumentsError>
+    dyn Fn(
+            &Socket<D>,
+            &Arguments<'_>,
+            Option<AckId>,
+            &mut Starter<'_, '_>,
+        ) -> Result<(), ArgumentsError>
         + Send
         + Sync,
 >;
 
 /// A handler of all events.
 pub(crate) type AnyHandler<D> = Box<
-    dyn Fn(&Socket<D>, &str, Arguments<'_>) -> Result<BoxFuture<()>, ArgumentsError> + Send + Sync,
+    dyn Fn(&Socket<D>, &Arrival<'_>, &mut Starter<'_, '_>) -> Result<(), ArgumentsError>
+        + Send
+        + Sync,
 >;
 
 /// Makes a handler whose return value is the acknowledgement.
@@ -41,18 +48,18 @@ where
     E::Answer: Send,
 {
     let name = event.name();
-    Box::new(move |socket, arguments, ack| {
+    Box::new(move |socket, arguments, ack, starter| {
         let payload: T = arguments.decode()?;
-        let handler = handler.clone();
-        let socket = socket.clone();
-        Ok(Box::pin(async move {
-            let membership = Arc::clone(socket.membership());
-            let returned = handler(socket, payload).await;
-            match E::reply(returned) {
-                Ok(answer) => answer_with(&membership, name, ack, &answer),
-                Err(error) => answer_failure(&membership, name, ack, &error),
-            }
-        }))
+        let begin = || handler.clone()(socket.clone(), payload);
+        starter.start(
+            socket.membership(),
+            begin,
+            move |membership, returned| match E::reply(returned) {
+                Ok(answer) => answer_with(membership, name, ack, &answer),
+                Err(error) => answer_failure(membership, name, ack, &error),
+            },
+        );
+        Ok(())
     })
 }
 
@@ -65,17 +72,17 @@ where
     F: FnOnce(Socket<D>, T, Ack<A>) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    Box::new(move |socket, arguments, ack| {
+    Box::new(move |socket, arguments, ack, starter| {
         let payload: T = arguments.decode()?;
-        let handler = handler.clone();
-        let socket = socket.clone();
         let ack = Ack {
             membership: Arc::clone(socket.membership()),
             event,
             id: ack,
             answer: PhantomData,
         };
-        Ok(Box::pin(async move { handler(socket, payload, ack).await }))
+        let begin = || handler.clone()(socket.clone(), payload, ack);
+        starter.start(socket.membership(), begin, |_, ()| ());
+        Ok(())
     })
 }
 
@@ -86,29 +93,29 @@ where
     F: FnOnce(Socket<D>, String, Args) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    Box::new(move |socket, name, arguments| {
-        let payload: Args = arguments.decode()?;
-        let handler = handler.clone();
-        let (socket, name) = (socket.clone(), name.to_owned());
-        Ok(Box::pin(
-            async move { handler(socket, name, payload).await },
-        ))
+    Box::new(move |socket, event, starter| {
+        let payload: Args = event.arguments.decode()?;
+        let begin = || handler.clone()(socket.clone(), event.name.to_owned(), payload);
+        starter.start(socket.membership(), begin, |_, ()| ());
+        Ok(())
     })
 }
 
 fn answer_with<A: Serialize>(membership: &Membership, name: &str, ack: Option<AckId>, answer: &A) {
-    let Some(id) = ack else { return };
-    match membership.answer(id, answer) {
-        // A client that has gone does not wait for its answer.
-        Ok(()) | Err(EmitError::Disconnected | EmitError::Full) => {}
-        Err(error) => answer_unwritable(membership, name, id, &error),
+    if let Some(id) = ack
+        && let Err(error) = membership.answer(id, answer)
+    {
+        answer_unwritten(membership, name, id, &error);
     }
 }
 
 #[cold]
-fn answer_unwritable(membership: &Membership, name: &str, id: AckId, error: &EmitError) {
-    tracing::error!(event = %shown(name), %error, "an acknowledgement cannot be written");
-    answer_error(membership, id, &ErrorAnswer::new("internal error"));
+fn answer_unwritten(membership: &Membership, name: &str, id: AckId, error: &EmitError) {
+    // A client that has gone does not wait for its answer.
+    if !matches!(error, EmitError::Disconnected | EmitError::Full) {
+        tracing::error!(event = %shown(name), %error, "an acknowledgement cannot be written");
+        answer_error(membership, id, &ErrorAnswer::new("internal error"));
+    }
 }
 
 /// A handler, or middleware, has failed.

@@ -17,6 +17,7 @@ use super::handler::{self, AnyHandler, EventHandler};
 use super::membership::Membership;
 use super::reason::DisconnectReason;
 use super::socket::Socket;
+use super::starter::{Arrival, Starter};
 use crate::engine::running::BoxFuture;
 use crate::event::{HandlerError, Listens};
 use crate::shown::shown;
@@ -46,12 +47,17 @@ struct Entries {
 }
 
 pub(crate) type LateHandler = Arc<
-    dyn Fn(&Arc<Membership>, Arguments<'_>, Option<AckId>) -> Result<BoxFuture<()>, ArgumentsError>
+    dyn Fn(
+            &Arc<Membership>,
+            &Arguments<'_>,
+            Option<AckId>,
+            &mut Starter<'_, '_>,
+        ) -> Result<(), ArgumentsError>
         + Send
         + Sync,
 >;
 pub(crate) type LateAny = Arc<
-    dyn Fn(&Arc<Membership>, &str, Arguments<'_>) -> Result<BoxFuture<()>, ArgumentsError>
+    dyn Fn(&Arc<Membership>, &Arrival<'_>, &mut Starter<'_, '_>) -> Result<(), ArgumentsError>
         + Send
         + Sync,
 >;
@@ -288,9 +294,9 @@ impl<D: Send + Sync + 'static> Socket<D> {
             tracing::error!(event = %shown(name), "no client can send an event of this name");
         }
         let data = self.shared_data();
-        let late: LateHandler = Arc::new(move |membership, arguments, ack| {
+        let late: LateHandler = Arc::new(move |membership, arguments, ack, starter| {
             let socket = Self::new(Arc::clone(membership), Arc::clone(&data));
-            handler(&socket, arguments, ack)
+            handler(&socket, arguments, ack, starter)
         });
         self.listeners().add(|entries, id| {
             entries
@@ -303,9 +309,9 @@ impl<D: Send + Sync + 'static> Socket<D> {
 
     fn late_any(&self, handler: AnyHandler<D>) -> LateAny {
         let data = self.shared_data();
-        Arc::new(move |membership, name, arguments| {
+        Arc::new(move |membership, event, starter| {
             let socket = Self::new(Arc::clone(membership), Arc::clone(&data));
-            handler(&socket, name, arguments)
+            handler(&socket, event, starter)
         })
     }
 

@@ -333,25 +333,25 @@ impl Membership {
     ) -> Result<(), EmitError> {
         // Taken out while in use: the program's type may answer something itself.
         let mut scratch = SCRATCH.take();
-        let pushed = match self.hub.encode_answer(&mut scratch, id, answer)? {
-            Answer::Message(message) => self.push(message, false),
-            Answer::Frame(start) => self.push_frame(scratch.get(start..).unwrap_or_default()),
+        let push = match self.hub.encode_answer(&mut scratch, id, answer) {
+            Ok(Answer::Frame(start)) => self.push_frame(scratch.get(start..).unwrap_or_default()),
+            Ok(Answer::Message(message)) => {
+                keep_scratch(scratch);
+                return self.push(message, false);
+            }
+            Err(error) => return Err(error.into()),
         };
-        if scratch.capacity() <= MAX_SCRATCH {
-            SCRATCH.set(scratch);
-        }
-        pushed
+        keep_scratch(scratch);
+        self.session.complete_push(push)
     }
 
-    fn push_frame(&self, frame: &[u8]) -> Result<(), EmitError> {
-        let push = {
-            let _state = self.pending.lock();
-            if !self.is_connected() {
-                return Err(EmitError::Disconnected);
-            }
-            self.session.push_frame(frame)
-        };
-        self.session.complete_push(push)
+    /// Queues a frame. The caller completes the push.
+    fn push_frame(&self, frame: &[u8]) -> Push {
+        let _state = self.pending.lock();
+        if !self.is_connected() {
+            return Push::Disconnected;
+        }
+        self.session.push_frame(frame)
     }
 
     /// Makes a message and queues it, if the socket is connected. The caller completes the push.
@@ -580,6 +580,13 @@ impl Membership {
             *pending = None;
         }
         waiting
+    }
+}
+
+/// Where the next answer is encoded.
+fn keep_scratch(scratch: Vec<u8>) {
+    if scratch.capacity() <= MAX_SCRATCH {
+        SCRATCH.set(scratch);
     }
 }
 

@@ -6,7 +6,7 @@
 //! | `namespace`, `dynamic`, `names`, `handler` | declaring what happens, and under which names |
 //! | `namespaces`, `seat`, `vacancies` | which namespaces there are; children, and who keeps them |
 //! | `joining` | a client's way in: name, `auth`, middleware |
-//! | `connection`, `sockets` | one client: packets to sockets to handlers |
+//! | `connection`, `sockets`, `starter` | one client: packets to sockets to handlers |
 //! | `socket`, `listeners`, `membership` | one client in one namespace, with and without its data's type |
 //! | `hub`, `rooms`, `room_events`, `hooks` | who is in which room; broadcasts; what the namespace declared for them |
 //! | `broadcast`, `handle`, `answers`, `remote` | addressing, from inside and from anywhere |
@@ -41,6 +41,7 @@ mod seat;
 mod server_answers;
 mod socket;
 mod sockets;
+mod starter;
 mod termination;
 mod vacancies;
 

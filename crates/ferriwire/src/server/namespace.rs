@@ -9,9 +9,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use ferriwire_proto::codec::{
-    Arguments, ArgumentsError, Payload, Violation, decode_connect_payload,
-};
+use ferriwire_proto::codec::{ArgumentsError, Payload, Violation, decode_connect_payload};
 use ferriwire_proto::packet::{AckId, is_reserved};
 use ferriwire_proto::value::{Args, Value};
 use foldhash::fast::FixedState;
@@ -31,6 +29,7 @@ use super::reason::DisconnectReason;
 use super::recovery::{Beginning, Returning};
 use super::seat::Seat;
 use super::socket::Socket;
+use super::starter::{Arrival, Starter};
 use crate::engine::LimitKind;
 use crate::engine::running::BoxFuture;
 use crate::event::{Event, HandlerError, Listens};
@@ -393,14 +392,13 @@ pub(crate) trait Joined: Send + Sync {
     /// The hooks for its end.
     fn disconnected(&self, reason: DisconnectReason) -> Vec<BoxFuture<()>>;
 
-    /// Hands the catch-all listeners of an event to `start`, and returns what has to decide on it
-    /// before it may be dispatched. `Err` when the arguments break the protocol.
-    fn announce(
+    /// Starts the catch-all listeners of an event and then its handlers, unless something has to decide on
+    /// it before. `Err` when the arguments break the protocol.
+    fn handle(
         &self,
-        name: &str,
-        arguments: Arguments<'_>,
-        start: &mut dyn FnMut(BoxFuture<()>),
-    ) -> Result<Option<Screening>, Violation>;
+        event: &Arrival<'_>,
+        starter: &mut Starter<'_, '_>,
+    ) -> Result<Handled, Violation>;
 
     /// The names of the events that are listened to; `None` when somebody listens to all of them.
     fn declared_events(&self) -> Option<Vec<&'static str>>;
@@ -409,16 +407,23 @@ pub(crate) trait Joined: Send + Sync {
     fn refused(&self, name: &str, ack: Option<AckId>, error: HandlerError)
     -> Option<BoxFuture<()>>;
 
-    /// Hands the handlers of an event to `start`, in their order, and returns whether there are
-    /// any. One that the arguments do not fit is left out, and the client told if that one was to
-    /// answer. `Err` when the arguments break the protocol.
+    /// Starts the handlers of an event in their order. One that the arguments do not fit is left out, and
+    /// the client told if that one was to answer. `Err` when the arguments break the protocol.
     fn dispatch(
         &self,
-        name: &str,
-        arguments: Arguments<'_>,
-        ack: Option<AckId>,
-        start: &mut dyn FnMut(BoxFuture<()>),
-    ) -> Result<bool, Violation>;
+        event: &Arrival<'_>,
+        starter: &mut Starter<'_, '_>,
+    ) -> Result<Handled, Violation>;
+}
+
+/// What became of an event.
+pub(crate) enum Handled {
+    /// It was handed to its handlers, or its socket has left.
+    Begun,
+    /// Nobody listens to it.
+    Unheard,
+    /// This decides on it before its handlers may be started.
+    Screened(Screening),
 }
 
 struct Served<D> {
@@ -502,18 +507,22 @@ impl<D: Send + Sync + 'static> Joined for JoinedSocket<D> {
         declared.chain(late).collect()
     }
 
-    fn announce(
+    fn handle(
         &self,
-        name: &str,
-        arguments: Arguments<'_>,
-        start: &mut dyn FnMut(BoxFuture<()>),
-    ) -> Result<Option<Screening>, Violation> {
-        let late = self.membership().listeners();
-        let declared = &self.declaration;
-        if late.is_none() && declared.any.is_empty() && declared.watching.screens.is_empty() {
-            return Ok(None);
+        event: &Arrival<'_>,
+        starter: &mut Starter<'_, '_>,
+    ) -> Result<Handled, Violation> {
+        if !self.membership().is_connected() {
+            return Ok(Handled::Begun);
         }
-        self.announce_to_all(name, arguments, start)
+        let declared = &self.declaration;
+        let is_watched = !declared.any.is_empty() || !declared.watching.screens.is_empty();
+        if (is_watched || self.membership().listeners().is_some())
+            && let Some(screening) = self.announce(event, starter)?
+        {
+            return Ok(Handled::Screened(screening));
+        }
+        self.dispatch(event, starter)
     }
 
     fn declared_events(&self) -> Option<Vec<&'static str>> {
@@ -538,49 +547,54 @@ impl<D: Send + Sync + 'static> Joined for JoinedSocket<D> {
 
     fn dispatch(
         &self,
-        name: &str,
-        arguments: Arguments<'_>,
-        ack: Option<AckId>,
-        start: &mut dyn FnMut(BoxFuture<()>),
-    ) -> Result<bool, Violation> {
-        let mut ack = ack;
-        let mut handled = false;
+        event: &Arrival<'_>,
+        starter: &mut Starter<'_, '_>,
+    ) -> Result<Handled, Violation> {
+        let mut ack = event.ack;
+        let mut handled = Handled::Unheard;
         // Of several handlers the first one answers.
-        for handler in self.declaration.events.get(name).into_iter().flatten() {
+        for handler in self
+            .declaration
+            .events
+            .get(event.name)
+            .into_iter()
+            .flatten()
+        {
             let ack = ack.take();
-            let begun = handler(&self.socket, arguments, ack);
-            self.begin(name, ack, begun, start)?;
-            handled = true;
+            let begun = handler(&self.socket, &event.arguments, ack, starter);
+            self.check(event, ack, begun)?;
+            handled = Handled::Begun;
         }
-        if let Some(late) = self.membership().listeners() {
-            handled |= self.dispatch_late(late, name, arguments, ack, start)?;
+        if let Some(late) = self.membership().listeners()
+            && self.dispatch_late(late, event, ack, starter)?
+        {
+            handled = Handled::Begun;
         }
         Ok(handled)
     }
 }
 
 impl<D: Send + Sync + 'static> JoinedSocket<D> {
-    /// The same as `announce` when there is anybody to tell.
+    /// Starts the catch-all listeners of an event, and returns what has to decide on it before it may be
+    /// dispatched.
     #[inline(never)]
-    fn announce_to_all(
+    fn announce(
         &self,
-        name: &str,
-        arguments: Arguments<'_>,
-        start: &mut dyn FnMut(BoxFuture<()>),
+        event: &Arrival<'_>,
+        starter: &mut Starter<'_, '_>,
     ) -> Result<Option<Screening>, Violation> {
         for handler in &self.declaration.any {
-            self.begin(name, None, handler(&self.socket, name, arguments), start)?;
+            self.check(event, None, handler(&self.socket, event, starter))?;
         }
         let late = self.membership().listeners();
         for handler in late.map(Listeners::any).unwrap_or_default() {
-            let begun = handler(self.membership(), name, arguments);
-            self.begin(name, None, begun, start)?;
+            self.check(event, None, handler(self.membership(), event, starter))?;
         }
         let screens = late.map(Listeners::screens).unwrap_or_default();
         if self.declaration.watching.screens.is_empty() && screens.is_empty() {
             return Ok(None);
         }
-        let args: Args = match arguments.decode() {
+        let args: Args = match event.arguments.decode() {
             Ok(args) => args,
             Err(ArgumentsError::Syntax(violation)) => return Err(violation),
             // Any arguments fit; but what cannot be decided on is not let through.
@@ -590,7 +604,7 @@ impl<D: Send + Sync + 'static> JoinedSocket<D> {
             }
         };
         let (socket, declaration) = (self.socket.clone(), Arc::clone(&self.declaration));
-        let name = name.to_owned();
+        let name = event.name.to_owned();
         let membership = Arc::clone(self.membership());
         let decision = async move {
             for screen in &declaration.watching.screens {
@@ -612,42 +626,40 @@ impl<D: Send + Sync + 'static> JoinedSocket<D> {
         })))
     }
 
-    /// The same as `dispatch` for the handlers that the socket got late.
+    /// The same as `dispatch` for the handlers that the socket got late. Says whether there are any.
     #[inline(never)]
     fn dispatch_late(
         &self,
         late: &Listeners,
-        name: &str,
-        arguments: Arguments<'_>,
+        event: &Arrival<'_>,
         ack: Option<AckId>,
-        start: &mut dyn FnMut(BoxFuture<()>),
+        starter: &mut Starter<'_, '_>,
     ) -> Result<bool, Violation> {
         let mut ack = ack;
         let mut handled = false;
-        for handler in late.take(name) {
+        for handler in late.take(event.name) {
             let ack = ack.take();
-            let begun = handler(self.membership(), arguments, ack);
-            self.begin(name, ack, begun, start)?;
+            let begun = handler(self.membership(), &event.arguments, ack, starter);
+            self.check(event, ack, begun)?;
             handled = true;
         }
         Ok(handled)
     }
 
-    /// Starts a handler, or tells the client that its payload does not fit.
-    fn begin(
+    /// Tells the client when its payload does not fit the handler.
+    fn check(
         &self,
-        name: &str,
+        event: &Arrival<'_>,
         ack: Option<AckId>,
-        handler: Result<BoxFuture<()>, ArgumentsError>,
-        start: &mut dyn FnMut(BoxFuture<()>),
+        begun: Result<(), ArgumentsError>,
     ) -> Result<(), Violation> {
-        match handler {
-            Ok(handler) => start(handler),
-            Err(ArgumentsError::Syntax(violation)) => return Err(violation),
+        match begun {
+            Ok(()) => Ok(()),
+            Err(ArgumentsError::Syntax(violation)) => Err(violation),
             Err(ArgumentsError::Mismatch { path, message }) => {
-                handler::answer_mismatch(self.membership(), name, ack, path, &message);
+                handler::answer_mismatch(self.membership(), event.name, ack, path, &message);
+                Ok(())
             }
         }
-        Ok(())
     }
 }

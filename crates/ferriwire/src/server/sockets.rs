@@ -430,18 +430,31 @@ impl Sockets {
     /// Runs handlers, and looks after sockets that were taken out from outside this task.
     pub(crate) fn poll(&mut self, now: Instant, cx: &mut Context<'_>) {
         self.end_leaving(cx);
-        while let Some(ended) = self.running.poll_next(cx) {
-            self.finish(ended, cx);
+        if self.running.may_go_on() {
+            self.poll_running(cx);
         }
         if self.held_bytes != 0 {
             self.dispatch_held(cx);
         }
+        if self.grace_ends.is_some() {
+            self.watch_grace(now);
+        }
+    }
+
+    #[inline(never)]
+    fn poll_running(&mut self, cx: &mut Context<'_>) {
+        while let Some(ended) = self.running.poll_next(cx) {
+            self.finish(ended, cx);
+        }
+    }
+
+    #[cold]
+    fn watch_grace(&mut self, now: Instant) {
         if self.grace_ends.as_deref().is_some_and(|ends| now >= *ends) && !self.running.is_empty() {
             self.end_handlers();
         }
     }
 
-    #[cold]
     fn end_handlers(&mut self) {
         tracing::debug!(
             session = ?self.session.id(),
@@ -498,7 +511,12 @@ impl Sockets {
 
     /// Whether more events may come.
     pub(crate) fn wants_events(&self) -> bool {
-        self.running.len() < self.config().limits.max_running_handlers && self.has_room()
+        !self.is_full() && self.has_room()
+    }
+
+    /// Whether as many handlers run as may. The limit is only looked up when any do.
+    fn is_full(&self) -> bool {
+        !self.running.is_empty() && self.running.len() >= self.config().limits.max_running_handlers
     }
 
     /// Whether more events may wait.

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Context;
 use std::time::Instant;
 
-use ferriwire_proto::codec::{Arguments, OwnedArguments, Violation};
+use ferriwire_proto::codec::{OwnedArguments, Violation};
 use ferriwire_proto::connection::Key;
 use ferriwire_proto::packet::AckId;
 
@@ -14,11 +14,12 @@ use super::Sockets;
 use super::slots::Slot;
 use super::work::{Job, Work};
 use crate::engine::LimitKind;
-use crate::engine::running::{BoxFuture, panic_message, poll_guarded};
+use crate::engine::running::{BoxFuture, panic_message};
 use crate::event::HandlerError;
 use crate::hints::Mistake;
 use crate::server::membership::Membership;
-use crate::server::namespace::{Joined, Screening};
+use crate::server::namespace::{Handled, Joined, Screening};
+use crate::server::starter::{Arrival, Starter};
 use crate::shown::shown;
 
 /// How many bytes of events, with what it takes to keep them, may wait for `on_connect`, or for other handlers, before the
@@ -35,48 +36,55 @@ pub(super) struct HeldEvent {
 
 impl HeldEvent {
     #[inline(never)]
-    fn new(name: &str, ack: Option<AckId>, arguments: Arguments<'_>) -> Self {
+    fn new(event: &Arrival<'_>) -> Self {
+        let Arrival {
+            name,
+            ack,
+            arguments,
+        } = event;
         let bytes = [size_of::<Self>(), name.len(), arguments.size()];
         let bytes = bytes.into_iter().fold(0, usize::saturating_add);
         Self {
-            name: name.to_owned(),
-            ack,
+            name: (*name).to_owned(),
+            ack: *ack,
             arguments: arguments.to_owned(),
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn as_arrival(&self) -> Arrival<'_> {
+        Arrival {
+            name: &self.name,
+            ack: self.ack,
+            arguments: self.arguments.as_arguments(),
         }
     }
 }
 
 impl Sockets {
-    pub(crate) fn handle_event(
-        &mut self,
-        key: Key,
-        name: &str,
-        ack: Option<AckId>,
-        arguments: Arguments<'_>,
-        cx: &mut Context<'_>,
-    ) {
+    pub(crate) fn handle_event(&mut self, key: Key, event: &Arrival<'_>, cx: &mut Context<'_>) {
         self.session.shard().traffic().event_in();
-        let full = self.running.len() >= self.config().limits.max_running_handlers;
-        let Slot::Joined(occupant) = self.slot(key) else {
+        let Some(Slot::Joined(occupant)) = self.slots.get(key.index()) else {
             return;
         };
-        if !occupant.socket.membership().is_connected() {
-            return;
+        if occupant.waiting || occupant.held().next().is_some() || self.is_full() {
+            return self.hold(key, event);
         }
-        if full || occupant.waiting || occupant.held().next().is_some() {
-            let held = HeldEvent::new(name, ack, arguments);
-            return self.hold(key, held, full);
-        }
-        self.dispatch(key, name, ack, arguments, cx);
+        self.dispatch(key, event, cx);
     }
 
     /// Keeps an event until its handlers may start.
     #[inline(never)]
-    fn hold(&mut self, key: Key, event: HeldEvent, full: bool) {
+    fn hold(&mut self, key: Key, event: &Arrival<'_>) {
+        let full = self.is_full();
         let Slot::Joined(occupant) = self.slot(key) else {
             return;
         };
+        // Who has left is not heard any more.
+        if !occupant.socket.membership().is_connected() {
+            return;
+        }
+        let event = HeldEvent::new(event);
         let bytes = event.bytes;
         occupant.held.get_or_insert_default().push_back(event);
         if full && self.held_bytes == 0 {
@@ -87,36 +95,27 @@ impl Sockets {
 
     /// Shows an event to those who see all of them, and has its handlers started at once, or as soon
     /// as middleware has let it pass.
-    pub(super) fn dispatch(
-        &mut self,
-        key: Key,
-        name: &str,
-        ack: Option<AckId>,
-        arguments: Arguments<'_>,
-        cx: &mut Context<'_>,
-    ) {
-        let mut screening = None;
-        self.run_handlers(key, name, arguments, cx, |socket, start| {
-            screening = socket.announce(name, arguments, start)?;
-            if screening.is_some() {
-                return Ok(true);
-            }
-            socket.dispatch(name, arguments, ack, start)
+    pub(super) fn dispatch(&mut self, key: Key, event: &Arrival<'_>, cx: &mut Context<'_>) {
+        self.run_handlers(key, event, cx, |socket, starter| {
+            socket.handle(event, starter)
         });
-        if let Some(screening) = screening {
-            self.screen(key, screening, HeldEvent::new(name, ack, arguments), cx);
-        }
     }
 
     /// Lets middleware decide on an event.
     #[inline(never)]
-    fn screen(&mut self, key: Key, screening: Screening, event: HeldEvent, cx: &mut Context<'_>) {
+    fn screen(
+        &mut self,
+        key: Key,
+        screening: Screening,
+        event: &Arrival<'_>,
+        cx: &mut Context<'_>,
+    ) {
         let Slot::Joined(occupant) = self.slot(key) else {
             return;
         };
         occupant.waiting = true;
         let membership = Arc::clone(occupant.socket.membership());
-        let job = Job::Screen(key, membership, Box::new(event));
+        let job = Job::Screen(key, membership, Box::new(HeldEvent::new(event)));
         self.start(job, Work::Screen(screening), cx);
     }
 
@@ -142,9 +141,9 @@ impl Sockets {
         }
         match decision {
             Ok(()) => {
-                let arguments = event.arguments.as_arguments();
-                self.run_handlers(key, &event.name, arguments, cx, |socket, start| {
-                    socket.dispatch(&event.name, arguments, event.ack, start)
+                let event = event.as_arrival();
+                self.run_handlers(key, &event, cx, |socket, starter| {
+                    socket.dispatch(&event, starter)
                 });
             }
             Err(error) => {
@@ -156,95 +155,82 @@ impl Sockets {
         }
     }
 
-    /// Starts what `begin` hands out; it returns whether the event has any handlers.
-    ///
-    /// A handler that does not wait has ended when this returns, and nothing was noted of it.
-    pub(super) fn run_handlers(
+    /// Has `begin` start handlers. One that does not wait has ended when this returns, and nothing was noted of it.
+    fn run_handlers(
         &mut self,
         key: Key,
-        name: &str,
-        arguments: Arguments<'_>,
+        event: &Arrival<'_>,
         cx: &mut Context<'_>,
-        begin: impl FnOnce(&dyn Joined, &mut dyn FnMut(BoxFuture<()>)) -> Result<bool, Violation>,
+        begin: impl FnOnce(&dyn Joined, &mut Starter<'_, '_>) -> Result<Handled, Violation>,
     ) {
+        let Some(Slot::Joined(occupant)) = self.slots.get(key.index()) else {
+            return;
+        };
+        let mut starter = Starter::new(cx, self.session.shard().metrics());
+        // The program's own decoding runs in there, and a panic of that is one of its handler.
+        let result = catch_unwind(AssertUnwindSafe(|| begin(&*occupant.socket, &mut starter)));
+        let Starter {
+            waiting, panicked, ..
+        } = starter;
+        if !waiting.is_empty() {
+            self.keep(key, waiting);
+        }
+        match result {
+            Ok(Ok(Handled::Begun)) => {}
+            Ok(Ok(Handled::Unheard)) => self.unheard(key, event, cx),
+            // Handlers of a socket that is about to be taken out are not started.
+            Ok(Ok(Handled::Screened(_))) if panicked.is_some() => {}
+            Ok(Ok(Handled::Screened(screening))) => self.screen(key, screening, event, cx),
+            Ok(Err(violation)) => self.violate(&violation.into(), cx),
+            Err(panic) => self.handler_panicked(key, &panic_message(&*panic), cx),
+        }
+        if let Some(panic) = panicked {
+            self.handler_panicked(key, &panic, cx);
+        }
+    }
+
+    /// Goes on with handlers that wait.
+    #[inline(never)]
+    fn keep(&mut self, key: Key, waiting: Vec<(BoxFuture<()>, Option<Instant>)>) {
         let Some(Slot::Joined(occupant)) = self.slots.get(key.index()) else {
             return;
         };
         let membership = occupant.socket.membership();
-        let metrics = self.session.shard().metrics();
-        let running = &mut self.running;
-        let mut panicked = None;
-        let mut start = |handler| {
-            let started = metrics.map(|_| Instant::now());
-            let mut work = Work::Handle(handler);
-            match poll_guarded(&mut work, cx) {
-                Poll::Ready(Ok(_)) => {
-                    if let Some((metrics, started)) = metrics.zip(started) {
-                        metrics.handler_time.record(started.elapsed());
-                    }
-                }
-                Poll::Ready(Err(panic)) => panicked = panicked.take().or(Some(panic)),
-                Poll::Pending => {
-                    running.keep(Job::Event(key, Arc::clone(membership), started), work);
-                }
-            }
-        };
-        // The program's own decoding runs in there, and a panic of that is one of its handler.
-        let result = catch_unwind(AssertUnwindSafe(|| begin(&*occupant.socket, &mut start)));
-        if panicked.is_none() && matches!(result, Ok(Ok(true))) {
-            return;
+        for (handler, started) in waiting {
+            let job = Job::Event(key, Arc::clone(membership), started);
+            self.running.keep(job, Work::Handle(handler));
         }
-        self.conclude(key, name, arguments, result, panicked, cx);
     }
 
-    /// An event was not simply handled: nobody listens to it, it is wrong, or a handler has panicked.
+    /// A handler has panicked that was just started.
     #[cold]
-    fn conclude(
-        &mut self,
-        key: Key,
-        name: &str,
-        arguments: Arguments<'_>,
-        result: std::thread::Result<Result<bool, Violation>>,
-        panicked: Option<String>,
-        cx: &mut Context<'_>,
-    ) {
-        let Some(Slot::Joined(occupant)) = self.slots.get(key.index()) else {
-            return;
-        };
-        // Looked up before a handler that has panicked takes the socket out.
-        let declared = match (&result, &self.config().hints) {
-            (Ok(Ok(false)), Some(_)) => occupant.socket.declared_events(),
-            _ => None,
-        };
-        let membership = Arc::clone(occupant.socket.membership());
-        if let Some(panic) = panicked {
-            self.panicked(key, &membership, &panic, cx);
-        }
-        match result {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) => self.unheard(&membership, name, arguments, declared, cx),
-            Ok(Err(violation)) => self.violate(&violation.into(), cx),
-            Err(panic) => self.panicked(key, &membership, &panic_message(&*panic), cx),
+    fn handler_panicked(&mut self, key: Key, panic: &str, cx: &mut Context<'_>) {
+        if let Some(Slot::Joined(occupant)) = self.slots.get(key.index()) {
+            let membership = Arc::clone(occupant.socket.membership());
+            self.panicked(key, &membership, panic, cx);
         }
     }
 
     /// Nobody listens to an event, which must be correct all the same.
     #[cold]
-    fn unheard(
-        &mut self,
-        membership: &Membership,
-        event: &str,
-        arguments: Arguments<'_>,
-        declared: Option<Vec<&'static str>>,
-        cx: &mut Context<'_>,
-    ) {
+    fn unheard(&mut self, key: Key, event: &Arrival<'_>, cx: &mut Context<'_>) {
+        let Some(Slot::Joined(occupant)) = self.slots.get(key.index()) else {
+            return;
+        };
+        let membership = occupant.socket.membership();
         let namespace = membership.hub().name();
-        tracing::debug!(socket = %membership.shown_id(), event = %shown(event), namespace = %shown(namespace), "no handler");
-        if let Some(declared) = declared {
-            let mistake = Mistake::NoHandler { namespace, event };
+        let name = event.name;
+        tracing::debug!(socket = %membership.shown_id(), event = %shown(name), namespace = %shown(namespace), "no handler");
+        if self.config().hints.is_some()
+            && let Some(declared) = occupant.socket.declared_events()
+        {
+            let mistake = Mistake::NoHandler {
+                namespace,
+                event: name,
+            };
             self.config().hint(mistake, || declared);
         }
-        if let Err(violation) = arguments.validate() {
+        if let Err(violation) = event.arguments.validate() {
             self.violate(&violation.into(), cx);
         }
     }
@@ -253,7 +239,7 @@ impl Sockets {
     #[inline(never)]
     pub(super) fn dispatch_held(&mut self, cx: &mut Context<'_>) {
         for index in 0..self.slots.len() {
-            while self.running.len() < self.config().limits.max_running_handlers {
+            while !self.is_full() {
                 let Some(Slot::Joined(occupant)) = self.slots.get_mut(index) else {
                     break;
                 };
@@ -268,8 +254,7 @@ impl Sockets {
                 };
                 let key = occupant.key;
                 self.held_bytes = self.held_bytes.saturating_sub(held.bytes);
-                let arguments = held.arguments.as_arguments();
-                self.dispatch(key, &held.name, held.ack, arguments, cx);
+                self.dispatch(key, &held.as_arrival(), cx);
             }
         }
     }
