@@ -112,7 +112,7 @@ impl SessionHandler for Connection {
                 key,
                 id,
                 name,
-                arguments,
+                ref arguments,
             })) => {
                 self.pace.count();
                 let event = Arrival {

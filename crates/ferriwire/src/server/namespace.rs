@@ -561,7 +561,7 @@ impl<D: Send + Sync + 'static> Joined for JoinedSocket<D> {
             .flatten()
         {
             let ack = ack.take();
-            let begun = handler(&self.socket, &event.arguments, ack, starter);
+            let begun = handler(&self.socket, event.arguments, ack, starter);
             self.check(event, ack, begun)?;
             handled = Handled::Begun;
         }
@@ -639,7 +639,7 @@ impl<D: Send + Sync + 'static> JoinedSocket<D> {
         let mut handled = false;
         for handler in late.take(event.name) {
             let ack = ack.take();
-            let begun = handler(self.membership(), &event.arguments, ack, starter);
+            let begun = handler(self.membership(), event.arguments, ack, starter);
             self.check(event, ack, begun)?;
             handled = true;
         }

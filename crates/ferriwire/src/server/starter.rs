@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use ferriwire_proto::codec::Arguments;
+use ferriwire_proto::codec::{Arguments, Violation};
 use ferriwire_proto::packet::AckId;
 
 use super::membership::Membership;
+use super::namespace::{Handled, Screening};
 use crate::engine::metrics::Metrics;
 use crate::engine::running::{BoxFuture, panic_message};
 
@@ -21,18 +22,31 @@ pub(crate) struct Arrival<'a> {
     pub(crate) name: &'a str,
     /// Present when the client waits for an answer.
     pub(crate) ack: Option<AckId>,
-    pub(crate) arguments: Arguments<'a>,
+    pub(crate) arguments: &'a Arguments<'a>,
 }
 
-/// Starts handlers, and gathers what is left to do for them.
+/// Starts handlers, and gathers what is left to do.
 pub(crate) struct Starter<'a, 'b> {
     cx: &'a mut Context<'b>,
     /// If it is measured how long handlers take.
     metrics: Option<&'a Metrics>,
+    /// Nothing, when all handlers have ended well.
+    pub(crate) left: Option<Box<Left>>,
+}
+
+/// What is left to do when the handlers of an event were started.
+#[derive(Default)]
+pub(crate) struct Left {
     /// Those that wait, with when they began.
     pub(crate) waiting: Vec<(BoxFuture<()>, Option<Instant>)>,
     /// What the first one that panicked said.
     pub(crate) panicked: Option<String>,
+    /// Nobody listens to the event.
+    pub(crate) is_unheard: bool,
+    /// This decides on the event before its handlers may be started.
+    pub(crate) screening: Option<Screening>,
+    /// The arguments break the protocol.
+    pub(crate) violation: Option<Violation>,
 }
 
 impl<'a, 'b> Starter<'a, 'b> {
@@ -40,8 +54,21 @@ impl<'a, 'b> Starter<'a, 'b> {
         Self {
             cx,
             metrics,
-            waiting: Vec::new(),
-            panicked: None,
+            left: None,
+        }
+    }
+
+    /// Runs what starts handlers, and notes what came of it. The program's own decoding runs in there, and a
+    /// panic of that is one of its handler.
+    pub(crate) fn run(&mut self, begin: impl FnOnce(&mut Self) -> Result<Handled, Violation>) {
+        let begun = catch_unwind(AssertUnwindSafe(|| match begin(self) {
+            Ok(Handled::Begun) => {}
+            Ok(Handled::Unheard) => self.left().is_unheard = true,
+            Ok(Handled::Screened(screening)) => self.left().screening = Some(screening),
+            Err(violation) => self.left().violation = Some(violation),
+        }));
+        if let Err(panic) = begun {
+            self.note_panic(&*panic);
         }
     }
 
@@ -86,11 +113,17 @@ impl<'a, 'b> Starter<'a, 'b> {
             let returned = future.await;
             finish(&membership, returned);
         });
-        self.waiting.push((rest, started));
+        self.left().waiting.push((rest, started));
     }
 
     #[cold]
     fn note_panic(&mut self, panic: &(dyn Any + Send)) {
-        self.panicked.get_or_insert_with(|| panic_message(panic));
+        let panicked = &mut self.left().panicked;
+        panicked.get_or_insert_with(|| panic_message(panic));
+    }
+
+    #[inline(never)]
+    fn left(&mut self) -> &mut Left {
+        self.left.get_or_insert_default()
     }
 }

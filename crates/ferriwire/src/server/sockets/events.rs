@@ -1,12 +1,10 @@
 //! Events of a client: those that wait, and their way through listeners and middleware to handlers.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Context;
-use std::time::Instant;
 
-use ferriwire_proto::codec::{OwnedArguments, Violation};
+use ferriwire_proto::codec::{Arguments, OwnedArguments, Violation};
 use ferriwire_proto::connection::Key;
 use ferriwire_proto::packet::AckId;
 
@@ -14,12 +12,11 @@ use super::Sockets;
 use super::slots::Slot;
 use super::work::{Job, Work};
 use crate::engine::LimitKind;
-use crate::engine::running::{BoxFuture, panic_message};
 use crate::event::HandlerError;
 use crate::hints::Mistake;
 use crate::server::membership::Membership;
 use crate::server::namespace::{Handled, Joined, Screening};
-use crate::server::starter::{Arrival, Starter};
+use crate::server::starter::{Arrival, Left, Starter};
 use crate::shown::shown;
 
 /// How many bytes of events, with what it takes to keep them, may wait for `on_connect`, or for other handlers, before the
@@ -37,26 +34,21 @@ pub(super) struct HeldEvent {
 impl HeldEvent {
     #[inline(never)]
     fn new(event: &Arrival<'_>) -> Self {
-        let Arrival {
-            name,
-            ack,
-            arguments,
-        } = event;
-        let bytes = [size_of::<Self>(), name.len(), arguments.size()];
+        let bytes = [size_of::<Self>(), event.name.len(), event.arguments.size()];
         let bytes = bytes.into_iter().fold(0, usize::saturating_add);
         Self {
-            name: (*name).to_owned(),
-            ack: *ack,
-            arguments: arguments.to_owned(),
+            name: event.name.to_owned(),
+            ack: event.ack,
+            arguments: event.arguments.to_owned(),
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
         }
     }
 
-    fn as_arrival(&self) -> Arrival<'_> {
+    fn arrival<'a>(&'a self, arguments: &'a Arguments<'a>) -> Arrival<'a> {
         Arrival {
             name: &self.name,
             ack: self.ack,
-            arguments: self.arguments.as_arguments(),
+            arguments,
         }
     }
 }
@@ -141,7 +133,8 @@ impl Sockets {
         }
         match decision {
             Ok(()) => {
-                let event = event.as_arrival();
+                let arguments = event.arguments.as_arguments();
+                let event = event.arrival(&arguments);
                 self.run_handlers(key, &event, cx, |socket, starter| {
                     socket.dispatch(&event, starter)
                 });
@@ -167,38 +160,32 @@ impl Sockets {
             return;
         };
         let mut starter = Starter::new(cx, self.session.shard().metrics());
-        // The program's own decoding runs in there, and a panic of that is one of its handler.
-        let result = catch_unwind(AssertUnwindSafe(|| begin(&*occupant.socket, &mut starter)));
-        let Starter {
-            waiting, panicked, ..
-        } = starter;
-        if !waiting.is_empty() {
-            self.keep(key, waiting);
-        }
-        match result {
-            Ok(Ok(Handled::Begun)) => {}
-            Ok(Ok(Handled::Unheard)) => self.unheard(key, event, cx),
-            // Handlers of a socket that is about to be taken out are not started.
-            Ok(Ok(Handled::Screened(_))) if panicked.is_some() => {}
-            Ok(Ok(Handled::Screened(screening))) => self.screen(key, screening, event, cx),
-            Ok(Err(violation)) => self.violate(&violation.into(), cx),
-            Err(panic) => self.handler_panicked(key, &panic_message(&*panic), cx),
-        }
-        if let Some(panic) = panicked {
-            self.handler_panicked(key, &panic, cx);
+        starter.run(|starter| begin(&*occupant.socket, starter));
+        if let Some(left) = starter.left {
+            self.conclude(key, event, *left, cx);
         }
     }
 
-    /// Goes on with handlers that wait.
+    /// Does what is left to do when handlers were started.
     #[inline(never)]
-    fn keep(&mut self, key: Key, waiting: Vec<(BoxFuture<()>, Option<Instant>)>) {
-        let Some(Slot::Joined(occupant)) = self.slots.get(key.index()) else {
-            return;
-        };
-        let membership = occupant.socket.membership();
-        for (handler, started) in waiting {
-            let job = Job::Event(key, Arc::clone(membership), started);
-            self.running.keep(job, Work::Handle(handler));
+    fn conclude(&mut self, key: Key, event: &Arrival<'_>, left: Left, cx: &mut Context<'_>) {
+        if let Some(Slot::Joined(occupant)) = self.slots.get(key.index()) {
+            let membership = occupant.socket.membership();
+            for (handler, started) in left.waiting {
+                let job = Job::Event(key, Arc::clone(membership), started);
+                self.running.keep(job, Work::Handle(handler));
+            }
+        }
+        if left.is_unheard {
+            self.unheard(key, event, cx);
+        }
+        if let Some(violation) = left.violation {
+            self.violate(&violation.into(), cx);
+        }
+        if let Some(panic) = left.panicked {
+            self.handler_panicked(key, &panic, cx);
+        } else if let Some(screening) = left.screening {
+            self.screen(key, screening, event, cx);
         }
     }
 
@@ -254,7 +241,8 @@ impl Sockets {
                 };
                 let key = occupant.key;
                 self.held_bytes = self.held_bytes.saturating_sub(held.bytes);
-                self.dispatch(key, &held.as_arrival(), cx);
+                let arguments = held.arguments.as_arguments();
+                self.dispatch(key, &held.arrival(&arguments), cx);
             }
         }
     }
