@@ -41,7 +41,17 @@ impl<'a> Packet<'a> {
     ///
     /// The text is empty, or its type is unknown, or its base64 is not what the standard alphabet
     /// with padding yields.
+    #[inline]
     pub fn decode(text: &'a str) -> Result<Self, ParseError> {
+        match text.strip_prefix('4') {
+            Some(data) => Ok(Self::Message(Message::Text(Cow::Borrowed(data)))),
+            None => Self::decode_other(text),
+        }
+    }
+
+    /// Reads a packet that is no message of text.
+    #[inline(never)]
+    fn decode_other(text: &'a str) -> Result<Self, ParseError> {
         let first = text.chars().next().ok_or(ParseError::Empty)?;
         let data = text.get(first.len_utf8()..).unwrap_or_default();
         match first {
@@ -49,7 +59,6 @@ impl<'a> Packet<'a> {
             '1' => Ok(Self::Close),
             '2' => Ok(Self::Ping(data)),
             '3' => Ok(Self::Pong(data)),
-            '4' => Ok(Self::Message(Message::Text(Cow::Borrowed(data)))),
             '5' => Ok(Self::Upgrade),
             '6' => Ok(Self::Noop),
             'b' => decode_base64(data),

@@ -230,8 +230,8 @@ impl Session {
         }
         match packet {
             Packet::Message(message) => {
-                self.heartbeat.handle_other_packet(&self.timing, now);
-                return Some(Incoming::Message(message));
+                let is_taken = self.handle_message(now);
+                return is_taken.then_some(Incoming::Message(message));
             }
             Packet::Open(_) | Packet::Upgrade | Packet::Noop => {
                 self.heartbeat.handle_other_packet(&self.timing, now);
@@ -248,6 +248,18 @@ impl Session {
             Packet::Close => self.handle_close(),
         }
         None
+    }
+
+    /// A message arrived on the current transport, which is what nearly all packets are. Returns whether it
+    /// is to be delivered; it is the same as [`handle_packet`](Self::handle_packet) for a message.
+    #[inline]
+    #[must_use]
+    pub fn handle_message(&mut self, now: Instant) -> bool {
+        let is_open = self.is_open();
+        if is_open {
+            self.heartbeat.handle_other_packet(&self.timing, now);
+        }
+        is_open
     }
 
     /// Something that is not a packet arrived on the current transport.

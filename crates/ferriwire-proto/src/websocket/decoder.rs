@@ -90,28 +90,28 @@ impl Decoder {
     /// Without an item all of `input` is consumed. With one, call again with the rest of it, even
     /// if nothing is left: the call after an item releases what that item borrowed.
     pub fn decode<'a>(&'a mut self, input: &'a mut [u8]) -> Result<Decoded<'a>, Violation> {
-        match self.whole_text(input) {
-            Some((key, header_len, len)) => {
-                let payload = input.get_mut(header_len..len).unwrap_or_default();
-                mask(key, 0, payload);
-                let text = str::from_utf8(payload).map_err(|_| Violation::InvalidUtf8);
-                if text.is_err() {
-                    self.stream = None;
-                }
-                Ok(Decoded {
-                    consumed: len,
-                    item: Some(Item::Text(Cow::Borrowed(text?))),
-                })
-            }
-            None => self.decode_any(input),
+        let input_len = input.len();
+        let mut rest = input;
+        match self.take_text(&mut rest)? {
+            Some(text) => Ok(Decoded {
+                consumed: input_len.saturating_sub(rest.len()),
+                item: Some(Item::Text(Cow::Borrowed(text))),
+            }),
+            None => self.decode_any(rest),
         }
     }
 
-    /// Whether the input begins with the only frame of a short text, all of it: what nearly every
-    /// frame is. Says its key, and how long its header and the whole of it are.
-    fn whole_text(&self, input: &[u8]) -> Option<([u8; 4], usize, usize)> {
-        let [WHOLE_TEXT, second, a, b, c, d, ..] = *input else {
-            return None;
+    /// Takes the first frame off `input`, if it is all of a short text and lies there whole: what nearly
+    /// every frame is. `None` says that it is for [`decode`](Self::decode), which takes all that there is.
+    ///
+    /// Nothing of the text is kept here, so that it may be handled while the decoder stays where it is.
+    #[inline]
+    pub fn take_text<'a>(
+        &mut self,
+        input: &mut &'a mut [u8],
+    ) -> Result<Option<&'a str>, Violation> {
+        let [WHOLE_TEXT, second, a, b, c, d, ..] = **input else {
+            return Ok(None);
         };
         let len = usize::from(second & !MASKED);
         let end = len.saturating_add(SHORT_HEADER);
@@ -121,7 +121,19 @@ impl Decoder {
             && len <= self.limits.max_message
             && end <= input.len()
             && self.stream.as_ref().is_some_and(Stream::is_idle);
-        is_usual.then_some(([a, b, c, d], SHORT_HEADER, end))
+        if !is_usual {
+            return Ok(None);
+        }
+        let frame = input.split_off_mut(..end).unwrap_or_default();
+        let payload = frame.get_mut(SHORT_HEADER..).unwrap_or_default();
+        mask([a, b, c, d], 0, payload);
+        match str::from_utf8(payload) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => {
+                self.stream = None;
+                Err(Violation::InvalidUtf8)
+            }
+        }
     }
 
     fn decode_any<'a>(&'a mut self, input: &'a mut [u8]) -> Result<Decoded<'a>, Violation> {

@@ -5,8 +5,8 @@ pub fn mask(key: [u8; 4], offset: usize, data: &mut [u8]) {
     let mut key = key;
     key.rotate_left(offset % 4);
     // Eight bytes at a time is what the compiler turns into the widest registers there are.
-    let [a, b, c, d] = key;
-    let wide_key = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let narrow_key = u64::from(u32::from_ne_bytes(key));
+    let wide_key = narrow_key | narrow_key << 32;
     let (chunks, rest) = data.as_chunks_mut::<8>();
     for chunk in chunks {
         *chunk = (u64::from_ne_bytes(*chunk) ^ wide_key).to_ne_bytes();

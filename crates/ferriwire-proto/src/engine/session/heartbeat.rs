@@ -116,7 +116,7 @@ impl Heartbeat {
         match &mut self.phase {
             Phase::Resting { .. } => {}
             Phase::Waiting { patience, .. } | Phase::Listening { patience } => {
-                *patience = patience.adjusted(reading, now);
+                patience.adjust(reading, now);
             }
         }
     }
@@ -133,6 +133,7 @@ impl Heartbeat {
         self.phase = Phase::Listening { patience };
     }
 
+    #[inline(never)]
     fn wait(&mut self, timing: &Timing, start: Instant, extended: bool) {
         let patience = Patience::Until(start.checked_add(timing.ping_timeout));
         let patience = patience.adjusted(self.reading, start);
@@ -141,6 +142,11 @@ impl Heartbeat {
 }
 
 impl Patience {
+    #[inline(never)]
+    fn adjust(&mut self, reading: bool, now: Instant) {
+        *self = self.adjusted(reading, now);
+    }
+
     pub(in crate::engine) fn adjusted(self, reading: bool, now: Instant) -> Self {
         match (self, reading) {
             (Self::Until(deadline), false) => {

@@ -161,6 +161,16 @@ fn a_message_is_handed_back() {
 }
 
 #[test]
+fn a_message_is_taken_while_the_session_is_open() {
+    let mut script = Script::websocket();
+    assert!(script.session.handle_message(script.now));
+    script.close(CloseReason::ForcedClose);
+    assert!(!script.session.handle_message(script.now));
+    script.session.abort(CloseReason::ForcedClose);
+    assert!(!script.session.handle_message(script.now));
+}
+
+#[test]
 fn packets_without_a_meaning_are_ignored() {
     for text in ["0", "0{}", "5", "6", "3", "3probe"] {
         for mut script in [Script::polling(), Script::websocket()] {

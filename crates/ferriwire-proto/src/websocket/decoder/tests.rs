@@ -116,6 +116,54 @@ fn the_examples_of_the_specification() {
 }
 
 #[test]
+fn a_short_text_that_is_there_is_taken_alone() {
+    let mut decoder = server();
+    let first = masked(true, OpCode::Text, b"first");
+    let second = masked(true, OpCode::Text, "\u{20AC}".as_bytes());
+    let mut input = [&first[..], &second, &masked(true, OpCode::Ping, b"")].concat();
+    let mut rest = input.as_mut_slice();
+    assert_eq!(decoder.take_text(&mut rest), Ok(Some("first")));
+    assert_eq!(decoder.take_text(&mut rest), Ok(Some("\u{20AC}")));
+    let ping_len = rest.len();
+    assert_eq!(decoder.take_text(&mut rest), Ok(None));
+    assert_eq!(rest.len(), ping_len);
+}
+
+#[test]
+fn what_is_no_short_text_or_not_all_there_is_left_to_be_decoded() {
+    let whole = masked(true, OpCode::Text, b"text");
+    let begun = masked(false, OpCode::Text, b"be");
+    for (before, input) in [
+        (&[][..], &b""[..]),
+        (&[], &whole[..whole.len() - 1]),
+        (&[], &begun),
+        (&begun, &masked(true, OpCode::Continuation, b"gun")),
+        (&begun, &masked(true, OpCode::Ping, b"")),
+        (&whole[..3], &whole[3..]),
+        (&[], &masked(true, OpCode::Text, &[b'x'; 126])),
+        (&[], &masked(true, OpCode::Binary, b"data")),
+        (&[], b"\x81\x04text"),
+    ] {
+        let mut decoder = server();
+        assert_eq!(decode_all(&mut decoder, &[before]), (vec![], None));
+        let mut bytes = input.to_vec();
+        let mut rest = bytes.as_mut_slice();
+        assert_eq!(decoder.take_text(&mut rest), Ok(None), "{input:x?}");
+        assert_eq!(rest, input);
+    }
+}
+
+#[test]
+fn a_text_that_is_taken_has_to_be_utf_8() {
+    let mut decoder = server();
+    let mut input = masked(true, OpCode::Text, b"\xE2\x82");
+    let taken = decoder.take_text(&mut input.as_mut_slice());
+    assert_eq!(taken, Err(Violation::InvalidUtf8));
+    let mut next = masked(true, OpCode::Text, b"next");
+    assert_eq!(decoder.take_text(&mut next.as_mut_slice()), Ok(None));
+}
+
+#[test]
 fn control_frames_between_fragments_come_out_first() {
     let stream = [
         masked(false, OpCode::Text, b"a\xE2"),
