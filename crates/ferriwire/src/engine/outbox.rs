@@ -541,9 +541,14 @@ impl Outbox {
         self.state.lock().blocked = false;
     }
 
+    /// Whether there is [`trouble`](Self::trouble).
+    pub(crate) fn is_in_trouble(&self) -> bool {
+        self.state.signs().is_in_trouble()
+    }
+
     /// What the connection task has to act upon.
     pub(crate) fn trouble(&self) -> Option<Trouble> {
-        if self.state.signs().is_in_trouble() {
+        if self.is_in_trouble() {
             self.which_trouble()
         } else {
             None

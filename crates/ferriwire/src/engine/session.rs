@@ -367,8 +367,11 @@ impl Session {
     }
 
     pub(crate) fn flush(&self) {
-        // What overflows is closed by its connection task.
-        let _ = self.after_flush(self.shared.outbox.flush(false));
+        let flushed = self.shared.outbox.flush(false);
+        if flushed != Flushed::Done {
+            // What overflows is closed by its connection task.
+            let _ = self.after_flush(flushed);
+        }
     }
 
     /// Writes also when the kernel took nothing a moment ago, because a good deal has come since.
@@ -376,6 +379,7 @@ impl Session {
         self.after_flush(self.shared.outbox.flush(true))
     }
 
+    #[inline(never)]
     fn after_flush(&self, flushed: Flushed) -> Result<(), EmitError> {
         match flushed {
             Flushed::Done => {}
@@ -426,9 +430,13 @@ impl Session {
     #[expect(clippy::box_collection, reason = "as they lie in the mailbox")]
     #[inline]
     pub(crate) fn take_inputs(&self) -> Option<Box<Vec<Input>>> {
-        if !self.shared.has_mail.load(Ordering::Acquire) {
-            return None;
-        }
+        let has_mail = self.shared.has_mail.load(Ordering::Acquire);
+        if has_mail { self.empty_mailbox() } else { None }
+    }
+
+    #[expect(clippy::box_collection, reason = "as they lie in the mailbox")]
+    #[inline(never)]
+    fn empty_mailbox(&self) -> Option<Box<Vec<Input>>> {
         let mut mailbox = self.shared.mailbox.lock();
         self.shared.has_mail.store(false, Ordering::Relaxed);
         mailbox.take()

@@ -22,7 +22,7 @@ use ferriwire_proto::engine::session::{Incoming, Lost, Output, Session as Machin
 use ferriwire_proto::engine::{CloseReason, Dialect, Message, Transport};
 use ferriwire_proto::websocket::frame::OpCode;
 
-use self::frames::{Origin, poll_until_end};
+use self::frames::poll_until_end;
 use self::polling::Requests;
 use super::core::Core;
 use super::gate::Pass;
@@ -176,6 +176,48 @@ impl SessionTask {
 
     fn run(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = tokio::time::Instant::now().into_std();
+        // No deadline lies before what was armed; what is in its first turn has armed nothing.
+        if self.armed_for.is_none_or(|armed| armed <= now) {
+            self.handle_due(now, cx);
+        }
+        if self.has_side_work() {
+            self.begin_side_work(now, cx);
+        }
+        if let Some(inputs) = self.session.take_inputs() {
+            self.handle_inputs(*inputs, now, cx);
+        }
+        self.handle_trouble();
+        self.handler.poll(now, cx);
+        if self.has_side_work() {
+            self.do_side_work(now, cx);
+        }
+        self.poll_wire(now, cx);
+        self.handler.poll(now, cx);
+        if self.requests.is_some() {
+            self.answer_posts();
+            self.go_on_with_post(cx);
+        }
+        if self.pass.as_ref().is_some_and(|pass| !pass.is_accepted()) {
+            self.note_acceptance();
+        }
+        self.machine.set_reading(self.handler.wants_to_read(), now);
+        if self.session.outbox().is_blocked() || self.stall.is_some() {
+            self.watch_stall(now);
+        }
+        if self.is_within_fragments() {
+            self.watch_fragments(now, cx);
+        }
+        let deadline = self.drain_machine(now, cx);
+        if self.closed && self.is_finished() {
+            return Poll::Ready(());
+        }
+        self.arm(deadline);
+        Poll::Pending
+    }
+
+    /// The first turn, and time that has passed.
+    #[cold]
+    fn handle_due(&mut self, now: Instant, cx: &mut Context<'_>) {
         if !self.opened {
             self.opened = true;
             self.session.register(cx.waker());
@@ -185,21 +227,28 @@ impl SessionTask {
             self.session.limited(LimitKind::UpgradeTime);
         }
         self.settle_machine(now, cx);
-        // In front of the mailbox, because a client that has sent `5` may poll once more right
-        // behind it, and that poll belongs to an upgraded session.
+    }
+
+    /// Whether there is anything beside the WebSocket that is in use: requests, or another WebSocket.
+    #[inline]
+    fn has_side_work(&self) -> bool {
+        self.candidate.is_some() || self.requests.is_some() || self.refused.may_go_on()
+    }
+
+    /// In front of the mailbox, because a client that has sent `5` may poll once more right behind it,
+    /// and that poll belongs to an upgraded session.
+    #[inline(never)]
+    fn begin_side_work(&mut self, now: Instant, cx: &mut Context<'_>) {
         if self.candidate.is_some() {
             self.poll_candidate(now, cx);
         }
         if self.requests.is_some() {
             self.handle_unfinished_post(now, cx);
         }
-        if let Some(inputs) = self.session.take_inputs() {
-            for input in *inputs {
-                self.handle_input(input, now, cx);
-            }
-        }
-        self.handle_trouble();
-        self.handler.poll(now, cx);
+    }
+
+    #[inline(never)]
+    fn do_side_work(&mut self, now: Instant, cx: &mut Context<'_>) {
         while self.refused.poll_next(cx).is_some() {}
         if self.candidate.is_some() {
             self.poll_candidate(now, cx);
@@ -207,27 +256,12 @@ impl SessionTask {
         if self.requests.is_some() {
             self.handle_early_polls(now, cx);
         }
-        self.poll_wire(now, cx);
-        self.handler.poll(now, cx);
-        if self.requests.is_some() {
-            self.answer_posts();
-            self.go_on_with_post(cx);
-        }
-        self.note_acceptance();
-        self.machine.set_reading(self.handler.wants_to_read(), now);
-        self.watch_stall(now);
-        self.watch_fragments(now, cx);
-        let deadline = self.drain_machine(now, cx);
-        if self.is_finished() {
-            return Poll::Ready(());
-        }
-        self.arm(deadline);
-        Poll::Pending
+        self.settle_machine(now, cx);
     }
 
+    #[cold]
     fn note_acceptance(&mut self) {
         if let Some(pass) = &mut self.pass
-            && !pass.is_accepted()
             && self.handler.is_accepted()
         {
             pass.accept();
@@ -235,16 +269,12 @@ impl SessionTask {
     }
 
     /// A reader that has taken nothing for too long holds what waits for it no longer.
+    #[cold]
     fn watch_stall(&mut self, now: Instant) {
         let Some(taken) = self.session.outbox().stalled_at() else {
             self.stall = None;
             return;
         };
-        self.judge_stall(taken, now);
-    }
-
-    #[cold]
-    fn judge_stall(&mut self, taken: u64, now: Instant) {
         let limit = self.core.config().limits.write_stall_timeout;
         match self.stall.as_deref() {
             Some(&Stall { at, gives_up }) if at == taken => {
@@ -264,14 +294,14 @@ impl SessionTask {
     }
 
     fn arm(&mut self, machine: Option<Instant>) {
-        let linger = match &self.wire {
-            Wire::Lingering(_, until) => Some(*until),
-            Wire::Polling | Wire::Arriving(_) | Wire::WebSocket(_) | Wire::Gone => None,
-        };
-        let stall = self.stall.as_ref().and_then(|stall| stall.gives_up);
-        let fragments = self.fragments_deadline();
-        let own = sooner(sooner(linger, stall), fragments);
-        let Some(earliest) = sooner(sooner(machine, self.handler.deadline()), own) else {
+        let mut earliest = sooner(machine, self.handler.deadline());
+        if self.stall.is_some()
+            || self.is_within_fragments()
+            || matches!(self.wire, Wire::Lingering(..))
+        {
+            earliest = sooner(earliest, self.own_deadline());
+        }
+        let Some(earliest) = earliest else {
             return;
         };
         // What is due later is armed when that has passed.
@@ -282,14 +312,32 @@ impl SessionTask {
         }
     }
 
+    /// Until when the task itself waits for its client.
+    #[cold]
+    fn own_deadline(&self) -> Option<Instant> {
+        let linger = match &self.wire {
+            Wire::Lingering(_, until) => Some(*until),
+            Wire::Polling | Wire::Arriving(_) | Wire::WebSocket(_) | Wire::Gone => None,
+        };
+        let stall = self.stall.as_ref().and_then(|stall| stall.gives_up);
+        sooner(sooner(linger, stall), self.fragments_deadline())
+    }
+
+    /// Whether nothing is left to do for a session that is closed.
+    #[cold]
     fn is_finished(&self) -> bool {
-        self.closed
-            && matches!(self.wire, Wire::Gone | Wire::Polling)
+        matches!(self.wire, Wire::Gone | Wire::Polling)
             && self.handler.is_finished()
             && self.refused.is_empty()
     }
 
     #[inline(never)]
+    fn handle_inputs(&mut self, inputs: Vec<Input>, now: Instant, cx: &mut Context<'_>) {
+        for input in inputs {
+            self.handle_input(input, now, cx);
+        }
+    }
+
     fn handle_input(&mut self, input: Input, now: Instant, cx: &mut Context<'_>) {
         match input {
             Input::Poll(waiter) => self.handle_poll(waiter, now, cx),
@@ -339,13 +387,22 @@ impl SessionTask {
     }
 
     fn handle_packet(&mut self, packet: Packet<'_>, now: Instant, cx: &mut Context<'_>) {
+        let Packet::Message(message) = packet else {
+            return self.handle_other_packet(packet, now);
+        };
+        if self.machine.handle_message(now) {
+            self.handler.handle_message(message, now, cx);
+        }
+    }
+
+    /// A packet that carries no message.
+    #[cold]
+    fn handle_other_packet(&mut self, packet: Packet<'_>, now: Instant) {
         if matches!(packet, Packet::Pong(_)) {
             self.note_pong(now);
         }
-        match self.machine.handle_packet(packet, now) {
-            Some(Incoming::Message(message)) => self.handler.handle_message(message, now, cx),
-            Some(Incoming::Ping) => self.session.push_control(Control::Pong),
-            None => {}
+        if let Some(Incoming::Ping) = self.machine.handle_packet(packet, now) {
+            self.session.push_control(Control::Pong);
         }
     }
 
@@ -532,7 +589,7 @@ impl SessionTask {
         }
         // What the candidate says stands behind the packets of a POST that came before.
         if !self.has_unfinished_post() {
-            self.read(Origin::Candidate, now, cx);
+            self.read_candidate(now, cx);
         }
         if let Some(Candidate::WebSocket(io)) = self.candidate.as_deref_mut()
             && matches!(io.poll_flush_aside(cx), Poll::Ready(Err(_)))
@@ -547,7 +604,21 @@ impl SessionTask {
         if matches!(self.wire, Wire::Arriving(_)) && self.poll_arriving(cx).is_pending() {
             return;
         }
-        self.read(Origin::Current, now, cx);
+        if matches!(self.wire, Wire::WebSocket(_)) {
+            self.read(now, cx);
+        }
+        let is_at_rest = match &self.wire {
+            Wire::WebSocket(io) => !io.has_aside() && !io.wants_to_write(self.session.outbox()),
+            Wire::Polling | Wire::Arriving(_) | Wire::Lingering(..) | Wire::Gone => false,
+        };
+        if !is_at_rest || self.closing || self.session.outbox().is_in_trouble() {
+            self.write(now, cx);
+        }
+    }
+
+    /// Writes what could not be written, and comes to the end of a session that is being closed.
+    #[inline(never)]
+    fn write(&mut self, now: Instant, cx: &mut Context<'_>) {
         if let Wire::WebSocket(io) = &mut self.wire
             && matches!(
                 io.poll_write(cx, self.session.outbox()),

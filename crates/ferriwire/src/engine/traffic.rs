@@ -78,9 +78,14 @@ impl Traffic {
             let counted = counter.load(Ordering::Relaxed);
             counter.store(counted.wrapping_add(count), Ordering::Relaxed);
         } else {
-            let last = self.shared.len() - 1;
-            counter(&self.shared[thread & last]).fetch_add(count, Ordering::Relaxed);
+            counter(self.shared(thread)).fetch_add(count, Ordering::Relaxed);
         }
+    }
+
+    #[cold]
+    fn shared(&self, thread: usize) -> &Stripe {
+        let last = self.shared.len() - 1;
+        &self.shared[thread & last]
     }
 }
 

@@ -18,6 +18,10 @@ const NAMES: u64 = 1 << 32;
 
 thread_local! {
     static CURRENT: Current = const { Current::new() };
+
+    /// Which others the turn has to flush, behind those of the turns around it. The list keeps its
+    /// memory from one turn to the next.
+    static OTHERS: RefCell<Vec<Session>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Names a turn; what is emitted outside any turn belongs to the shard tasks' one.
@@ -28,13 +32,12 @@ impl TurnId {
     const OUTSIDE: Self = Self(NonZeroU64::MIN);
 }
 
-/// What a thread knows of its turn.
+/// What a thread knows of its turn. It has nothing to drop, which thread locals pay for at each use.
 struct Current {
     turn: Cell<TurnId>,
     own: Cell<Own>,
-    /// Which others the turn has to flush, behind those of the turns around it. The list keeps its
-    /// memory from one turn to the next.
-    others: RefCell<Vec<Session>>,
+    /// How many there are in the list of others.
+    listed: Cell<usize>,
     /// The last name of a turn that was given on this thread.
     last_name: Cell<u64>,
 }
@@ -65,7 +68,7 @@ impl Turn {
                 is_dirty: false,
             };
             Self {
-                begin: current.others.borrow().len(),
+                begin: current.listed.get(),
                 outer: (
                     current.turn.replace(current.name()),
                     current.own.replace(own),
@@ -93,7 +96,7 @@ impl Drop for Turn {
             let (turn, own) = self.outer;
             current.turn.set(turn);
             current.own.set(own);
-            if current.others.borrow().len() > self.begin {
+            if current.listed.get() > self.begin {
                 current.flush_others(self.begin);
             }
         });
@@ -108,43 +111,54 @@ impl Current {
                 address: 0,
                 is_dirty: false,
             }),
-            others: RefCell::new(Vec::new()),
+            listed: Cell::new(0),
             last_name: Cell::new(0),
         }
     }
 
-    /// Lists a session, unless the turn has listed enough, or there is no turn.
-    fn lists(&self, session: &Session) -> bool {
-        if self.turn.get() == TurnId::OUTSIDE {
-            return false;
-        }
+    /// Notes that its own session is dirty, if it is that one.
+    #[inline]
+    fn lists_own(&self, session: &Session) -> bool {
         let own = self.own.get();
-        if own.address == session.address() {
+        let is_own = own.address == session.address();
+        if is_own {
             self.own.set(Own {
                 is_dirty: true,
                 ..own
             });
-            return true;
         }
-        let mut others = self.others.borrow_mut();
-        let has_room = others.len() < MAX_LISTED;
+        is_own
+    }
+
+    /// Lists a session, unless the turn has listed enough, or there is no turn.
+    fn lists_other(&self, session: &Session) -> bool {
+        if self.turn.get() == TurnId::OUTSIDE {
+            return false;
+        }
+        let has_room = self.listed.get() < MAX_LISTED;
         if has_room {
-            others.push(session.clone());
+            OTHERS.with_borrow_mut(|others| {
+                others.push(session.clone());
+                self.listed.set(others.len());
+            });
         }
         has_room
     }
 
     /// Flushes those that were listed from there on.
+    #[inline(never)]
     fn flush_others(&self, begin: usize) {
         let mut listed = match begin {
-            0 => self.others.take(),
-            _ => self.others.borrow_mut().split_off(begin),
+            0 => OTHERS.take(),
+            _ => OTHERS.with_borrow_mut(|others| others.split_off(begin)),
         };
+        self.listed.set(begin);
         for session in listed.drain(..) {
             session.flush();
         }
         if begin == 0 {
-            self.others.replace(listed);
+            OTHERS.set(listed);
+            self.listed.set(0);
         }
     }
 
@@ -167,8 +181,16 @@ pub(crate) fn current() -> TurnId {
 }
 
 /// Sees to it that the session's outbox is flushed: by this turn, or by its shard.
+#[inline]
 pub(crate) fn enlist(session: &Session) {
-    if !CURRENT.with(|current| current.lists(session)) {
+    if !CURRENT.with(|current| current.lists_own(session)) {
+        enlist_other(session);
+    }
+}
+
+#[inline(never)]
+fn enlist_other(session: &Session) {
+    if !CURRENT.with(|current| current.lists_other(session)) {
         session.shard().enlist(session.clone());
     }
 }

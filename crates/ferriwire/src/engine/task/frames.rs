@@ -31,14 +31,30 @@ pub(super) enum Origin {
 }
 
 impl SessionTask {
-    /// Reads and handles frames until there are none, the handler wants no more, or enough was
-    /// done for one turn.
-    pub(super) fn read(&mut self, origin: Origin, now: Instant, cx: &mut Context<'_>) {
+    /// Reads and handles frames of the current WebSocket until there are none, the handler wants no
+    /// more, or enough was done for one turn.
+    pub(super) fn read(&mut self, now: Instant, cx: &mut Context<'_>) {
+        self.read_from(Origin::Current, now, cx);
+    }
+
+    /// The same for the candidate.
+    #[cold]
+    pub(super) fn read_candidate(&mut self, now: Instant, cx: &mut Context<'_>) {
+        self.read_from(Origin::Candidate, now, cx);
+    }
+
+    /// Compiled for either, because a turn asks at every step which one it is.
+    #[inline(always)]
+    fn read_from(&mut self, origin: Origin, now: Instant, cx: &mut Context<'_>) {
+        let mut is_done = false;
+        let mut reserves = false;
         for _ in 0..READS_PER_TURN {
             if self.closed || (origin == Origin::Current && !self.handler.wants_to_read()) {
-                return self.settle(origin);
+                is_done = true;
+                break;
             }
             let is_long = self.io(origin).is_some_and(|io| io.awaits_much());
+            reserves |= is_long;
             let goes_on = if is_long {
                 self.read_long(origin, now, cx)
             } else {
@@ -46,15 +62,21 @@ impl SessionTask {
             };
             let io = self.io(origin).filter(|_| goes_on);
             if io.is_none_or(|io| io.poll_readable(cx).is_pending()) {
-                return self.settle(origin);
+                is_done = true;
+                break;
             }
             self.handler.poll(now, cx);
         }
-        self.settle(origin);
-        cx.waker().wake_by_ref();
+        if reserves {
+            self.settle(origin);
+        }
+        if !is_done {
+            cx.waker().wake_by_ref();
+        }
     }
 
     /// What this turn has not read is no longer reserved for.
+    #[inline(never)]
     fn settle(&mut self, origin: Origin) {
         let io = self.io(origin).filter(|io| io.awaits_much());
         if let Some(decoder) = io.and_then(|io| io.decoder.as_mut()) {
@@ -63,6 +85,7 @@ impl SessionTask {
     }
 
     /// Returns whether there may be more to read.
+    #[inline(always)]
     fn read_once(
         &mut self,
         origin: Origin,
@@ -77,12 +100,47 @@ impl SessionTask {
         let Some(count) = self.arrived(origin, read, now, cx) else {
             return false;
         };
+        let mut rest = &mut buffer[..count];
+        while let Some(decoder) = self.texts_of(origin) {
+            match decoder.take_text(&mut rest) {
+                Ok(Some(text)) => self.handle_text(text, now, cx),
+                Ok(None) => break,
+                Err(violation) => {
+                    self.handle_violation(origin, &violation, now, cx);
+                    return false;
+                }
+            }
+            if rest.is_empty() {
+                return true;
+            }
+        }
+        self.handle_bytes(origin, rest, now, cx)
+    }
+
+    /// The decoder of the current WebSocket, which takes short texts without being taken out itself.
+    /// What a candidate sends may make it the current one in between.
+    fn texts_of(&mut self, origin: Origin) -> Option<&mut Decoder> {
+        match origin {
+            Origin::Current => self.io(origin)?.decoder.as_mut(),
+            Origin::Candidate => None,
+        }
+    }
+
+    /// Handles frames of any kind. Returns whether there may be more to read.
+    #[inline(never)]
+    fn handle_bytes(
+        &mut self,
+        origin: Origin,
+        bytes: &mut [u8],
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> bool {
         // The decoder is taken out so that what it decoded can be handled by all of `self`.
         let decoder = self.io(origin).and_then(|io| io.decoder.take());
         let Some(mut decoder) = decoder else {
             return false;
         };
-        let mut rest = &mut buffer[..count];
+        let mut rest = bytes;
         // Frames behind the one that made the candidate the transport come from the transport.
         let mut origin = origin;
         // Whether the message is still the same of which fragments came before.
@@ -144,6 +202,7 @@ impl SessionTask {
     }
 
     /// How many bytes were read; `None` when that is none for now, or the end.
+    #[inline(always)]
     fn arrived(
         &mut self,
         origin: Origin,
@@ -151,17 +210,15 @@ impl SessionTask {
         now: Instant,
         cx: &mut Context<'_>,
     ) -> Option<usize> {
-        let how = match read {
-            Poll::Pending => return None,
-            Poll::Ready(Ok(0)) => Lost::Closed,
-            Poll::Ready(Ok(count)) => {
+        match read {
+            Poll::Ready(Ok(count)) if count > 0 => {
                 self.session.shard().traffic().bytes_in(count);
                 return Some(count);
             }
-            Poll::Ready(Err(_)) => Lost::Error,
-        };
-        self.lose(origin, how);
-        self.drain_machine(now, cx);
+            Poll::Pending => {}
+            Poll::Ready(Ok(_)) => self.lose(origin, Lost::Closed, now, cx),
+            Poll::Ready(Err(_)) => self.lose(origin, Lost::Error, now, cx),
+        }
         None
     }
 
@@ -198,15 +255,20 @@ impl SessionTask {
     }
 
     fn io(&mut self, origin: Origin) -> Option<&mut WebSocketIo> {
-        match (origin, &mut self.wire, self.candidate.as_deref_mut()) {
-            (Origin::Current, Wire::WebSocket(io), _) => Some(io),
-            (Origin::Candidate, _, Some(Candidate::WebSocket(io))) => Some(io),
-            _ => None,
+        match origin {
+            Origin::Current => match &mut self.wire {
+                Wire::WebSocket(io) => Some(io),
+                Wire::Polling | Wire::Arriving(_) | Wire::Lingering(..) | Wire::Gone => None,
+            },
+            Origin::Candidate => match self.candidate.as_deref_mut() {
+                Some(Candidate::WebSocket(io)) => Some(io),
+                Some(Candidate::Arriving(_)) | None => None,
+            },
         }
     }
 
     #[cold]
-    fn lose(&mut self, origin: Origin, how: Lost) {
+    fn lose(&mut self, origin: Origin, how: Lost, now: Instant, cx: &mut Context<'_>) {
         match origin {
             Origin::Current => self.lose_wire(how),
             Origin::Candidate => {
@@ -214,6 +276,7 @@ impl SessionTask {
                 self.machine.handle_candidate_lost();
             }
         }
+        self.drain_machine(now, cx);
     }
 
     /// The peer broke the WebSocket protocol: tell it which rule, then part.
@@ -240,6 +303,15 @@ impl SessionTask {
             self.refuse(*candidate, farewell, cx);
         }
         self.machine.handle_candidate_lost();
+    }
+
+    /// A text of the current WebSocket.
+    fn handle_text(&mut self, text: &str, now: Instant, cx: &mut Context<'_>) {
+        match self.machine.revision().decode_text(text) {
+            Ok(packet) => self.handle_packet(packet, now, cx),
+            Err(error) => self.handle_parse_error(Origin::Current, error, cx),
+        }
+        self.settle_machine(now, cx);
     }
 
     fn handle_item(&mut self, origin: Origin, item: Item<'_>, now: Instant, cx: &mut Context<'_>) {
@@ -307,8 +379,14 @@ impl SessionTask {
         true
     }
 
+    /// Whether a message has begun to come in fragments.
+    pub(super) fn is_within_fragments(&self) -> bool {
+        matches!(&self.wire, Wire::WebSocket(io) if io.fragments_since.is_some())
+    }
+
     /// A message that comes in fragments without an end holds memory, while its control frames keep
     /// the session alive.
+    #[inline(never)]
     pub(super) fn watch_fragments(&mut self, now: Instant, cx: &mut Context<'_>) {
         if self.fragments_deadline().is_some_and(|until| until <= now) {
             self.session.limited(LimitKind::FragmentsTime);

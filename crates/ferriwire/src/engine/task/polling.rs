@@ -189,6 +189,7 @@ impl SessionTask {
     }
 
     /// Has the task run again for packets that were left, unless others have to end first.
+    #[inline(never)]
     pub(super) fn go_on_with_post(&self, cx: &Context<'_>) {
         if self.has_unfinished_post() && (self.closed || self.handler.has_room()) {
             cx.waker().wake_by_ref();
@@ -201,6 +202,7 @@ impl SessionTask {
         self.machine.handle_parse_error();
     }
 
+    #[inline(never)]
     pub(super) fn answer_posts(&mut self) {
         let answers = self.closed || self.handler.wants_to_read();
         let Some(requests) = self.requests.as_deref_mut().filter(|_| answers) else {

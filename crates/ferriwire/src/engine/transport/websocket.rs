@@ -47,12 +47,17 @@ thread_local! {
 /// Runs `work` with this thread's read buffer. Taken out while in use, so that a nested use gets
 /// one of its own instead of a panic.
 pub(crate) fn with_read_buffer<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
-    let mut buffer = BUFFER
-        .take()
-        .unwrap_or_else(|| vec![0; READ_BUFFER].into_boxed_slice());
-    let result = work(&mut buffer);
-    BUFFER.set(Some(buffer));
-    result
+    BUFFER.with(|place| {
+        let mut buffer = place.take().unwrap_or_else(new_read_buffer);
+        let result = work(&mut buffer);
+        place.set(Some(buffer));
+        result
+    })
+}
+
+#[cold]
+fn new_read_buffer() -> Box<[u8]> {
+    vec![0; READ_BUFFER].into_boxed_slice()
 }
 
 /// One WebSocket below the protocol.
@@ -148,32 +153,31 @@ impl WebSocketIo {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        if let Some(Aside { early, .. }) = self.aside.as_deref_mut()
-            && !early.is_empty()
+        if self.aside.is_some()
+            && let Some(count) = self.take_early(buffer)
         {
-            let count = early.len().min(buffer.len());
-            buffer[..count].copy_from_slice(&early.split_to(count));
-            self.tidy();
             return Poll::Ready(Ok(count));
         }
-        let len = buffer.len();
         match &mut self.stream {
-            Stream::Tcp(stream) => loop {
-                let read = || (&*SockRef::from(&***stream)).read(buffer);
-                match read_available(stream, len, read) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    result => return Poll::Ready(result),
-                }
-                // `poll_read_ready`, not `readable()`: it replaces the waker that hyper's
-                // connection task left behind, which would keep that task in memory.
-                ready!(stream.poll_read_ready(cx))?;
+            Stream::Tcp(stream) => match read_bare(stream, buffer) {
+                Ok(count) => Poll::Ready(Ok(count)),
+                Err(error) => poll_read_bare(stream, error, cx, buffer),
             },
-            Stream::Other(other) => {
-                let mut buffer = ReadBuf::new(buffer);
-                ready!(other.io.as_mut().poll_read(cx, &mut buffer))?;
-                Poll::Ready(Ok(buffer.filled().len()))
-            }
+            Stream::Other(other) => other.poll_read(cx, buffer),
         }
+    }
+
+    /// What the client sent right behind its request, and was not read yet.
+    #[cold]
+    fn take_early(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let early = &mut self.aside.as_deref_mut()?.early;
+        if early.is_empty() {
+            return None;
+        }
+        let count = early.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&early.split_to(count));
+        self.tidy();
+        Some(count)
     }
 
     /// Whether a long payload has begun, of which the rest is best read by
@@ -249,6 +253,11 @@ impl WebSocketIo {
         pongs.unwrap_or_default()
     }
 
+    /// Whether there is anything of what is there now and then.
+    pub(crate) fn has_aside(&self) -> bool {
+        self.aside.is_some()
+    }
+
     pub(crate) fn has_pongs(&self) -> bool {
         self.aside
             .as_ref()
@@ -295,6 +304,13 @@ impl WebSocketIo {
         }
     }
 
+    /// Whether there is something to do for [`poll_write`](Self::poll_write).
+    #[inline]
+    pub(crate) fn wants_to_write(&self, outbox: &Outbox) -> bool {
+        let is_at_rest = self.attached && !self.unfinished && matches!(self.stream, Stream::Tcp(_));
+        !is_at_rest || outbox.is_blocked()
+    }
+
     /// Does the connection task's part of writing: waits for writability after the kernel took
     /// nothing more, and drains the outbox of a stream that only this task may write. An outbox
     /// that does not write here yet does so behind what was queued beside it.
@@ -337,6 +353,13 @@ impl WebSocketIo {
 }
 
 impl Other {
+    #[inline(never)]
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(self.io.as_mut().poll_read(cx, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
     fn poll_drain(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<io::Result<()>> {
         let mut written = 0;
         loop {
@@ -386,8 +409,36 @@ impl Other {
     }
 }
 
+#[inline]
+fn read_bare(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let len = buffer.len();
+    read_available(stream, len, || (&*SockRef::from(stream)).read(buffer))
+}
+
+/// Goes on when a read has failed, nearly always because there is nothing to read.
+#[inline(never)]
+fn poll_read_bare(
+    stream: &TcpStream,
+    error: io::Error,
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    let mut read = Err(error);
+    loop {
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            result => return Poll::Ready(result),
+        }
+        // `poll_read_ready`, not `readable()`: it replaces the waker that hyper's connection task left
+        // behind, which would keep that task in memory.
+        ready!(stream.poll_read_ready(cx))?;
+        read = read_bare(stream, buffer);
+    }
+}
+
 /// Reads up to `len` bytes, and remembers when that took all there was: asking the kernel once more would cost a
 /// system call for each message.
+#[inline]
 pub(crate) fn read_available(
     stream: &TcpStream,
     len: usize,
@@ -403,10 +454,10 @@ pub(crate) fn read_available(
         }
         Ok(())
     });
-    match read {
-        Err(error) if count == 0 => Err(error),
-        Ok(()) | Err(_) => Ok(count),
+    if count > 0 {
+        return Ok(count);
     }
+    read.map(|()| 0)
 }
 
 /// The bare socket below hyper, and what was read beyond the request: where a listener of ours has
