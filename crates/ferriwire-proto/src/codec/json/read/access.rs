@@ -18,6 +18,8 @@ struct Entries<'r, 'de> {
     state: State,
 }
 
+const SEPARATOR: &str = "expected `,` or the end of a list or object";
+
 /// How much of an array or an object was read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum State {
@@ -87,10 +89,21 @@ impl<'de> Reader<'de> {
             return Ok(true);
         }
         if byte != b',' {
-            return Err(self.unexpected("expected `,` or the end of a list or object"));
+            return Err(self.unexpected(SEPARATOR));
         }
         self.advance();
         Ok(true)
+    }
+
+    /// The same behind an element or entry, for whoever does not ask again behind the last one.
+    #[inline]
+    pub(super) fn goes_on(&mut self, closing: u8) -> Result<bool, Error> {
+        let byte = self.peek();
+        if byte != b',' && byte != closing {
+            return Err(self.unexpected(SEPARATOR));
+        }
+        self.advance();
+        Ok(byte == b',')
     }
 
     /// Reads what closes an array or an object, unless that was read.

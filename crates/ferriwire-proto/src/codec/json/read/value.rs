@@ -2,6 +2,7 @@
 //! handlers of [`Args`] or [`Value`], get.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::cell::Cell;
 
 use super::access::State;
@@ -28,84 +29,94 @@ pub(in crate::codec) fn untyped<T: 'static>(
 ) -> Option<Result<T, Error>> {
     let mut read: Option<T> = None;
     let args = (&mut read as &mut dyn Any).downcast_mut::<Option<Args>>()?;
-    let mut values = Vec::new();
-    if let Err(error) = items.values(&mut values, limit) {
-        progress.set(values.len());
-        return Some(Err(error));
+    match items.values(limit, progress) {
+        Ok(values) => *args = Some(Args(values)),
+        Err(error) => return Some(Err(error)),
     }
-    *args = Some(Args(values));
     read.map(Ok)
 }
 
 impl Items<'_, '_> {
-    fn values(&mut self, values: &mut Vec<Value>, limit: usize) -> Result<(), Error> {
-        while self.reader.next(&mut self.state, b']')? {
+    fn values(&mut self, limit: usize, progress: &Cell<usize>) -> Result<Vec<Value>, Error> {
+        if !self.reader.next(&mut self.state, b']')? {
+            return Ok(Vec::new());
+        }
+        let mut values = Vec::with_capacity(USUAL_ELEMENTS);
+        loop {
+            progress.set(values.len());
             if values.len() >= limit {
                 return Err(Error::syntax("too many elements"));
             }
-            let value = self.reader.value()?;
-            if values.capacity() == 0 {
-                *values = Vec::with_capacity(USUAL_ELEMENTS);
+            values.push(self.reader.value()?);
+            if !self.reader.goes_on(b']')? {
+                return Ok(values);
             }
-            values.push(value);
         }
-        Ok(())
     }
 }
 
+/// Each kind of value has a function of its own, so that what is read touches no code of what is not.
 impl Reader<'_> {
     /// Reads any value. Not deeper than the levels that are left, each of which recurses once.
     fn value(&mut self) -> Result<Value, Error> {
-        Ok(match self.peek() {
-            b'"' => Value::String(self.string()?.into_owned()),
-            b'{' => match self.placeholder()? {
-                Some(data) => Value::Binary(data.clone()),
-                None => Value::Object(self.within(Self::entries)?),
-            },
-            b'[' => Value::Array(self.within(Self::elements)?),
-            b'-' | b'0'..=b'9' => match self.number()? {
-                Number::Unsigned(value) => value.into(),
-                Number::Signed(value) => value.into(),
-                Number::Float(value) => value.into(),
-                Number::Beyond => Value::Null,
-            },
-            b't' => {
-                self.literal("true")?;
-                Value::Bool(true)
-            }
-            b'f' => {
-                self.literal("false")?;
-                Value::Bool(false)
-            }
-            b'n' => {
-                self.literal("null")?;
-                Value::Null
-            }
-            _ => return Err(self.unexpected("expected a value")),
+        match self.peek() {
+            b'"' => self.owned_string().map(Value::String),
+            b'{' => self.object_value(),
+            b'-' | b'0'..=b'9' => self.number_value(),
+            b'[' => self.array_value(),
+            b't' => self.literal("true").map(|()| Value::Bool(true)),
+            b'f' => self.literal("false").map(|()| Value::Bool(false)),
+            b'n' => self.literal("null").map(|()| Value::Null),
+            _ => Err(self.unexpected("expected a value")),
+        }
+    }
+
+    #[inline(never)]
+    fn owned_string(&mut self) -> Result<String, Error> {
+        self.string().map(Cow::into_owned)
+    }
+
+    #[inline(never)]
+    fn number_value(&mut self) -> Result<Value, Error> {
+        Ok(match self.number()? {
+            Number::Unsigned(value) => value.into(),
+            Number::Signed(value) => value.into(),
+            Number::Float(value) => value.into(),
+            Number::Beyond => Value::Null,
         })
     }
 
-    fn elements(&mut self) -> Result<Vec<Value>, Error> {
-        let mut values = Vec::new();
-        Items::new(self, State::First).values(&mut values, usize::MAX)?;
-        Ok(values)
+    #[inline(never)]
+    fn array_value(&mut self) -> Result<Value, Error> {
+        let read = |reader: &mut Self| {
+            Items::new(reader, State::First).values(usize::MAX, &Cell::default())
+        };
+        self.within(read).map(Value::Array)
+    }
+
+    #[inline(never)]
+    fn object_value(&mut self) -> Result<Value, Error> {
+        match self.placeholder()? {
+            Some(data) => Ok(Value::Binary(data.clone())),
+            None => self.within(Self::entries).map(Value::Object),
+        }
     }
 
     fn entries(&mut self) -> Result<Object, Error> {
-        let mut state = State::First;
-        let mut entries = Vec::new();
-        while self.next(&mut state, b'}')? {
+        if !self.next(&mut State::First, b'}')? {
+            return Ok(Object::new());
+        }
+        let mut entries = Vec::with_capacity(USUAL_ENTRIES);
+        loop {
             if self.peek() != b'"' {
                 return Err(self.unexpected("expected a name"));
             }
-            let name = self.string()?.into_owned();
+            let name = self.owned_string()?;
             self.colon()?;
-            let value = self.value()?;
-            if entries.capacity() == 0 {
-                entries = Vec::with_capacity(USUAL_ENTRIES);
+            entries.push((name, self.value()?));
+            if !self.goes_on(b'}')? {
+                return Ok(Object::from_entries(entries));
             }
-            entries.push((name, value));
         }
-        Ok(Object::from_entries(entries))
     }
 }
