@@ -99,12 +99,18 @@ struct Protocol4 {
 impl Protocol4 {
     /// Presents the query of a namespace's name instead of an object.
     #[inline(never)]
-    fn take_query<'a>(&'a mut self, packet: &mut Packet<'a>) {
-        let query;
-        (packet.namespace, query) = query::split(packet.namespace);
-        if let Body::Connect(payload) = &mut packet.body {
-            self.query = query.map(query::to_object);
-            *payload = self.query.as_deref().map(Payload::Json);
+    fn take_query<'a>(&'a mut self, decoded: &mut Decoded<'a>) {
+        match decoded {
+            Decoded::Packet(packet) => {
+                let query;
+                (packet.namespace, query) = query::split(packet.namespace);
+                if let Body::Connect(payload) = &mut packet.body {
+                    self.query = query.map(query::to_object);
+                    *payload = self.query.as_deref().map(Payload::Json);
+                }
+            }
+            Decoded::Announced { namespace } => (*namespace, _) = query::split(namespace),
+            Decoded::Attachment | Decoded::Incomplete => {}
         }
     }
 }
@@ -253,18 +259,16 @@ impl Connection {
             return Ok(None);
         }
         self.is_settled &= self.is_passing(&message);
-        let outcome = match self.decoder.decode(message, &self.config.limits) {
-            Ok(Decoded::Packet(mut packet)) => {
+        let mut decoded = self.decoder.decode(message, &self.config.limits);
+        if let (Some(protocol_4), Ok(decoded)) = (&mut self.protocol_4, &mut decoded) {
+            protocol_4.take_query(decoded);
+        }
+        let outcome = match decoded {
+            Ok(Decoded::Packet(Packet { namespace, body })) => {
                 self.attachments_deadline = None;
-                if let Some(protocol_4) = &mut self.protocol_4 {
-                    protocol_4.take_query(&mut packet);
-                }
-                self.namespaces.route(packet, &self.config).map(Some)
+                self.namespaces.route(namespace, body, &self.config)
             }
-            Ok(Decoded::Announced { mut namespace }) => {
-                if self.protocol_4.is_some() {
-                    (namespace, _) = query::split(namespace);
-                }
+            Ok(Decoded::Announced { namespace }) => {
                 self.attachments_deadline = now.checked_add(self.config.attachments_timeout);
                 self.is_settled = false;
                 // Before any attachment is kept.
@@ -365,40 +369,43 @@ impl Connection {
 }
 
 impl Namespaces {
-    /// Checks a packet against what was joined.
+    /// Checks a packet against what was joined. Something always comes of it.
+    #[inline]
     fn route<'a>(
         &mut self,
-        packet: Packet<'a>,
+        namespace: &'a str,
+        body: Body<'a>,
         config: &Config,
-    ) -> Result<Incoming<'a>, Violation> {
-        let Packet { namespace, body } = packet;
-        let key = match &body {
-            Body::Connect(_) | Body::ConnectError(_) => None,
-            Body::Disconnect | Body::Event { .. } | Body::Ack { .. } => self.joined(namespace)?,
-        };
-        Ok(match (body, key) {
-            (Body::Connect(payload), _) => self.connect(namespace, payload, config)?,
-            (Body::ConnectError(_), _) => return Err(Violation::ConnectError),
-            (_, None) => Incoming::Ignored,
-            (Body::Disconnect, Some(key)) => {
-                self.leave(key, config);
-                Incoming::Disconnect { key }
-            }
-            (
-                Body::Event {
+    ) -> Result<Option<Incoming<'a>>, Violation> {
+        let incoming = match body {
+            Body::Connect(payload) => self.connect(namespace, payload, config)?,
+            Body::ConnectError(_) => return Err(Violation::ConnectError),
+            Body::Disconnect => match self.joined(namespace)? {
+                Some(key) => {
+                    self.leave(key, config);
+                    Incoming::Disconnect { key }
+                }
+                None => Incoming::Ignored,
+            },
+            Body::Event {
+                id,
+                name,
+                arguments,
+            } => match self.joined(namespace)? {
+                Some(key) => Incoming::Event {
+                    key,
                     id,
                     name,
                     arguments,
                 },
-                Some(key),
-            ) => Incoming::Event {
-                key,
-                id,
-                name,
-                arguments,
+                None => Incoming::Ignored,
             },
-            (Body::Ack { id, arguments }, Some(key)) => Incoming::Ack { key, id, arguments },
-        })
+            Body::Ack { id, arguments } => match self.joined(namespace)? {
+                Some(key) => Incoming::Ack { key, id, arguments },
+                None => Incoming::Ignored,
+            },
+        };
+        Ok(Some(incoming))
     }
 
     #[inline(never)]

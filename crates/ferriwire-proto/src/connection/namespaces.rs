@@ -62,6 +62,17 @@ pub(super) struct Namespaces {
 #[derive(Debug)]
 pub(super) struct Name(Option<Box<str>>);
 
+impl Name {
+    /// The main namespace's name is known, so it is not compared by a call.
+    #[inline]
+    fn is(&self, name: &str) -> bool {
+        match &self.0 {
+            None => name == MAIN,
+            Some(own) => **own == *name,
+        }
+    }
+}
+
 impl From<&str> for Name {
     fn from(name: &str) -> Self {
         Self((name != MAIN).then(|| name.into()))
@@ -153,22 +164,16 @@ impl Namespaces {
     pub(super) fn standing(&self, name: &str) -> Standing {
         for (index, member) in (0..).zip(&self.members) {
             match member {
-                Some(member) if *member.name == *name && member.accepted => {
+                Some(member) if member.name.is(name) && member.accepted => {
                     return Standing::Joined(Key(index));
                 }
-                Some(member) if *member.name == *name => return Standing::Joining,
+                Some(member) if member.name.is(name) => return Standing::Joining,
                 Some(_) | None => {}
             }
         }
-        if self
-            .left
-            .iter()
-            .flat_map(|names| names.iter())
-            .any(|left| **left == *name)
-        {
-            Standing::Left
-        } else {
-            Standing::Stranger
+        match &self.left {
+            Some(left) if left.iter().any(|left| left.is(name)) => Standing::Left,
+            Some(_) | None => Standing::Stranger,
         }
     }
 

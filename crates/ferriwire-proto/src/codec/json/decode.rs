@@ -89,18 +89,33 @@ impl Decoder {
         }
         check_len(text.len(), limits)?;
         match text {
-            Cow::Borrowed(text) => read_text(text, limits, |pending| {
-                self.kept.get_or_insert_default().pending = Some(pending);
-            }),
-            Cow::Owned(text) => {
-                let kept = self.kept.get_or_insert_default();
-                let complete = kept.complete.insert(Assembly::new(text, 0));
-                let keep = |pending| kept.pending = Some(pending);
-                read_text(&complete.text, limits, keep)
+            Cow::Borrowed(text) => {
+                let decoded = read(text, &[], limits);
+                if let Ok(Decoded::Announced { .. }) = &decoded {
+                    self.kept.get_or_insert_default().pending = Some(assembly(text, limits)?);
+                }
+                decoded
             }
+            Cow::Owned(text) => self.decode_owned(text, limits),
         }
     }
 
+    #[inline(never)]
+    fn decode_owned<'a>(
+        &'a mut self,
+        text: String,
+        limits: &Limits,
+    ) -> Result<Decoded<'a>, Violation> {
+        let kept = self.kept.get_or_insert_default();
+        let text = &kept.complete.insert(Assembly::new(text, 0)).text;
+        let decoded = read(text, &[], limits);
+        if let Ok(Decoded::Announced { .. }) = &decoded {
+            kept.pending = Some(assembly(text, limits)?);
+        }
+        decoded
+    }
+
+    #[inline(never)]
     fn decode_binary<'a>(
         &'a mut self,
         data: Bytes,
@@ -118,33 +133,35 @@ impl Decoder {
             return Ok(Decoded::Attachment);
         }
         let complete = kept.complete.insert(pending);
-        let head = Head::parse(&complete.text, limits)?;
-        head.packet(&complete.attachments, limits)
-            .map(Decoded::Packet)
+        read(&complete.text, &complete.attachments, limits)
     }
 }
 
-/// Reads a packet, or so much of it as stands in front of its attachments, which `keep` keeps.
-#[inline]
-fn read_text<'a>(
+/// Reads a packet, or so much of it as stands in front of its attachments if it lacks any.
+#[inline(never)]
+fn read<'a>(
     text: &'a str,
+    attachments: &'a [Bytes],
     limits: &Limits,
-    keep: impl FnOnce(Assembly),
 ) -> Result<Decoded<'a>, Violation> {
     let head = Head::parse(text, limits)?;
-    let packet = head.packet(&[], limits);
-    if head.attachments == 0 {
-        return packet.map(Decoded::Packet);
+    let packet = head.packet(attachments, limits)?;
+    if head.attachments > attachments.len() {
+        let namespace = head.namespace;
+        return Ok(Decoded::Announced { namespace });
     }
-    packet?;
+    Ok(Decoded::Packet(packet))
+}
+
+/// What is kept of a packet that was announced.
+#[inline(never)]
+fn assembly(text: &str, limits: &Limits) -> Result<Assembly, Violation> {
+    let head = Head::parse(text, limits)?;
     // What refers to no attachment is found before any of them is kept.
     let payload = placeholder::normalize(head.payload, head.attachments, limits.max_depth)?;
     let before = text.strip_suffix(head.payload).unwrap_or_default();
     let text = [before, &payload].concat();
-    keep(Assembly::new(text, head.attachments));
-    Ok(Decoded::Announced {
-        namespace: head.namespace,
-    })
+    Ok(Assembly::new(text, head.attachments))
 }
 
 impl Assembly {

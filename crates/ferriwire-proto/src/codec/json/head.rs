@@ -128,19 +128,27 @@ fn namespace(text: &str) -> (&str, &str) {
 
 #[inline]
 fn ack_id(text: &str) -> Result<(Option<AckId>, &str), Violation> {
-    let (digits, rest) = split_digits(text);
-    if digits.is_empty() {
-        return Ok((None, rest));
+    let mut id = 0_u64;
+    let mut digits = 0_usize;
+    for byte in text.bytes() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        // Only used if there are so few digits that it does not wrap around.
+        id = id.wrapping_mul(10).wrapping_add(digit.into());
+        digits = digits.wrapping_add(1);
     }
-    if digits.len() > AckId::MAX_DIGITS {
+    if digits == 0 {
+        return Ok((None, text));
+    }
+    let id = AckId(id);
+    if digits > AckId::MAX_DIGITS || id > AckId::MAX {
         return Err(Violation::AckId);
     }
-    let id = digits.parse().map(AckId).ok();
-    let id = id.filter(|id| *id <= AckId::MAX).ok_or(Violation::AckId)?;
-    Ok((Some(id), rest))
+    Ok((Some(id), text.get(digits..).unwrap_or_default()))
 }
 
-#[inline]
 fn split_digits(text: &str) -> (&str, &str) {
     let end = text.bytes().position(|byte| !byte.is_ascii_digit());
     text.split_at_checked(end.unwrap_or(text.len()))
