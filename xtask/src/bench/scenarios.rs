@@ -55,14 +55,15 @@ pub(crate) const SCENARIOS: [Scenario; 24] = [
     scenario(CORKED, ALL, 3),
     scenario("bcast:1000:1000:w1", ALL, 3),
     scenario("bcast:10000:100:w1", NO_CORK, 2),
-    scenario("rooms", NO_CORK, 2),
+    // Its joins are over in a tenth of a second.
+    scenario("rooms", NO_CORK, 12),
     scenario("echo:100:1", ALL, 3),
     scenario("echo:100:32", ALL, 3),
     scenario("bin:4096", NO_CORK, 3),
     scenario("bin:1000000", NO_CORK, 3),
-    scenario("poll:200", POLLING, 3),
+    scenario("poll:200", POLLING, 5),
     scenario("idle:10000", NO_CORK, 1),
-    scenario("slow", NO_CORK, 1),
+    scenario("slow", NO_CORK, 3),
     Scenario {
         name: TWO_CORES,
         load: CORKED,
