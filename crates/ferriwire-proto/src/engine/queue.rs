@@ -155,6 +155,10 @@ impl Queue {
             bytes = bytes.saturating_add(entry.len(self.dialect));
             entries.push_back(entry);
         }
+        if self.entries.is_empty() {
+            // What a long wait has grown is not kept until the next entry comes.
+            self.entries = VecDeque::new();
+        }
         Batch {
             entries: Some(entries),
             tail: Frames::EMPTY,

@@ -438,8 +438,8 @@ impl Limits {
         self
     }
 
-    /// How many handlers of one connection may run before it is not read from. Default 256
-    /// (reference: no limit).
+    /// How many handlers of one connection may run before it is not read from; 0 is the same as 1. Default
+    /// 256 (reference: no limit).
     #[must_use]
     pub fn max_running_handlers(mut self, handlers: usize) -> Self {
         self.max_running_handlers = handlers;
